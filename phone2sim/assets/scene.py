@@ -1,0 +1,275 @@
+"""`Scene` and `Asset`: the twin as data. `Scene.load(folder)` reads everything later stages need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from phone2sim.assets.mesh import TexturedMesh
+from phone2sim.config import read_json, write_json
+from phone2sim.errors import InputError, ShapeError, did_you_mean
+from phone2sim.intervals import Interval
+from phone2sim.poses import Pose
+from phone2sim.reconstruct.cameras import Cameras
+from phone2sim.reconstruct.splat.cloud import SplatCloud
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inertia:
+    """Rigid-body inertia for the mass posterior's value: about the centre of mass, in the asset frame."""
+
+    center_of_mass: np.ndarray
+    """(3,) [m]."""
+    moments: np.ndarray
+    """(3, 3) [kg m²], symmetric, about the centre of mass."""
+
+    def principal(self) -> tuple[np.ndarray, np.ndarray]:
+        """Principal moments (3,) [kg m²] ascending, and quaternion wxyz (4,): asset frame from principal axes."""
+        from phone2sim.poses import matrix_to_quat
+
+        w, R = np.linalg.eigh(self.moments)
+        if np.linalg.det(R) < 0:
+            R[:, 0] *= -1
+        q = matrix_to_quat(R)
+        return w, q if q[0] >= 0 else -q
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asset:
+    """One movable object. Asset frame: origin at the centre of the contact footprint, z up, metres."""
+
+    name: str
+    """Unique in the scene; letters, digits and underscore (a valid USD prim and MJCF name)."""
+    T_world_asset: Pose
+    """Captured pose."""
+    visual: TexturedMesh
+    """Watertight, textured."""
+    hulls: tuple[TexturedMesh, ...]
+    """Convex parts for collision, without texture."""
+    splat: SplatCloud | None
+    """Its own Gaussians in the asset frame, or None."""
+    volume_m3: float
+    mass_kg: Interval
+    inertia: Inertia
+    """For `mass_kg.value`; scales linearly with mass."""
+    friction: Interval
+    """Coulomb friction coefficient against the support."""
+    restitution: Interval
+    material: str = "unknown"
+    label: str = "object"
+    """Class name for semantics and language."""
+    seen_fraction: float = 1.0
+    """Share of the surface that some camera saw."""
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier():
+            raise ShapeError(f"Asset.name: {self.name!r} must be letters, digits and underscores.")
+        if not self.hulls:
+            raise ShapeError(f"Asset {self.name}: needs at least one convex hull.")
+
+    @property
+    def extents_m(self) -> np.ndarray:
+        """(3,) size of the visual mesh's axis-aligned box in the asset frame [m]."""
+        b = self.visual.bounds
+        return b[1] - b[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SupportSurface:
+    """A horizontal surface that things stand on (z up in its own frame, outline in its xy plane)."""
+
+    name: str
+    T_world_surface: Pose
+    outline: np.ndarray
+    """(k, 2) convex outline in the surface frame, counter-clockwise [m]: where it was actually seen."""
+    friction: Interval = field(default_factory=lambda: Interval(value=0.6, low=0.3, high=0.9, why="unknown surface"))
+
+    @property
+    def height_m(self) -> float:
+        return float(self.T_world_surface.translation[2])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Light:
+    """Captured light: one directional key and second-order SH irradiance (Ramamoorthi & Hanrahan 2001)."""
+
+    direction: np.ndarray
+    """(3,) unit vector along which the key light travels (pointing down for a ceiling lamp), world frame."""
+    key_rgb: np.ndarray
+    """(3,) linear irradiance of the key on a surface facing it, relative to albedo 1 = white."""
+    ambient_sh: np.ndarray
+    """(9, 3) irradiance SH, real, order l m = 00, 1-1, 10, 11, 2-2 … 22; `E(n) = Σ c_i Y_i(n)`."""
+
+    @classmethod
+    def default(cls) -> Light:
+        sh = np.zeros((9, 3))
+        sh[0] = 0.55 / 0.282095
+        sh[2] = 0.12 / 0.488603
+        d = np.array([0.3, 0.4, -1.0])
+        return cls(direction=d / np.linalg.norm(d), key_rgb=np.array([0.5, 0.48, 0.45]), ambient_sh=sh)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """Background + support surfaces + placed assets + captured light, metric and z up."""
+
+    cameras: Cameras
+    metric: dict[str, Any]
+    """Scale and up with intervals and the evidence, as in `cameras/metric.json`."""
+    supports: tuple[SupportSurface, ...]
+    """Empty for a background-only scene."""
+    assets: tuple[Asset, ...]
+    background: SplatCloud
+    """Splats of everything that does not move, with the uncovered table filled in."""
+    background_mesh: TexturedMesh | None
+    light: Light = field(default_factory=Light.default)
+    validity: dict[str, Any] = field(default_factory=dict)
+    """Where novel views are supported: `{"center": [3], "radius_m": [lo, hi], "elevation_rad": [lo, hi],
+    "azimuth_rad": [lo, hi]}` around the support's middle; empty when unknown."""
+    notes: tuple[str, ...] = ()
+
+    def asset(self, name: str) -> Asset:
+        for a in self.assets:
+            if a.name == name:
+                return a
+        raise InputError(f"No asset {name!r} in the scene;", hint=did_you_mean(name, [a.name for a in self.assets]))
+
+    def save(self, folder: Path) -> None:
+        """Write `scene.json`, a folder per asset, and `background/` into an empty or existing folder."""
+        rows = []
+        for a in self.assets:
+            d = folder / a.name
+            a.visual.save_glb(d / "visual.glb")
+            for i, hull in enumerate(a.hulls):
+                _write_obj(d / "hulls" / f"hull_{i:03d}.obj", hull)
+            if a.splat is not None:
+                a.splat.save_ply(d / "splat.ply")
+            row = asset_json(a)
+            write_json(d / "asset.json", row)
+            rows.append(row)
+        self.background.save_ply(folder / "background" / "splat.ply")
+        if self.background_mesh is not None:
+            self.background_mesh.save_glb(folder / "background" / "mesh.glb")
+        self.cameras.save(folder / "cameras.json", ply="../cameras/points.ply")
+        write_json(
+            folder / "scene.json",
+            {
+                "schema": SCHEMA,
+                "metric": self.metric,
+                "supports": [
+                    {
+                        "name": s.name,
+                        "T_world_surface": s.T_world_surface.to_json(),
+                        "outline": s.outline.tolist(),
+                        "friction": s.friction.to_json(),
+                    }
+                    for s in self.supports
+                ],
+                "assets": [r["name"] for r in rows],
+                "light": {
+                    "direction": self.light.direction.tolist(),
+                    "key_rgb": self.light.key_rgb.tolist(),
+                    "ambient_sh": self.light.ambient_sh.tolist(),
+                },
+                "validity": self.validity,
+                "notes": list(self.notes),
+            },
+        )
+
+    @classmethod
+    def load(cls, folder: Path) -> Scene:
+        """Read a scene folder: the one with `scene.json`, or its parent."""
+        if not (folder / "scene.json").exists() and (folder / "scene" / "scene.json").exists():
+            folder = folder / "scene"
+        if not (folder / "scene.json").exists():
+            raise InputError(f"{folder} is not a scene (no scene.json).", hint="Make one: phone2sim build CAPTURE -o SCENE")
+        data = read_json(folder / "scene.json")
+        if data.get("schema") != SCHEMA:
+            raise InputError(f"{folder}/scene.json has schema {data.get('schema')}, this version reads {SCHEMA}.")
+        light = {k: np.array(v) for k, v in data["light"].items()}
+        mesh = folder / "background" / "mesh.glb"
+        return cls(
+            cameras=Cameras.load(folder / "cameras.json"),
+            metric=data["metric"],
+            supports=tuple(
+                SupportSurface(
+                    name=s["name"],
+                    T_world_surface=Pose.from_json(s["T_world_surface"]),
+                    outline=np.array(s["outline"]),
+                    friction=Interval.from_json(s["friction"]),
+                )
+                for s in data["supports"]
+            ),
+            assets=tuple(_load_asset(folder / name) for name in data["assets"]),
+            background=SplatCloud.load_ply(folder / "background" / "splat.ply"),
+            background_mesh=TexturedMesh.load_glb(mesh) if mesh.exists() else None,
+            light=Light(**light),
+            validity=data["validity"],
+            notes=tuple(data["notes"]),
+        )
+
+
+def asset_json(a: Asset) -> dict[str, Any]:
+    """The public description of an asset, as in `asset.json` and `build --json`; paths relative to its folder."""
+    return {
+        "name": a.name,
+        "label": a.label,
+        "material": a.material,
+        "mass_kg": a.mass_kg.to_json(),
+        "friction": a.friction.to_json(),
+        "restitution": a.restitution.to_json(),
+        "volume_m3": a.volume_m3,
+        "extents_m": [float(x) for x in a.extents_m],
+        "center_of_mass": a.inertia.center_of_mass.tolist(),
+        "inertia": a.inertia.moments.tolist(),
+        "T_world_asset": a.T_world_asset.to_json(),
+        "seen_fraction": a.seen_fraction,
+        "visual": "visual.glb",
+        "hulls": [f"hulls/hull_{i:03d}.obj" for i in range(len(a.hulls))],
+        "splat": "splat.ply" if a.splat is not None else None,
+        "notes": list(a.notes),
+    }
+
+
+def _load_asset(folder: Path) -> Asset:
+    d = read_json(folder / "asset.json")
+    return Asset(
+        name=d["name"],
+        T_world_asset=Pose.from_json(d["T_world_asset"]),
+        visual=TexturedMesh.load_glb(folder / d["visual"]),
+        hulls=tuple(_read_obj(folder / h) for h in d["hulls"]),
+        splat=SplatCloud.load_ply(folder / d["splat"]) if d["splat"] else None,
+        volume_m3=d["volume_m3"],
+        mass_kg=Interval.from_json(d["mass_kg"]),
+        inertia=Inertia(center_of_mass=np.array(d["center_of_mass"]), moments=np.array(d["inertia"])),
+        friction=Interval.from_json(d["friction"]),
+        restitution=Interval.from_json(d["restitution"]),
+        material=d["material"],
+        label=d["label"],
+        seen_fraction=d["seen_fraction"],
+        notes=tuple(d["notes"]),
+    )
+
+
+def _write_obj(path: Path, mesh: TexturedMesh) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [f"v {x:.9g} {y:.9g} {z:.9g}" for x, y, z in mesh.vertices.tolist()]
+    lines += [f"f {a + 1} {b + 1} {c + 1}" for a, b, c in mesh.faces.tolist()]
+    path.write_text("\n".join(lines) + "\n")
+
+
+def _read_obj(path: Path) -> TexturedMesh:
+    v, f = [], []
+    for line in path.read_text().splitlines():
+        parts = line.split()
+        if parts[:1] == ["v"]:
+            v.append([float(x) for x in parts[1:4]])
+        elif parts[:1] == ["f"]:
+            f.append([int(x.split("/")[0]) - 1 for x in parts[1:4]])
+    return TexturedMesh(vertices=np.array(v), faces=np.array(f))
