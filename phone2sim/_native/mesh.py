@@ -1,0 +1,256 @@
+"""Textured triangle meshes to pictures on the CPU: visibility, soft shadows, contact darkening, compositing, sensor.
+
+`MeshWorld` packs parts once; every picture poses them anew. Equal inputs give equal bytes on any processor at any
+number of threads. Cameras follow OpenCV (pixel centre at +0.5), colour is linear RGB unless it says sRGB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from phone2sim._native import load
+from phone2sim.errors import ShapeError
+
+
+class LightLike(Protocol):
+    """One directional key and second-order irradiance SH, as in `assets.scene.Light`."""
+
+    @property
+    def direction(self) -> np.ndarray: ...
+    @property
+    def key_rgb(self) -> np.ndarray: ...
+    @property
+    def ambient_sh(self) -> np.ndarray: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeshLight:
+    """A light: unit `direction` (3,) it travels along, `key_rgb` (3,), `ambient_sh` (9, 3); linear, white albedo = 1."""
+
+    direction: np.ndarray
+    key_rgb: np.ndarray
+    ambient_sh: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeshPart:
+    """One rigid part in its own frame [m]."""
+
+    vertices: np.ndarray
+    """(v, 3)."""
+    faces: np.ndarray
+    """(f, 3), counter-clockwise from outside."""
+    normals: np.ndarray
+    """(v, 3) unit."""
+    uv: np.ndarray | None = None
+    """(v, 2), origin at the bottom left of the picture."""
+    texture: np.ndarray | None = None
+    """(h, w, 3) uint8 sRGB albedo."""
+    rgb: tuple[float, float, float] = (0.7, 0.7, 0.7)
+    """Linear albedo where there is no texture."""
+    gloss: float = 0.0
+    """Strength of the highlight: 0 matte, about 0.3 satin plastic."""
+    double_sided: bool = True
+    """Draw faces seen from behind (needed for open shells; closed ones draw faster without)."""
+
+
+def _array(a: Any, dtype: Any, shape: tuple[int | None, ...], what: str) -> np.ndarray:
+    out = np.ascontiguousarray(a, dtype=dtype)
+    if len(out.shape) != len(shape) or any(want is not None and want != got for want, got in zip(shape, out.shape)):
+        raise ShapeError(f"{what}: expected {tuple('n' if s is None else s for s in shape)}, got {out.shape}.")
+    return out
+
+
+class MeshWorld:
+    """Parts packed for drawing. `len(world)` parts, in the order given."""
+
+    def __init__(self, parts: Sequence[MeshPart]) -> None:
+        self._world = load("mesh").World()
+        self.n_faces = 0
+        self.radii_m = np.zeros(len(parts))
+        """Largest distance of a part's vertices from its origin [m]."""
+        for i, p in enumerate(parts):
+            v = _array(p.vertices, np.float32, (None, 3), f"MeshPart {i} vertices")
+            f = _array(p.faces, np.int32, (None, 3), f"MeshPart {i} faces")
+            n = _array(p.normals, np.float32, (len(v), 3), f"MeshPart {i} normals")
+            if len(f) and (f.min() < 0 or f.max() >= len(v)):
+                raise ShapeError(f"MeshPart {i} faces: a face names vertex {f.max()} of {len(v)}.")
+            uv = texture = None
+            if p.uv is not None and p.texture is not None:
+                uv = _array(p.uv, np.float32, (len(v), 2), f"MeshPart {i} uv")
+                texture = _array(p.texture, np.uint8, (None, None, 3), f"MeshPart {i} texture")
+            rgb = _array(p.rgb, np.float32, (3,), f"MeshPart {i} rgb")
+            self._world.add_part(v, f, n, uv, texture, rgb, float(p.gloss), bool(p.double_sided))
+            self.n_faces += len(f)
+            self.radii_m[i] = float(np.linalg.norm(v, axis=1).max(initial=0.0))
+
+    def __len__(self) -> int:
+        return len(self.radii_m)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeshImage:
+    """What one camera sees of the parts."""
+
+    rgb: np.ndarray
+    """(h, w, 3) float32 linear, premultiplied by `coverage`."""
+    coverage: np.ndarray
+    """(h, w) float32, share of the pixel covered, 0–1."""
+    depth: np.ndarray
+    """(h, w) float32 camera z [m] of the part that owns the pixel; inf where none."""
+    part: np.ndarray
+    """(h, w) int32 index of the part covering most of the pixel, -1 for none."""
+    normal: np.ndarray
+    """(h, w, 3) float32 world normal, 0 where none."""
+
+
+@dataclass(frozen=True)
+class ShadowMap:
+    """The key light's view of the casters; shared by every camera of a frame."""
+
+    native: Any
+    texel_m: float
+
+    def shadow_at(self, points: np.ndarray, *, bias_m: float | None = None) -> np.ndarray:
+        """Share (n,) 0–1 of the key light that reaches world points (n, 3) [m]."""
+        p = _array(points, np.float32, (None, 3), "shadow_at points")
+        out = np.empty(len(p), np.float32)
+        self.native.visibility(p, 1.5 * self.texel_m if bias_m is None else bias_m, out)
+        return out
+
+
+@dataclass(frozen=True)
+class ContactMap:
+    """Ambient light lost close to where things stand on a horizontal support."""
+
+    native: Any
+
+    def factor_at(self, points: np.ndarray) -> np.ndarray:
+        """Share (n,) 0–1 of the light left at upward-facing world points (n, 3) [m]."""
+        p = _array(points, np.float32, (None, 3), "factor_at points")
+        out = np.empty(len(p), np.float32)
+        self.native.factor(p, out)
+        return out
+
+
+def _poses(world: MeshWorld, T_world_part: np.ndarray) -> np.ndarray:
+    return _array(T_world_part, np.float64, (len(world), 4, 4), "T_world_part")
+
+
+def _mask(world: MeshWorld, mask: np.ndarray | None) -> np.ndarray:
+    if mask is None:
+        return np.ones(len(world), np.uint8)
+    return _array(np.asarray(mask, bool), np.uint8, (len(world),), "part mask")
+
+
+def shadow_map(
+    world: MeshWorld, T_world_part: np.ndarray, *, direction: np.ndarray, center: np.ndarray, radius_m: float,
+    resolution: int = 1024, softness: float = 0.06, casts: np.ndarray | None = None, threads: int = 0,
+) -> ShadowMap:  # fmt: skip
+    """Orthographic depth along `direction` of the parts that cast, over a square of ±`radius_m` around `center` [m].
+
+    `softness` is the tangent of the light's half angle (Fernando 2005). Points outside the square are lit.
+    """
+    d = np.asarray(direction, float)
+    d = d / np.linalg.norm(d)
+    u = np.cross(d, [0.0, 1.0, 0.0] if abs(d[1]) < 0.9 else [1.0, 0.0, 0.0])
+    u /= np.linalg.norm(u)
+    axes = np.ascontiguousarray(np.stack([u, np.cross(d, u), d]))
+    c = _array(center, np.float64, (3,), "shadow_map center")
+    native = load("mesh").shadow_map(
+        world._world, _poses(world, T_world_part), _mask(world, casts), axes, c, 2 * radius_m, resolution, softness, threads
+    )
+    return ShadowMap(native, 2 * radius_m / resolution)
+
+
+def contact_map(
+    world: MeshWorld, T_world_part: np.ndarray, *, low: tuple[float, float], high: tuple[float, float], height_m: float,
+    cell_m: float = 0.004, near_m: float = 0.008, wide_m: float = 0.03, strength: float = 0.9,
+    casts: np.ndarray | None = None, threads: int = 0,
+) -> ContactMap:  # fmt: skip
+    """Blurred cover of the support at `height_m` over the rectangle `low`–`high` (x, y) [m], weighted by closeness."""
+    w, h = (max(4, int(np.ceil((b - a) / cell_m))) for a, b in zip(low, high))
+    native = load("mesh").contact_map(
+        world._world, _poses(world, T_world_part), _mask(world, casts), low[0], low[1], cell_m, w, h, height_m,
+        near_m, wide_m, 0.5 * strength, 0.5 * strength, threads,
+    )  # fmt: skip
+    return ContactMap(native)
+
+
+def render(
+    world: MeshWorld, T_world_part: np.ndarray, *, K: np.ndarray, T_world_camera: np.ndarray, width: int, height: int,
+    light: LightLike, shadow_map: ShadowMap | None = None, contact_map: ContactMap | None = None, supersample: int = 1,
+    visible: np.ndarray | None = None, rgb_gain: np.ndarray | None = None, behind_depth: np.ndarray | None = None,
+    near_m: float = 0.01, threads: int = 0,
+) -> MeshImage:  # fmt: skip
+    """Draw the parts at `T_world_part` (n, 4, 4) as a pinhole camera `K` (3, 3) [px] at `T_world_camera` (4, 4) sees them.
+
+    `behind_depth` (h, w) [m] hides what lies farther than it (inf: nothing there). `rgb_gain` (n, 3) multiplies the
+    albedo, `supersample` 1–3 is the grid of samples a pixel. `threads` 0 takes all cores.
+    """
+    if supersample not in (1, 2, 3):
+        raise ShapeError(f"render supersample: expected 1, 2 or 3, got {supersample}.")
+    gain = np.ones((len(world), 3)) if rgb_gain is None else rgb_gain
+    image = MeshImage(
+        rgb=np.empty((height, width, 3), np.float32), coverage=np.empty((height, width), np.float32),
+        depth=np.empty((height, width), np.float32), part=np.empty((height, width), np.int32),
+        normal=np.empty((height, width, 3), np.float32),
+    )  # fmt: skip
+    direction = np.asarray(light.direction, float)
+    load("mesh").render(
+        world._world, _poses(world, T_world_part),
+        K=_array(K, np.float64, (3, 3), "render K"),
+        T_world_camera=_array(T_world_camera, np.float64, (4, 4), "render T_world_camera"),
+        width=width, height=height, supersample=supersample, near_m=near_m, visible=_mask(world, visible),
+        gain=_array(gain, np.float32, (len(world), 3), "render rgb_gain"),
+        direction=_array(direction / np.linalg.norm(direction), np.float32, (3,), "light direction"),
+        key=_array(light.key_rgb, np.float32, (3,), "light key_rgb"),
+        sh=_array(light.ambient_sh, np.float32, (9, 3), "light ambient_sh"),
+        shadow=shadow_map.native if shadow_map else None, contact=contact_map.native if contact_map else None,
+        behind=None if behind_depth is None else _array(behind_depth, np.float32, (height, width), "render behind_depth"),
+        threads=threads, rgb=image.rgb, coverage=image.coverage, depth=image.depth, part=image.part, normal=image.normal,
+    )  # fmt: skip
+    return image
+
+
+def composite(
+    image: MeshImage, background: np.ndarray, depth: np.ndarray, *, K: np.ndarray, T_world_camera: np.ndarray,
+    shadow_map: ShadowMap | None = None, contact_map: ContactMap | None = None, shadow: float = 0.6, bias_m: float = 0.004,
+    threads: int = 0,
+) -> np.ndarray:  # fmt: skip
+    """`image` over `background` (h, w, 3) linear of camera z `depth` (h, w) [m], which receives shadow and contact.
+
+    `shadow` is the share of the background's light that the key gives. Returns (h, w, 3) float32 linear.
+    """
+    h, w = image.coverage.shape
+    out = np.empty((h, w, 3), np.float32)
+    load("mesh").composite(
+        K=_array(K, np.float64, (3, 3), "composite K"),
+        T_world_camera=_array(T_world_camera, np.float64, (4, 4), "composite T_world_camera"), width=w, height=h,
+        background=_array(background, np.float32, (h, w, 3), "composite background"),
+        depth=_array(depth, np.float32, (h, w), "composite depth"), fg_rgb=image.rgb, coverage=image.coverage,
+        shadow=shadow_map.native if shadow_map else None, contact=contact_map.native if contact_map else None,
+        strength=float(shadow), bias=float(bias_m), threads=threads, out=out,
+    )  # fmt: skip
+    return out
+
+
+def to_srgb8(
+    rgb: np.ndarray, *, gain_rgb: tuple[float, float, float] = (1.0, 1.0, 1.0), blur_px: float = 0.0,
+    noise_std: float = 0.0, seed: int = 0,
+) -> np.ndarray:  # fmt: skip
+    """Linear (h, w, 3) → uint8 sRGB: Gaussian blur (sigma [px]), gain, encoding, then noise (0–1 scale) drawn from `seed`."""
+    a = _array(rgb, np.float32, (None, None, 3), "to_srgb8 rgb")
+    out = np.empty(a.shape, np.uint8)
+    load("mesh").sense(a, _array(gain_rgb, np.float32, (3,), "gain_rgb"), blur_px, noise_std, seed & (2**64 - 1), out)
+    return out
+
+
+def srgb_to_linear(srgb: np.ndarray) -> np.ndarray:
+    """sRGB 0–1 → linear 0–1, float32 (IEC 61966-2-1)."""
+    a = np.asarray(srgb, np.float32)
+    return np.where(a <= 0.04045, a / 12.92, ((np.maximum(a, 0) + 0.055) / 1.055) ** 2.4).astype(np.float32)

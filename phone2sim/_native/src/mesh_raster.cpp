@@ -1,0 +1,169 @@
+// Visibility by 2D homogeneous rasterisation (Olano & Greer 1997): faces crossing the near plane need no clipping of
+// attributes. Edges are evaluated from canonically ordered vertices, so neighbours share them exactly: no cracks.
+#include <algorithm>
+#include <cmath>
+
+#include "mesh_world.hpp"
+
+namespace p2s {
+namespace {
+
+constexpr int kBand = 32;
+
+struct D3 {
+    double x, y, z;
+};
+
+bool before(const D3& a, const D3& b) {
+    if (a.x != b.x) return a.x < b.x;
+    if (a.y != b.y) return a.y < b.y;
+    return a.z < b.z;
+}
+
+D3 edge(const D3& a, const D3& b) {
+    const bool swap = before(b, a);
+    const D3 &p = swap ? b : a, &q = swap ? a : b;
+    const double s = swap ? -1.0 : 1.0;
+    return {s * (p.y * q.z - p.z * q.y), s * (p.z * q.x - p.x * q.z), s * (p.x * q.y - p.y * q.x)};
+}
+
+struct Bounds {
+    double x0 = 1e30, x1 = -1e30, y0 = 1e30, y1 = -1e30;
+    void add(double x, double y) {
+        x0 = std::min(x0, x), x1 = std::max(x1, x), y0 = std::min(y0, y), y1 = std::max(y1, y);
+    }
+};
+
+// Bounding box of the projected face; false when nothing is in front of the near plane.
+bool project_bounds(const D3 v[3], double near_m, Bounds& box) {
+    const bool in[3] = {v[0].z >= near_m, v[1].z >= near_m, v[2].z >= near_m};
+    if (!in[0] && !in[1] && !in[2]) return false;
+    for (int i = 0; i < 3; ++i) {
+        const int j = (i + 1) % 3;
+        if (in[i]) box.add(v[i].x / v[i].z, v[i].y / v[i].z);
+        if (in[i] != in[j]) {
+            const double t = (near_m - v[i].z) / (v[j].z - v[i].z);
+            box.add((v[i].x + t * (v[j].x - v[i].x)) / near_m, (v[i].y + t * (v[j].y - v[i].y)) / near_m);
+        }
+    }
+    return true;
+}
+
+void set_up(const D3 v[3], const double depth[3], bool perspective, double near_m, bool cull, int w, int h, FaceSetup& s) {
+    s.face = -1;
+    Bounds box;
+    if (perspective) {
+        if (!project_bounds(v, near_m, box)) return;
+    } else {
+        for (int i = 0; i < 3; ++i) box.add(v[i].x, v[i].y);
+    }
+    const double cx = 0.5 * w - 0.5, cy = 0.5 * h - 0.5;  // sample index of X = 0
+    s.x0 = int(std::ceil(std::max(box.x0 + cx - 1e-3, 0.0)));
+    s.x1 = int(std::floor(std::min(box.x1 + cx + 1e-3, w - 1.0)));
+    s.y0 = int(std::ceil(std::max(box.y0 + cy - 1e-3, 0.0)));
+    s.y1 = int(std::floor(std::min(box.y1 + cy + 1e-3, h - 1.0)));
+    if (s.x0 > s.x1 || s.y0 > s.y1) return;
+    D3 e[3] = {edge(v[1], v[2]), edge(v[2], v[0]), edge(v[0], v[1])};
+    double det = v[0].x * e[0].x + v[0].y * e[0].y + v[0].z * e[0].z;
+    if (!(std::abs(det) > 1e-30)) return;
+    const double sign = det < 0 ? -1.0 : 1.0;
+    s.back = det > 0;  // counter-clockwise faces seen from outside have det < 0 in OpenCV axes
+    if (cull && s.back) return;
+    double d[3] = {0, 0, 0};
+    for (int i = 0; i < 3; ++i) {
+        const double c[3] = {e[i].x, e[i].y, e[i].z};
+        const double weight = (perspective ? 1.0 : -depth[i]) / det;
+        for (int k = 0; k < 3; ++k) {
+            s.e[i][k] = float(sign * c[k]);
+            d[k] += weight * c[k];
+        }
+    }
+    for (int k = 0; k < 3; ++k) s.d[k] = float(d[k]);
+    s.face = 0;
+}
+
+void draw(const FaceSetup& s, int index, int row0, int row1, float key_max, Visibility& out) {
+    const float ox = 0.5f - 0.5f * out.w, oy = 0.5f - 0.5f * out.h;
+    const float a0 = s.e[0][0], a1 = s.e[1][0], a2 = s.e[2][0], ad = s.d[0];
+    for (int y = std::max(s.y0, row0); y <= std::min(s.y1, row1); ++y) {
+        const float Y = y + oy;
+        const float r0 = s.e[0][1] * Y + s.e[0][2], r1 = s.e[1][1] * Y + s.e[1][2], r2 = s.e[2][1] * Y + s.e[2][2];
+        const float rd = s.d[1] * Y + s.d[2];
+        int xa = s.x0, xb = s.x1;
+        if (xb - xa > 16) {  // narrow to the span of this row, one sample wider than exact
+            float lo = xa + ox, hi = xb + ox;
+            for (int i = 0; i < 3; ++i) {
+                const float a = s.e[i][0], r = i == 0 ? r0 : i == 1 ? r1 : r2;
+                if (a > 0) lo = std::max(lo, -r / a - 1.0f);
+                if (a < 0) hi = std::min(hi, -r / a + 1.0f);
+            }
+            if (!(lo <= hi)) continue;
+            xa = std::max(xa, int(std::floor(lo - ox)));
+            xb = std::min(xb, int(std::ceil(hi - ox)));
+        }
+        float* key = out.key.data() + size_t(y) * out.w;
+        int32_t* id = out.id.data() + size_t(y) * out.w;
+#pragma omp simd
+        for (int x = xa; x <= xb; ++x) {
+            const float X = float(x) + ox;
+            const float e0 = a0 * X + r0, e1 = a1 * X + r1, e2 = a2 * X + r2, d = ad * X + rd;
+            const bool pass = (e0 >= 0) & (e1 >= 0) & (e2 >= 0) & (d > key[x]) & (d <= key_max);
+            key[x] = pass ? d : key[x];
+            id[x] = pass ? index : id[x];
+        }
+    }
+}
+
+}  // namespace
+
+void rasterize(const World& world, const Projection& projection, const uint8_t* visible, Visibility& out, int threads) {
+    const int n_parts = int(world.parts.size()), n_vertices = int(world.position.size() / 3);
+    std::vector<D3> posed(n_vertices);
+    std::vector<double> depth(projection.perspective ? 0 : n_vertices);
+    std::vector<int> first(n_parts + 1, 0);
+    for (int p = 0; p < n_parts; ++p)
+        first[p + 1] = first[p] + (visible[p] ? world.parts[p].f1 - world.parts[p].f0 : 0);
+    out.setups.resize(first[n_parts]);
+
+#pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1)
+    for (int p = 0; p < n_parts; ++p) {
+        if (!visible[p]) continue;
+        const Part& part = world.parts[p];
+        const double* m = projection.matrices.data() + 12 * p;
+        for (int i = part.v0; i < part.v1; ++i) {
+            const float* q = world.position.data() + 3 * i;
+            const double x = q[0], y = q[1], z = q[2];
+            posed[i] = {m[0] * x + m[1] * y + m[2] * z + m[3], m[4] * x + m[5] * y + m[6] * z + m[7],
+                        m[8] * x + m[9] * y + m[10] * z + m[11]};
+            if (!projection.perspective) {
+                depth[i] = posed[i].z;
+                posed[i].z = 1.0;
+            }
+        }
+        for (int f = part.f0; f < part.f1; ++f) {
+            FaceSetup& s = out.setups[first[p] + f - part.f0];
+            const int32_t* t = world.face.data() + 3 * f;
+            const D3 v[3] = {posed[t[0]], posed[t[1]], posed[t[2]]};
+            double z[3] = {0, 0, 0};
+            if (!projection.perspective)
+                for (int i = 0; i < 3; ++i) z[i] = depth[t[i]];
+            set_up(v, z, projection.perspective, projection.near_m, projection.perspective && !part.double_sided, out.w,
+                   out.h, s);
+            if (s.face == 0) s.face = f;
+        }
+    }
+
+    const int n_bands = (out.h + kBand - 1) / kBand;
+    std::vector<std::vector<int>> bands(n_bands);
+    for (int i = 0; i < int(out.setups.size()); ++i) {
+        const FaceSetup& s = out.setups[i];
+        if (s.face < 0) continue;
+        for (int b = s.y0 / kBand; b <= s.y1 / kBand; ++b) bands[b].push_back(i);
+    }
+    const float key_max = projection.perspective ? 1.0f / projection.near_m : 1e30f;
+#pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1)
+    for (int b = 0; b < n_bands; ++b)
+        for (int i : bands[b]) draw(out.setups[i], i, b * kBand, std::min(out.h, (b + 1) * kBand) - 1, key_max, out);
+}
+
+}  // namespace p2s
