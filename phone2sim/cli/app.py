@@ -1,0 +1,87 @@
+"""The Typer app, and the boundary that turns every outcome into an exit code and one clear line.
+
+0 done, 1 a gate failed, 2 bad usage or input, 3 missing optional dependency, 70 a bug of ours, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from phone2sim import __version__
+from phone2sim.cli import assets, build, demo, doctor, export, generate, reconstruct, replay, report, sample, sheet
+from phone2sim.cli.output import print_error
+from phone2sim.errors import Phone2SimError
+
+BUG = 70
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="phone2sim",
+    help="A phone clip of a table becomes a metric, physical, photoreal scene, and varied robot episodes.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for module in (demo, build, reconstruct, assets, export, generate, replay, report, doctor, sample, sheet):
+    name = module.__name__.rsplit(".", 1)[1]
+    app.command(name)(getattr(module, name))
+
+
+def _version(value: bool) -> None:
+    if value:
+        print(f"phone2sim {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """A phone clip of a table becomes a metric, physical, photoreal scene, and varied robot episodes."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line on `argv` (default: the process's) and return the exit code."""
+    os.environ.setdefault("GLOG_minloglevel", "2")  # pycolmap's log, below errors
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+    try:
+        code = typer.main.get_command(app)(args=argv, prog_name="phone2sim", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except Phone2SimError as e:
+        print_error(e.message, e.hint)
+        _traceback_if_asked()
+        return e.exit_code
+    except KeyboardInterrupt:
+        print_error("Interrupted; everything committed so far is kept.", "Run the same command again to go on.")
+        return INTERRUPTED
+    except typer.Exit as e:
+        return e.exit_code
+    except typer.Abort:
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our stdout left (`| head`)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    except Exception as e:
+        if hasattr(e, "format_message"):  # a usage error of the parser
+            if text := e.format_message():
+                context = getattr(e, "ctx", None)
+                command = context.command_path if context is not None else "phone2sim"
+                print_error(text, f"See: {command} --help")
+            return 2
+        print_error(f"{type(e).__name__}: {e}", "This is a bug in phone2sim; PHONE2SIM_DEBUG=1 shows where.")
+        _traceback_if_asked()
+        return BUG
+
+
+def _traceback_if_asked() -> None:
+    if os.environ.get("PHONE2SIM_DEBUG") == "1":
+        traceback.print_exc(file=sys.stderr)

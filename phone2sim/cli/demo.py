@@ -1,0 +1,86 @@
+"""`phone2sim demo`: everything once, offline, on a clip it renders itself."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from phone2sim.cli.options import Json, Quiet, Seed, check_output
+from phone2sim.cli.output import output
+
+EPISODES = 8
+WORKERS = 2
+
+
+def demo(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to make.")] = Path("demo"),
+    seed: Seed = 0,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Everything once, offline, on a clip it renders itself.
+
+    Sample clip, metric scene, 8 robot episodes and a report, on the CPU, in minutes. A second run skips what is finished.
+    """
+    check_output(out)
+    with output(json=json, quiet=quiet) as o:
+        from phone2sim.cli import build, generate
+        from phone2sim.cli.summary import (
+            assets_table,
+            build_json,
+            dataset_panel,
+            export_files,
+            files_panel,
+            next_steps,
+            scene_panel,
+        )
+        from phone2sim.progress import message
+        from phone2sim.sample import SampleConfig, make_sample
+        from phone2sim.sim_export.report import write_report
+        from phone2sim.stage import run_stage
+
+        start = time.monotonic()
+        clip, scene, picks = out / "sample" / "clip.mp4", out / "scene", out / "picks"
+        message("1/4  A phone clip of a table, rendered with known truth")
+        config = SampleConfig()
+        run_stage(
+            out / "sample",
+            version=1,
+            config={"seed": seed, **config.model_dump(mode="json")},
+            inputs={},
+            compute=lambda folder: {"truth": bool(make_sample(folder / "clip.mp4", seed=seed, config=config))},
+        )
+        message("2/4  Clip to metric, physical scene")
+        build.run(clip, scene, seed=seed)
+        message(f"3/4  {EPISODES} varied pick-and-place episodes")
+        result = generate.run(scene, picks, episodes=EPISODES, recipe="default", workers=WORKERS, seed=seed)
+        message("4/4  Report")
+        report = write_report(scene, picks, out / "report.html")
+
+        files = {"report": str(report), **export_files(scene), "dataset": str(picks)}
+        o.result(
+            {
+                "seconds": round(time.monotonic() - start, 1),
+                "files": files,
+                "build": build_json(scene),
+                "generate": result,
+            }
+        )
+        o.show(
+            scene_panel(scene),
+            assets_table(scene),
+            dataset_panel(picks),
+            files_panel(files, seconds=time.monotonic() - start),
+            next_steps(
+                [
+                    f"open {report}",
+                    f"python -m mujoco.viewer --mjcf={files['mjcf']}",
+                    f"phone2sim generate {scene} -o more --episodes 50 --workers {WORKERS}",
+                    "phone2sim sheet",
+                    "phone2sim build MY_CLIP.mp4 -o my_scene",
+                ]
+            ),
+        )

@@ -1,0 +1,62 @@
+"""Options that several commands share, so that one name means one thing everywhere."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from phone2sim.errors import InputError
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout; progress stays on stderr.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary; errors only.")]
+Seed = Annotated[
+    int, typer.Option("--seed", min=0, help="Seed of everything random; the same seed gives the same result.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Run again even where nothing changed.")]
+SceneDir = Annotated[
+    Path, typer.Argument(metavar="SCENE", help="Scene folder made by `phone2sim build`.", show_default=False)
+]
+DatasetDir = Annotated[
+    Path, typer.Argument(metavar="DATASET", help="Dataset folder made by `phone2sim generate`.", show_default=False)
+]
+
+
+def check_exists(path: Path, what: str) -> Path:
+    """`path`, or an `InputError` naming it and what stands beside it."""
+    if not path.exists():
+        names = [p.name for p in path.parent.iterdir() if not p.name.startswith(".")] if path.parent.is_dir() else []
+        close = difflib.get_close_matches(path.name, names, n=1)
+        raise InputError(
+            f"{what} {path} does not exist.", hint=f"Did you mean {path.parent / close[0]}?" if close else ""
+        )
+    return path
+
+
+def check_scene(path: Path) -> Path:
+    """`path` when it is a built scene folder."""
+    check_exists(path, "Scene")
+    if not (path / "scene" / "scene.json").exists():
+        done = [n for n in ("capture", "cameras", "splat", "scene") if (path / n / "manifest.json").exists()]
+        state = f"it only has {', '.join(done)}." if done else "it holds no stage at all."
+        raise InputError(f"{path} is not a finished scene: {state}", hint=f"Make it: phone2sim build CAPTURE -o {path}")
+    return path
+
+
+def check_dataset(path: Path) -> Path:
+    """`path` when it is a dataset folder."""
+    check_exists(path, "Dataset")
+    if not (path / "specs.jsonl").exists() and not (path / "manifest.json").exists():
+        raise InputError(
+            f"{path} is not a dataset (no specs.jsonl).", hint=f"Make it: phone2sim generate SCENE -o {path}"
+        )
+    return path
+
+
+def check_output(path: Path) -> Path:
+    """`path` when it can become an output folder: absent, empty, or an earlier output of ours."""
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path} is a file; the output must be a folder.")
+    return path

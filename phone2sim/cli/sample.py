@@ -1,0 +1,36 @@
+"""`phone2sim sample`: the synthetic phone clip, with its truth beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from phone2sim.cli.options import Json, Quiet, Seed
+from phone2sim.cli.output import output
+from phone2sim.errors import InputError
+
+
+def sample(
+    out: Annotated[Path, typer.Argument(metavar="OUT.mp4", help="Clip to write.", show_default=False)],
+    seed: Seed = 0,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Render the synthetic phone clip, with exact truth.
+
+    A handheld clip of a table with objects; exact poses, masks, meshes and masses go beside it.
+    """
+    if out.suffix.lower() != ".mp4":
+        raise InputError(f"{out}: the clip must end in .mp4.")
+    with output(json=json, quiet=quiet) as o:
+        from phone2sim.sample import make_sample
+
+        truth = make_sample(out, seed=seed)
+        o.result({"clip": str(out), "truth": str(out.with_suffix(".truth.json")), **_plain(truth)})
+        o.show(f"Clip   {out}", f"Truth  {out.with_suffix('.truth.json')}", f"Next:  phone2sim build {out} -o SCENE")
+
+
+def _plain(result: object) -> dict:
+    return {k: v for k, v in result.items() if isinstance(v, (int, float, str))} if isinstance(result, dict) else {}
