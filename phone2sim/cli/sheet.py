@@ -64,7 +64,7 @@ def _page():
         draw.line([px, top, px, top - tick], fill=0, width=5)
     lines = (
         "Print at 100 %, no scaling: this ruler must measure 100 mm.",
-        f"Cut along the frame ({1000 * PAGE_M[0]:.0f} × {1000 * PAGE_M[1]:.0f} mm) or use the whole page.",
+        f"Cut along the frame ({1000 * PAGE_M[0]:.0f} by {1000 * PAGE_M[1]:.0f} mm) or use the whole page.",
         "Lay it flat on the table, near the objects, in view of most pictures.",
     )
     for i, line in enumerate(lines):
