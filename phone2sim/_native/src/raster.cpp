@@ -1,0 +1,309 @@
+// Binning into tiles and the tile rasteriser: front to back, several pixels at a time, without atomics.
+#include <algorithm>
+#include <cmath>
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+#include "splat.h"
+
+namespace p2s {
+
+int resolve_threads(int wanted) {
+#ifdef _OPENMP
+  return wanted > 0 ? wanted : omp_get_max_threads();
+#else
+  (void)wanted;
+  return 1;
+#endif
+}
+
+namespace {
+
+constexpr int kStride = kTileW + 8;  // padding lanes stay inert: transmittance 0
+constexpr int kCheck = 8;            // entries between two looks for finished rows
+const v8 kLane = {0.5f, 1.5f, 2.5f, 3.5f, 4.5f, 5.5f, 6.5f, 7.5f};
+
+// exp(-s) for 0 <= s <= 6, a quartic of s/8 to the eighth power; relative error below 2e-5.
+inline v8 exp_negative(v8 s) {
+  v8 y = min8(s, splat8(8.f)) * -0.125f;
+  v8 p = 1.f + y * (0.99999f + y * (0.49978f + y * (0.16560f + y * 0.0382f)));
+  p *= p, p *= p;
+  return p * p;
+}
+
+// Range of tiles in tile row `ty` that the visible ellipse of `f` can touch.
+inline void tile_range(const Footprint& f, int ty, int& x0, int& x1) {
+  x0 = f.tx0, x1 = f.tx1;
+  if (x1 - x0 <= 1) return;
+  // Half-widths over the band of pixel centres: the ellipse is convex, so its extreme x is at the band's edges or inside.
+  float k = kLogAlphaMin - f.nlo, lo = ty * kTileH + .5f - f.v, hi = lo + kTileH - 1, skew = -f.b / (2 * f.a);
+  float det = f.c - f.b * f.b / (4 * f.a), top = std::sqrt(std::max(0.f, k / det));
+  float xmax = -1e30f, xmin = 1e30f;
+  auto visit = [&](float y) {
+    y = std::min(hi, std::max(lo, std::min(top, std::max(-top, y))));
+    float half = std::sqrt(std::max(0.f, (k - det * y * y) / f.a)), mid = skew * y;
+    xmax = std::max(xmax, mid + half), xmin = std::min(xmin, mid - half);
+  };
+  float tip = -f.b / (2 * f.c) * std::sqrt(std::max(0.f, k / (f.a - f.b * f.b / (4 * f.c))));  // y where x is largest
+  visit(lo), visit(hi), visit(tip), visit(-tip);
+  x0 = std::max(x0, (int)std::floor((f.u + xmin - .51f) / kTileW));
+  x1 = std::min(x1, (int)std::floor((f.u + xmax + .51f) / kTileW) + 1);
+}
+
+}  // namespace
+
+void bin(const Footprint* feet, size_t n, const Camera& cam, Tiles& T, int threads) {
+  T.nx = (cam.w + kTileW - 1) / kTileW, T.ny = (cam.h + kTileH - 1) / kTileH;
+  T.offsets.resize(n + 1), T.keys.resize(n), T.keys2.resize(n), T.order.resize(n), T.order2.resize(n);
+  std::vector<int64_t> count((size_t)T.nx * T.ny + 1, 0);
+  int64_t total = 0;
+  size_t seen = 0;
+  for (size_t i = 0; i < n; i++) {
+    const Footprint& f = feet[i];
+    T.offsets[i] = total;
+    if (f.tx1 <= f.tx0) continue;
+    for (int ty = f.ty0; ty < f.ty1; ty++) {
+      int x0, x1;
+      tile_range(f, ty, x0, x1);
+      for (int tx = x0; tx < x1; tx++) count[(size_t)ty * T.nx + tx + 1]++;
+      total += std::max(0, x1 - x0);
+    }
+    if (total > T.offsets[i]) {
+      std::memcpy(&T.keys[seen], &f.z, 4);  // positive floats sort like integers
+      T.order[seen++] = (int32_t)i;
+    }
+  }
+  T.offsets[n] = total;
+  for (size_t t = 1; t < count.size(); t++) count[t] += count[t - 1];
+  T.start = count;
+  T.entries.resize((size_t)total);
+
+  // Stable radix sort by depth, three digits of eleven bits.
+  for (int shift = 0; shift < 33; shift += 11) {
+    uint32_t digit[2049] = {};
+    for (size_t i = 0; i < seen; i++) digit[((T.keys[i] >> shift) & 2047) + 1]++;
+    for (int d = 0; d < 2048; d++) digit[d + 1] += digit[d];
+    for (size_t i = 0; i < seen; i++) {
+      uint32_t p = digit[(T.keys[i] >> shift) & 2047]++;
+      T.keys2[p] = T.keys[i], T.order2[p] = T.order[i];
+    }
+    T.keys.swap(T.keys2), T.order.swap(T.order2);
+  }
+
+  // Counting scatter in depth order; each worker owns a band of tile rows.
+  const int bands = std::min(threads, T.ny);
+#pragma omp parallel for num_threads(threads) schedule(static, 1)
+  for (int band = 0; band < bands; band++) {
+    int y0 = T.ny * band / bands, y1 = T.ny * (band + 1) / bands;
+    for (size_t k = 0; k < seen; k++) {
+      int32_t i = T.order[k];
+      const Footprint& f = feet[i];
+      if (f.ty1 <= y0 || f.ty0 >= y1) continue;
+      int64_t row = T.offsets[i];
+      for (int ty = f.ty0; ty < std::min<int>(f.ty1, y1); ty++) {
+        int x0, x1;
+        tile_range(f, ty, x0, x1);
+        if (ty < y0) {
+          row += std::max(0, x1 - x0);
+          continue;
+        }
+        for (int tx = x0; tx < x1; tx++) T.entries[(size_t)count[(size_t)ty * T.nx + tx]++] = {i, (int32_t)row++};
+      }
+    }
+  }
+}
+
+namespace {
+
+// Pixel columns [x0, x1] of each row of a tile that the visible ellipse covers.
+struct Spans {
+  int32_t x0[kTileH], x1[kTileH];
+  void set(const Footprint& f, float u, float v) {
+    const float k = kLogAlphaMin - f.nlo, skew = -f.b / (2 * f.a), det = f.c - f.b * f.b / (4 * f.a), ra = 1 / f.a;
+    for (int y = 0; y < kTileH; y++) {
+      float dy = y + .5f - v, inside = (k - det * dy * dy) * ra;
+      float half = std::sqrt(inside > 0 ? inside : 0.f) + .01f, mid = u + skew * dy - .5f;
+      float lo = mid - half + 1, hi = mid + half;  // truncation below is floor: both are held at or above zero
+      lo = lo > 0 ? lo : 0, lo = lo < kTileW ? lo : (float)kTileW;
+      hi = hi > -1 ? hi : -1, hi = hi < kTileW - 1 ? hi : (float)(kTileW - 1);
+      x0[y] = (int32_t)lo, x1[y] = (int32_t)(hi + 1) - 1;
+    }
+  }
+};
+
+// Rows of a tile still worth visiting.
+struct Alive {
+  int lo = 0, hi = kTileH - 1;
+  void shrink(const float* T) {
+    auto dead = [&](int y) {
+      v8 m = load8(T + y * kStride);
+      for (int x = 8; x < kTileW; x += 8) {
+        v8 b = load8(T + y * kStride + x);
+        m = m > b ? m : b;
+      }
+      for (int j = 0; j < 8; j++)
+        if (m[j] > kOpaque) return false;
+      return true;
+    };
+    while (lo <= hi && dead(lo)) lo++;
+    while (hi >= lo && dead(hi)) hi--;
+  }
+};
+
+inline void row_range(const Footprint& f, float v, const Alive& alive, int& y0, int& y1) {
+  y0 = std::max(alive.lo, (int)std::ceil(std::max(v - f.ey - .51f, 0.f)));
+  y1 = std::min(alive.hi, (int)std::floor(std::max(v + f.ey - .49f, -1.f)));
+}
+
+template <bool kDepth>
+void compose(const Footprint* feet, const Tiles& tiles, int tile, int w, int h, const float* bg, const Picture& out) {
+  alignas(32) float T[kTileH * kStride] = {}, C[3][kTileH * kStride] = {};
+  alignas(32) float Z[kDepth ? kTileH * kStride : 8] = {}, M[kDepth ? kTileH * kStride : 8] = {};
+  const int px = tile % tiles.nx * kTileW, py = tile / tiles.nx * kTileH;
+  const int tw = std::min(kTileW, w - px), th = std::min(kTileH, h - py);
+  for (int y = 0; y < th; y++) std::fill(T + y * kStride, T + y * kStride + tw, 1.f);
+  const Tiles::Entry* entries = tiles.entries.data();
+  int64_t k = tiles.start[tile], end = tiles.start[tile + 1];
+  Alive alive;
+  alive.hi = th - 1;
+  Spans span;
+  for (int64_t since = 1; k < end; k++, since++) {
+    const Footprint& f = feet[entries[k].gaussian];
+    const float u = f.u - px, v = f.v - py;
+    int y0, y1;
+    row_range(f, v, alive, y0, y1);
+    if (y0 <= y1) span.set(f, u, v);
+    const v8 a = splat8(f.a), c0 = splat8(f.rgb[0]), c1 = splat8(f.rgb[1]), c2 = splat8(f.rgb[2]);
+    for (int y = y0; y <= y1; y++) {
+      const float dy = y + .5f - v;
+      const v8 k1 = splat8(f.b * dy), k0 = splat8(f.c * dy * dy + f.nlo);
+      for (int x = span.x0[y], x1 = span.x1[y], p = y * kStride + x; x <= x1; x += 8, p += 8) {
+        v8 dx = kLane + ((float)x - u);
+        v8 s = (a * dx + k1) * dx + k0;
+        v8 alpha = where8(s <= kLogAlphaMin, min8(exp_negative(s), splat8(kAlphaMax)));
+        v8 t = load8(T + p), wt = alpha * t, t1 = t - wt;
+        store8(T + p, t1);
+        store8(C[0] + p, load8(C[0] + p) + wt * c0);
+        store8(C[1] + p, load8(C[1] + p) + wt * c1);
+        store8(C[2] + p, load8(C[2] + p) + wt * c2);
+        if constexpr (kDepth) {
+          v8 z = f.z + f.zu * dx + f.zv * dy;
+          store8(Z + p, load8(Z + p) + wt * z);
+          store8(M + p, load8(M + p) + where8((t >= 0.5f) & (t1 < 0.5f), z));
+        }
+      }
+    }
+    if (since % kCheck == 0) {
+      alive.shrink(T);
+      if (alive.lo > alive.hi) {
+        k++;
+        break;
+      }
+    }
+  }
+  out.done[tile] = (int32_t)(k - tiles.start[tile]);
+  const size_t plane = (size_t)w * h;
+  for (int y = 0; y < th; y++)
+    for (int x = 0; x < tw; x++) {
+      size_t o = (size_t)(py + y) * w + px + x;
+      int p = y * kStride + x;
+      out.transmittance[o] = T[p];
+      for (int c = 0; c < 3; c++) out.rgb[c * plane + o] = C[c][p] + T[p] * bg[c];
+      if constexpr (kDepth) {
+        out.depth_median[o] = M[p];
+        out.depth_expected[o] = T[p] < 1.f - kAlphaMin ? Z[p] / (1.f - T[p]) : 0.f;
+      }
+    }
+}
+
+// Sums of eight vectors, as one vector.
+inline v8 sum_each(const v8* a) {
+  v8 p[4], q[2];
+  for (int i = 0; i < 4; i++)
+    p[i] = __builtin_shufflevector(a[2 * i], a[2 * i + 1], 0, 8, 2, 10, 4, 12, 6, 14) +
+           __builtin_shufflevector(a[2 * i], a[2 * i + 1], 1, 9, 3, 11, 5, 13, 7, 15);
+  for (int i = 0; i < 2; i++)
+    q[i] = __builtin_shufflevector(p[2 * i], p[2 * i + 1], 0, 1, 8, 9, 4, 5, 12, 13) +
+           __builtin_shufflevector(p[2 * i], p[2 * i + 1], 2, 3, 10, 11, 6, 7, 14, 15);
+  return __builtin_shufflevector(q[0], q[1], 0, 1, 2, 3, 8, 9, 10, 11) + __builtin_shufflevector(q[0], q[1], 4, 5, 6, 7, 12, 13, 14, 15);
+}
+
+inline float sum(v8 a) { return ((a[0] + a[4]) + (a[1] + a[5])) + ((a[2] + a[6]) + (a[3] + a[7])); }
+
+// Front to back again, with what is still to come: d loss / d alpha_i = T_i (g·c_i) - (S - A_i) / (1 - alpha_i),
+// S the whole g·picture and A_i its part up to and with i. `A` holds A_i - S.
+void decompose(const Footprint* feet, const Tiles& tiles, int tile, int w, int h, const float* rgb, const float* grad,
+               int done, float* rows) {
+  alignas(32) float T[kTileH * kStride] = {}, A[kTileH * kStride] = {}, G[3][kTileH * kStride] = {};
+  const int px = tile % tiles.nx * kTileW, py = tile / tiles.nx * kTileH;
+  const int tw = std::min(kTileW, w - px), th = std::min(kTileH, h - py);
+  const size_t plane = (size_t)w * h;
+  for (int y = 0; y < th; y++)
+    for (int x = 0; x < tw; x++) {
+      size_t o = (size_t)(py + y) * w + px + x;
+      int p = y * kStride + x;
+      T[p] = 1;
+      for (int c = 0; c < 3; c++) G[c][p] = grad[c * plane + o], A[p] -= grad[c * plane + o] * rgb[c * plane + o];
+    }
+  const Tiles::Entry* entries = tiles.entries.data();
+  const int64_t begin = tiles.start[tile], end = tiles.start[tile + 1];
+  for (int64_t k = begin + done; k < end; k++) std::memset(rows + (size_t)entries[k].row * kRow, 0, kRow * sizeof(float));
+  Alive alive;
+  alive.hi = th - 1;
+  Spans span;
+  for (int64_t k = begin, since = 1; k < begin + done; k++, since++) {
+    const Footprint& f = feet[entries[k].gaussian];
+    const float u = f.u - px, v = f.v - py;
+    int y0, y1;
+    row_range(f, v, alive, y0, y1);
+    if (y0 <= y1) span.set(f, u, v);
+    const v8 a = splat8(f.a), c0 = splat8(f.rgb[0]), c1 = splat8(f.rgb[1]), c2 = splat8(f.rgb[2]);
+    const v8 zero = splat8(0);
+    v8 S[8] = {zero, zero, zero, zero, zero, zero, zero, zero}, S8 = zero;  // r g b, 1, x, y, xx, xy; yy
+    for (int y = y0; y <= y1; y++) {
+      const float dy = y + .5f - v;
+      const v8 k1 = splat8(f.b * dy), k0 = splat8(f.c * dy * dy + f.nlo);
+      v8 n0 = zero, nx = zero;
+      for (int x = span.x0[y], x1 = span.x1[y], p = y * kStride + x; x <= x1; x += 8, p += 8) {
+        v8 dx = kLane + ((float)x - u);
+        v8 s = (a * dx + k1) * dx + k0;
+        v8 raw = where8(s <= kLogAlphaMin, exp_negative(s)), alpha = min8(raw, splat8(kAlphaMax));
+        v8 t = load8(T + p), wt = alpha * t, g0 = load8(G[0] + p), g1 = load8(G[1] + p), g2 = load8(G[2] + p);
+        v8 gc = g0 * c0 + g1 * c1 + g2 * c2;
+        v8 rest = load8(A + p) + wt * gc;
+        store8(A + p, rest);
+        store8(T + p, t - wt);
+        v8 gs = where8(raw <= kAlphaMax, (t * gc + rest / (1.f - alpha)) * alpha);  // -d loss / d exponent
+        S[0] += wt * g0, S[1] += wt * g1, S[2] += wt * g2;
+        v8 gx = gs * dx;
+        n0 += gs, nx += gx, S[6] += gx * dx;
+      }
+      S[3] += n0, S[4] += nx, S[5] += n0 * dy, S[7] += nx * dy, S8 += n0 * (dy * dy);
+    }
+    float* r = rows + (size_t)entries[k].row * kRow;
+    v8 q = sum_each(S);
+    r[0] = q[0], r[1] = q[1], r[2] = q[2], r[3] = q[3] / f.opacity;
+    r[4] = 2 * f.a * q[4] + f.b * q[5], r[5] = f.b * q[4] + 2 * f.c * q[5];
+    r[6] = -.5f * q[6], r[7] = -q[7], r[8] = -.5f * sum(S8), r[9] = 0;
+    if (since % kCheck == 0) alive.shrink(T);
+  }
+}
+
+}  // namespace
+
+void raster(const Footprint* feet, const Tiles& tiles, int w, int h, const float* bg, const Picture& out, int threads) {
+  const bool depth = out.depth_median != nullptr;
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
+  for (int t = 0; t < tiles.nx * tiles.ny; t++)
+    depth ? compose<true>(feet, tiles, t, w, h, bg, out) : compose<false>(feet, tiles, t, w, h, bg, out);
+}
+
+void raster_backward(const Footprint* feet, const Tiles& tiles, int w, int h, const float* rgb, const float* grad,
+                     const int32_t* done, float* rows, int threads) {
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
+  for (int t = 0; t < tiles.nx * tiles.ny; t++) decompose(feet, tiles, t, w, h, rgb, grad, done[t], rows);
+}
+
+}  // namespace p2s
