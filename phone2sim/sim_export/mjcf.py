@@ -1,0 +1,191 @@
+"""`Scene` → MuJoCo: a spec in memory, and a folder with `scene.xml` and `assets/` that stock MuJoCo loads."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from phone2sim.assets.mesh import TexturedMesh
+from phone2sim.assets.scene import Asset, Scene, SupportSurface
+from phone2sim.errors import InputError, did_you_mean
+from phone2sim.poses import Pose
+
+TIMESTEP_S = 0.002
+SLAB_M = 0.06
+"""Thickness of a support's slab below its surface."""
+SLAB_FRICTION = 0.01
+"""MuJoCo takes the larger friction of two geoms: a slick slab leaves the object's own value in force."""
+
+
+def base_spec(name: str) -> Any:
+    """An empty `MjSpec` with the solver settings every model of this package uses."""
+    import mujoco
+
+    spec = mujoco.MjSpec()
+    spec.modelname = name
+    spec.compiler.degree = False
+    spec.compiler.balanceinertia = True
+    spec.option.timestep = TIMESTEP_S
+    spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
+    spec.option.impratio = 10
+    if hasattr(mujoco.mjtEnableBit, "mjENBL_MULTICCD"):
+        spec.option.enableflags |= int(mujoco.mjtEnableBit.mjENBL_MULTICCD)
+    return spec
+
+
+def build_mjcf(scene: Scene) -> Any:
+    """A `mujoco.MjSpec` of the captured arrangement: supports as slabs, each asset a free body with its own inertia.
+
+    Meshes and pictures are in `spec.assets` under `assets/…`, so that the spec compiles in memory and its XML loads
+    beside an `assets` folder. Geom groups: 2 visual, 3 collision.
+    """
+    import mujoco
+
+    spec = base_spec("phone2sim_scene")
+    files: dict[str, bytes] = {}
+    d = scene.light.direction
+    spec.worldbody.add_light(
+        name="key", type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL, dir=d, pos=[-2 * x for x in d], castshadow=True,
+        diffuse=np.clip(scene.light.key_rgb, 0, 1), specular=[0.1] * 3,
+    )  # fmt: skip
+    spec.visual.headlight.ambient = np.clip(scene.light.ambient_sh[0] * 0.28, 0.1, 0.9)
+    spec.visual.headlight.diffuse = [0.15] * 3
+    spec.visual.headlight.specular = [0.0] * 3
+    for support in scene.supports:
+        add_support(spec, support, files)
+    if scene.background_mesh is not None:
+        _add_visual(spec, files, spec.worldbody, "background", scene.background_mesh)
+    for asset in scene.assets:
+        body = add_object(spec, asset, asset.name, files)
+        body.pos, body.quat = asset.T_world_asset.translation, asset.T_world_asset.quat_wxyz
+        _add_visual(spec, files, body, asset.name, asset.visual)
+    spec.assets = files
+    return spec
+
+
+def write_mjcf(scene: Scene, folder: Path) -> Path:
+    """Write `scene.xml` and `assets/` below `folder`; returns the XML's path. The file is compiled once as a check."""
+    import mujoco
+
+    spec = build_mjcf(scene)
+    files = dict(spec.assets)
+    spec.compile()
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    path = folder / "scene.xml"
+    path.write_text(spec.to_xml())
+    mujoco.MjModel.from_xml_path(str(path))
+    return path
+
+
+def find_support(scene: Scene, name: str) -> SupportSurface:
+    """The support surface of that name; `InputError` lists the known ones."""
+    for s in scene.supports:
+        if s.name == name:
+            return s
+    raise InputError(f"No support surface {name!r} in the scene;", hint=did_you_mean(name, [s.name for s in scene.supports]))
+
+
+def add_support(spec: Any, support: SupportSurface, files: dict[str, bytes]) -> None:
+    """A fixed slab whose top is the surface and whose outline is where it was seen."""
+    import mujoco
+    import trimesh
+
+    o = np.asarray(support.outline, float)
+    slab = np.concatenate([np.c_[o, np.zeros(len(o))], np.c_[o, np.full(len(o), -SLAB_M)]])
+    hull = trimesh.convex.convex_hull(slab)
+    name = f"assets/{support.name}_slab.obj"
+    files[name] = obj_bytes(TexturedMesh(vertices=hull.vertices, faces=hull.faces))
+    spec.add_mesh(name=f"{support.name}_slab", file=name)
+    spec.worldbody.add_geom(
+        name=support.name, type=mujoco.mjtGeom.mjGEOM_MESH, meshname=f"{support.name}_slab",
+        pos=support.T_world_surface.translation, quat=support.T_world_surface.quat_wxyz, group=3,
+        condim=4, friction=[SLAB_FRICTION, 0.001, 0.0001], rgba=[0.6, 0.5, 0.4, 1],
+    )  # fmt: skip
+
+
+def add_object(spec: Any, asset: Asset, name: str, files: dict[str, bytes]) -> Any:
+    """A free body `name` with the asset's hulls, mass and inertia at its own frame; returns the body."""
+    import mujoco
+
+    body = spec.worldbody.add_body(name=name)
+    body.add_freejoint(name=name)
+    body.mass = asset.mass_kg.value
+    body.ipos = asset.inertia.center_of_mass
+    m = asset.inertia.moments
+    body.fullinertia = [m[0, 0], m[1, 1], m[2, 2], m[0, 1], m[0, 2], m[1, 2]]
+    body.explicitinertial = True
+    have = {x.name for x in spec.meshes}
+    for i, hull in enumerate(asset.hulls):
+        mesh = f"{asset.name}_hull_{i:03d}"
+        if mesh not in have:
+            files[f"assets/{mesh}.obj"] = obj_bytes(hull)
+            spec.add_mesh(name=mesh, file=f"assets/{mesh}.obj", inertia=mujoco.mjtMeshInertia.mjMESH_INERTIA_CONVEX)
+        body.add_geom(
+            name=f"{name}_hull_{i:03d}", type=mujoco.mjtGeom.mjGEOM_MESH, meshname=mesh, mass=0.0, group=3,
+            condim=4, friction=[asset.friction.value, 0.005, 0.0005], rgba=[0.3, 0.6, 0.9, 0.4],
+        )  # fmt: skip
+    return body
+
+
+def obj_bytes(mesh: TexturedMesh) -> bytes:
+    """Wavefront OBJ with UVs and normals where the mesh has a texture, plain otherwise."""
+    lines = [f"v {x:.7g} {y:.7g} {z:.7g}" for x, y, z in mesh.vertices.tolist()]
+    if mesh.uv is not None and mesh.texture is not None:
+        lines += [f"vt {u:.6g} {v:.6g}" for u, v in mesh.uv.tolist()]
+        lines += [f"vn {x:.4f} {y:.4f} {z:.4f}" for x, y, z in mesh.vertex_normals().tolist()]
+        lines += ["f " + " ".join(f"{i + 1}/{i + 1}/{i + 1}" for i in face) for face in mesh.faces.tolist()]
+    else:
+        lines += [f"f {a + 1} {b + 1} {c + 1}" for a, b, c in mesh.faces.tolist()]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _add_visual(spec: Any, files: dict[str, bytes], body: Any, name: str, mesh: TexturedMesh) -> None:
+    import mujoco
+    from PIL import Image
+
+    files[f"assets/{name}.obj"] = obj_bytes(mesh)
+    spec.add_mesh(name=f"{name}_visual", file=f"assets/{name}.obj", inertia=mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL)
+    geom = body.add_geom(
+        name=f"{name}_visual", type=mujoco.mjtGeom.mjGEOM_MESH, meshname=f"{name}_visual", contype=0, conaffinity=0,
+        group=2, mass=0.0,
+    )  # fmt: skip
+    if mesh.texture is not None and mesh.uv is not None:
+        png = io.BytesIO()
+        Image.fromarray(mesh.texture).save(png, "PNG", compress_level=3)
+        files[f"assets/{name}.png"] = png.getvalue()
+        spec.add_texture(name=name, type=mujoco.mjtTexture.mjTEXTURE_2D, file=f"assets/{name}.png")
+        material = spec.add_material(name=name, specular=0.2, shininess=0.3)
+        material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = name
+        geom.material = name
+    else:
+        geom.rgba = [0.7, 0.7, 0.7, 1]
+
+
+def settle_drift(model: Any, names: list[str], *, drop_m: float = 0.001, seconds: float = 2.0) -> dict[str, dict[str, float]]:
+    """Drop every named body by `drop_m` and report per name: `moved_m` after the drop, `speed` [m/s], `turned_rad`."""
+    import mujoco
+
+    data = mujoco.MjData(model)
+    for n in names:
+        data.joint(n).qpos[2] += drop_m
+    mujoco.mj_forward(model, data)
+    start = {n: Pose(data.joint(n).qpos[:3].copy(), data.joint(n).qpos[3:7].copy()) for n in names}
+    mujoco.mj_step(model, data, int(round(seconds / model.opt.timestep)))
+    out = {}
+    for n in names:
+        q = data.joint(n).qpos
+        delta = start[n].inverse() @ Pose(q[:3].copy(), q[3:7].copy())
+        moved = q[:3] - start[n].translation + [0, 0, drop_m]
+        out[n] = {
+            "moved_m": float(np.linalg.norm(moved)),
+            "speed": float(np.linalg.norm(data.joint(n).qvel[:3])),
+            "turned_rad": float(2 * np.arccos(np.clip(delta.quat_wxyz[0], -1, 1))),
+        }
+    return out
