@@ -54,8 +54,8 @@ clean: ## Remove what was built and made (.venv stays)
 # One stamp: a new pyproject, new pins or new C++ sources install again; otherwise this is instant.
 $(STAMP): pyproject.toml constraints.txt $(NATIVE) | compiler $(BIN)/python
 	@echo "Installing phone2sim and its packages into $(VENV) (once; a few minutes) ..."
-	@$(BIN)/python -m pip install --quiet -c constraints.txt scikit-build-core nanobind cmake ninja
-	@$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation -e '.[dev]'
+	@$(BIN)/python -m pip install -qq -c constraints.txt scikit-build-core nanobind cmake ninja
+	@$(BIN)/python -m pip install -qq -c constraints.txt --no-build-isolation -e '.[dev]'
 	@touch $@
 
 $(BIN)/python:
