@@ -1,0 +1,102 @@
+"""Truncated signed distance fusion of rendered depth (Curless & Levoy 1996) on a dense grid evaluated only where seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from phone2sim.assets.views import View
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """A box of cubic voxels; values live on its nodes `origin + voxel * (i, j, k)`."""
+
+    origin: np.ndarray
+    """(3,) world [m]."""
+    voxel: float
+    """Edge [m]."""
+    shape: tuple[int, int, int]
+
+    @classmethod
+    def around(cls, low: np.ndarray, high: np.ndarray, voxel: float, *, limit: int = 40_000_000) -> Grid:
+        """Nodes covering low–high [m]; the voxel grows when there would be more than `limit` nodes."""
+        size = np.asarray(high, float) - low
+        voxel = max(voxel, float(np.cbrt(np.prod(size + voxel) / limit)))
+        nx, ny, nz = (int(n) for n in np.ceil(size / voxel) + 1)
+        return cls(origin=np.asarray(low, float), voxel=voxel, shape=(nx, ny, nz))
+
+    def points(self, flat: np.ndarray | None = None) -> np.ndarray:
+        """(n, 3) float32 node positions of flat indices, or of all nodes in C order."""
+        if flat is None:
+            flat = np.arange(np.prod(self.shape))
+        ijk = np.stack(np.unravel_index(flat, self.shape), axis=1)
+        return (self.origin + self.voxel * ijk).astype(np.float32)
+
+    def index(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Flat index of the nearest node of points (n, 3), and whether each lies in the grid."""
+        ijk = np.round((points - self.origin) / self.voxel).astype(np.int64)
+        ok = ((ijk >= 0) & (ijk < self.shape)).all(axis=1)
+        ijk = np.where(ok[:, None], ijk, 0)
+        return np.asarray(np.ravel_multi_index(ijk.T, self.shape)), ok
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """Fused distances on a grid's band: positive in seen free space, negative behind the surface."""
+
+    grid: Grid
+    nodes: np.ndarray
+    """(m,) sorted flat indices of evaluated nodes."""
+    tsdf: np.ndarray
+    """(m,) float32 mean truncated distance [m]."""
+    weight: np.ndarray
+    """(m,) number of views that saw the node."""
+
+    def dense(self, *, unseen: float, min_weight: int = 1) -> np.ndarray:
+        """(shape) float32 with `unseen` where fewer than `min_weight` views looked."""
+        out = np.full(int(np.prod(self.grid.shape)), unseen, np.float32)
+        ok = self.weight >= min_weight
+        out[self.nodes[ok]] = self.tsdf[ok]
+        return out.reshape(self.grid.shape)
+
+
+def integrate(points: np.ndarray, views: list[View], *, truncation: float) -> tuple[np.ndarray, np.ndarray]:
+    """Mean truncated distance [m] and number of observing views at world points (n, 3)."""
+    total = np.zeros(len(points), np.float32)
+    count = np.zeros(len(points), np.float32)
+    for view in views:
+        index, z, inside = view.pixels(points)
+        d = view.depth.ravel()[index]
+        s = d - z
+        seen = inside & (d > 0) & (s > -truncation)
+        total += np.where(seen, np.minimum(s, truncation), 0)
+        count += seen
+    return total / np.maximum(count, 1), count
+
+
+def fuse(views: list[View], low: np.ndarray, high: np.ndarray, *, voxel: float, band: int = 3) -> Field:
+    """Fuse all views' depth over the box low–high [m] within `band` voxels of any seen surface point."""
+    grid = Grid.around(low, high, voxel)
+    hit = np.zeros(int(np.prod(grid.shape)), bool)
+    for view in views:
+        flat, ok = grid.index(view.unproject())
+        hit[flat[ok]] = True
+    near = dilate(hit.reshape(grid.shape), band)
+    nodes = np.flatnonzero(near)
+    tsdf, weight = integrate(grid.points(nodes), views, truncation=(band + 1) * grid.voxel)
+    return Field(grid=grid, nodes=nodes, tsdf=tsdf, weight=weight)
+
+
+def dilate(mask: np.ndarray, n: int) -> np.ndarray:
+    """Binary dilation by a cube (any dimension) of half-width `n`."""
+    out = mask.copy()
+    for axis in range(mask.ndim):
+        for _ in range(n):
+            a = out.swapaxes(0, axis)
+            b = a.copy()
+            b[1:] |= a[:-1]
+            b[:-1] |= a[1:]
+            out = b.swapaxes(0, axis)
+    return out

@@ -1,0 +1,186 @@
+"""Objects lifted out of a reconstruction: clusters on the support become closed, textured bodies with hulls and physics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from phone2sim.assets.fusion import fuse
+from phone2sim.assets.hulls import decompose
+from phone2sim.assets.labels import label_by_clusters, label_by_solids, render_masks
+from phone2sim.assets.mesh import TexturedMesh
+from phone2sim.assets.overrides import Override, given
+from phone2sim.assets.physics import guess_material, inertia, mass_interval, material
+from phone2sim.assets.scene import Asset
+from phone2sim.assets.segment import Cluster, Rejected, clearance, find_clusters
+from phone2sim.assets.solid import Solid, build_solid, simplify
+from phone2sim.assets.support import Support, find_support, region
+from phone2sim.assets.texture import Baked, bake
+from phone2sim.assets.views import View, spread
+from phone2sim.errors import AssetError
+from phone2sim.poses import Pose
+from phone2sim.progress import message, track
+from phone2sim.reconstruct.splat.cloud import SplatCloud
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scales:
+    """Lengths that every step derives from the capture: the distance it was filmed from and its pixels [m]."""
+
+    distance: float
+    """Median distance from the cameras to the support's middle."""
+    voxel: float
+    """Edge of an object's voxels: about one pixel."""
+    scene_voxel: float
+    """Edge of the whole support's voxels."""
+
+    @classmethod
+    def of(cls, views: list[View], distance: float) -> Scales:
+        pixel = distance / float(np.median([v.K[0, 0] for v in views]))
+        return cls(distance=distance, voxel=1.25 * pixel, scene_voxel=max(2.2 * pixel, distance / 300))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What stands on the support."""
+
+    support: Support
+    origin: np.ndarray
+    """(2,) world position of the support rasters' first cell [m]."""
+    cell: float
+    """Their cell [m]."""
+    clear_m: float
+    """Height from which something is not the support."""
+    clusters: list[Cluster]
+    refused: list[Rejected]
+    scales: Scales
+
+
+def find_objects(views: list[View], *, min_size: float = 0.02, max_share: float = 0.35) -> Found | None:
+    """Fuse the depth around the place the cameras look at, and cluster what stands on its plane; None without a plane.
+
+    `min_size` is the least height and width relative to the filming distance, `max_share` the largest share of the
+    support's area one object may cover.
+    """
+    middle, distance = region(views)
+    scales = Scales.of(views, distance)
+    half = 0.95 * distance
+    low = np.array([middle[0] - half, middle[1] - half, -0.1 * distance])
+    high = np.array([middle[0] + half, middle[1] + half, 0.7 * distance])
+    field = fuse(views, low, high, voxel=scales.scene_voxel)
+    support = find_support(field, middle, search_m=0.03 * distance)
+    if support is None:
+        return None
+    clear = clearance(support, field.grid.voxel, 0.011 * distance)
+    clusters, refused = find_clusters(
+        field, support, views, clear_m=clear, min_size_m=min_size * distance, max_share=max_share
+    )
+    return Found(
+        support=support, origin=field.grid.origin[:2], cell=field.grid.voxel, clear_m=clear, clusters=clusters,
+        refused=refused, scales=scales,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bodies:
+    """Closed bodies of the clusters, with the Gaussians and pixels that are theirs."""
+
+    solids: list[Solid]
+    labels: np.ndarray
+    """(n Gaussians,) int, 0 for the background, else 1 + index into `solids`."""
+    masks: np.ndarray
+    """(n views, h, w) uint8, the same ids."""
+
+
+def close_bodies(cloud: SplatCloud, found: Found, views: list[View], *, max_views: int) -> Bodies:
+    """Two rounds: masks from the Gaussians near each cluster carve a first body, whose own Gaussians give better masks."""
+    level, scales, clear = found.support.surface.height_m, found.scales, found.clear_m
+    some = spread(len(views), max_views)
+    chosen = [views[i] for i in some]
+    grown = 1.5 * clear + 2 * found.cell
+    boxes = [c.bounds + [[-grown] * 3, [grown] * 3] for c in found.clusters]
+    labels = label_by_clusters(cloud, found.clusters, reach_m=clear + 1.5 * found.cell, level=level, floor_m=0.4 * clear)
+    masks = render_masks(cloud, labels, boxes, chosen)
+    solids, kept = [], []
+    for k, cluster in enumerate(track(found.clusters, "Closing bodies"), start=1):
+        low, high = cluster.bounds
+        pad = 6 * scales.voxel + 0.5 * found.cell
+        try:
+            solid = build_solid(
+                low - pad, high + pad, chosen, [m == k for m in masks], level=level, voxel=scales.voxel,
+                skirt_m=max(2.5 * scales.voxel, 0.5 * clear), seed=cluster.points,
+            )  # fmt: skip
+        except AssetError as e:
+            message(f"An object near {cluster.points.mean(0).round(3).tolist()} was left out: {e.message}")
+            continue
+        solids.append(solid)
+        kept.append(cluster)
+    order = np.argsort([-s.mesh.volume for s in solids], kind="stable")
+    solids = [solids[i] for i in order]
+    labels = label_by_solids(cloud, solids, reach_m=2.5 * scales.voxel, level=level, floor_m=0.35 * clear)
+    boxes = [s.mesh.bounds + [[-grown] * 3, [grown] * 3] for s in solids]
+    return Bodies(solids=solids, labels=labels, masks=render_masks(cloud, labels, boxes, views))
+
+
+def contact_frame(mesh: Any, level: float) -> Pose:
+    """T_world_asset: origin at the middle of the contact with the plane z = `level`, z up, x along the longer side.
+
+    The yaw is the one of the smallest rectangle around the body seen from above, in (−45°, 45°]; 0 for round bodies.
+    """
+    import cv2
+
+    v, f = np.asarray(mesh.vertices), np.asarray(mesh.faces)
+    flat = (np.abs(v[f][:, :, 2] - level) < 1e-5).all(axis=1)
+    if flat.any():
+        weights = mesh.area_faces[flat]
+        centre = (v[f[flat]].mean(axis=1)[:, :2] * weights[:, None]).sum(axis=0) / weights.sum()
+    else:
+        low = v[v[:, 2] < v[:, 2].min() + 2e-3]
+        centre = low[:, :2].mean(axis=0)
+    outline = cv2.convexHull(v[:, :2].astype(np.float32))
+    _, (w, h), angle = cv2.minAreaRect(outline)
+    box_area = (np.ptp(v[:, 0])) * np.ptp(v[:, 1])
+    yaw = np.deg2rad((angle + 45) % 90 - 45) if w * h < 0.93 * box_area else 0.0
+    return Pose.from_xyz_yaw(np.array([*centre, level]), float(yaw))
+
+
+def make_asset(
+    name: str, solid: Solid, baked: Baked, hulls: tuple[TexturedMesh, ...], splat: SplatCloud, T_world_asset: Pose, closed: Any,
+    *, override: Override, volume_error: float, notes: tuple[str, ...] = (),
+) -> Asset:  # fmt: skip
+    """The asset of a closed body: everything already in its own frame, physics from the material table or the user."""
+    label = override.label or (override.name or "object")
+    kind = material(override.material or guess_material(override.name or override.label or ""))
+    mass = given(override.mass_kg) if override.mass_kg is not None else mass_interval(closed.volume, kind, volume_error=volume_error)
+    return Asset(
+        name=override.name or name, label=label, material=kind.name, T_world_asset=T_world_asset, visual=baked.mesh,
+        hulls=hulls, splat=splat, volume_m3=float(closed.volume), mass_kg=mass, inertia=inertia(closed, mass.value),
+        friction=given(override.friction) if override.friction is not None else kind.friction,
+        restitution=given(override.restitution) if override.restitution is not None else kind.restitution,
+        seen_fraction=baked.seen_fraction, notes=notes,
+    )  # fmt: skip
+
+
+def finish(
+    name: str, solid: Solid, cloud: SplatCloud, views: list[View], masks: list[np.ndarray], *, level: float, voxel: float,
+    override: Override, faces: int, texture_px: int, concavity: float, volume_error: float,
+) -> Asset:  # fmt: skip
+    """Simplify, texture, decompose and weigh one body; `cloud` are its own Gaussians in the world frame."""
+    mesh = simplify(solid.mesh, faces=faces, tolerance=0.2 * voxel)
+    baked = bake(mesh, views, masks, size=texture_px, tolerance_m=5 * voxel)
+    T_world_asset = contact_frame(mesh, level)
+    inverse = T_world_asset.inverse()
+    closed = mesh.copy()
+    closed.vertices = inverse.apply(np.asarray(mesh.vertices))
+    visual = TexturedMesh(
+        vertices=inverse.apply(baked.mesh.vertices.astype(np.float64)), faces=baked.mesh.faces, uv=baked.mesh.uv,
+        texture=baked.mesh.texture,
+    )  # fmt: skip
+    hulls = decompose(closed, concavity=concavity)
+    notes = () if hulls.concavity is None else (f"hulls meet a concavity of {hulls.concavity:g}",)
+    return make_asset(
+        name, solid, Baked(mesh=visual, seen_fraction=baked.seen_fraction), hulls.parts, cloud.moved(inverse),
+        T_world_asset, closed, override=override, volume_error=volume_error, notes=notes,
+    )  # fmt: skip

@@ -1,0 +1,242 @@
+"""The assets stage: from cameras and a splat to a `Scene` of textured, weighed objects and a background without them."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from phone2sim.assets.background import fill_ground, hanging, over_zone, slab
+from phone2sim.assets.lift import Bodies, Found, close_bodies, find_objects, finish
+from phone2sim.assets.overrides import Override, read_overrides
+from phone2sim.assets.preview import asset_picture, splat_picture
+from phone2sim.assets.scene import Asset, Light, Scene, asset_json
+from phone2sim.assets.validity import looked_at, validity_map
+from phone2sim.assets.views import View, render_views, spread
+from phone2sim.config import Config, read_json
+from phone2sim.errors import InputError, did_you_mean
+from phone2sim.images import write_rgb
+from phone2sim.progress import message, track
+from phone2sim.reconstruct.cameras import Cameras
+from phone2sim.reconstruct.splat.cloud import SplatCloud
+from phone2sim.stage import StageResult, fingerprint_files, read_manifest, run_stage
+
+VERSION = 1
+
+
+class AssetsConfig(Config):
+    """How objects are cut out and closed."""
+
+    view_side: int = 640
+    """Longer side of the pictures that depth, masks and textures come from [px]."""
+    max_views: int = 60
+    """Pictures used to close bodies and bake textures, spread evenly over the capture."""
+    min_size: float = 0.02
+    """Least height and width of an object relative to the filming distance."""
+    max_share: float = 0.35
+    """Largest share of the support's area one object may cover."""
+    faces: int = 4000
+    """Triangles of an object's visual mesh at most."""
+    texture_px: int = 512
+    """Side of an object's texture [px]."""
+    hull_concavity: float = 0.06
+    """CoACD's concavity bound where one convex hull is not enough."""
+
+
+class _Clock:
+    """CPU seconds by step."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.process_time()
+
+    def lap(self, step: str) -> None:
+        now = time.process_time()
+        self.seconds[step] = round(self.seconds.get(step, 0) + now - self._last, 2)
+        self._last = now
+
+
+def build_assets(scene_dir: Path, config: AssetsConfig | None = None, *, force: bool = False) -> StageResult:
+    """Make `scene_dir/scene` from `capture/`, `cameras/` and `splat/`; the user's `scene_dir/assets.toml` wins.
+
+    Raises `InputError` when an earlier stage has not run. Without a support plane the scene is background only, and
+    says so in its notes.
+    """
+    config = config or AssetsConfig()
+    inputs = {}
+    for stage in ("capture", "cameras", "splat"):
+        manifest = read_manifest(scene_dir / stage)
+        if manifest is None:
+            raise InputError(f"{scene_dir} has no finished {stage}/ stage.", hint="Run: phone2sim build CAPTURE -o SCENE")
+        inputs[stage] = str(manifest["fingerprint"])
+    user = scene_dir / "assets.toml"
+    overrides = read_overrides(user)
+    inputs["assets.toml"] = fingerprint_files(user) if user.exists() else ""
+    return run_stage(
+        scene_dir / "scene", version=VERSION, config=config, inputs=inputs, force=force,
+        compute=lambda folder: _compute(scene_dir, folder, config, overrides),
+    )  # fmt: skip
+
+
+def _compute(scene_dir: Path, folder: Path, config: AssetsConfig, overrides: dict[str, Override]) -> dict[str, Any]:
+    clock = _Clock()
+    cameras = Cameras.load(scene_dir / "cameras" / "transforms.json")
+    metric = read_json(scene_dir / "cameras" / "metric.json")
+    cloud = SplatCloud.load_ply(scene_dir / "splat" / "splat.ply")
+    notes: list[str] = []
+    views: list[View] = []
+    found: Found | None = None
+    if metric.get("support"):
+        views = render_views(cloud, cameras, scene_dir / "capture" / "frames", max_side=config.view_side)
+        clock.lap("depth")
+        geometry = [views[i] for i in spread(len(views), config.max_views)]
+        found = find_objects(geometry, min_size=config.min_size, max_share=config.max_share)
+        clock.lap("fuse and segment")
+    if found is None:
+        notes.append("no support plane found: background-only scene")
+        message("No support plane found: the scene is background only, without objects.")
+        scene = _background_only(cameras, metric, cloud, notes)
+        scene.save(folder)
+        _preview_background(folder, cloud, cameras, config)
+        return _result(scene, clock, {})
+    assets, background = _objects(cloud, found, views, config, overrides, metric, notes, clock, folder, cameras)
+    middle = found.support.surface.T_world_surface.translation
+    scene = Scene(
+        cameras=cameras, metric=metric, supports=(found.support.surface,), assets=tuple(assets), background=background,
+        background_mesh=slab(found.support), light=Light.default(), validity=validity_map(cameras.centres, middle),
+        notes=tuple(notes),
+    )  # fmt: skip
+    scene.save(folder)
+    _preview_background(folder, background, cameras, config)
+    for asset in assets:
+        write_rgb(folder / "preview" / f"{asset.name}.png", asset_picture(asset))
+    clock.lap("save and preview")
+    refused = [{"reason": r.reason, "centre": r.centre.tolist(), "extents": r.extents.tolist()} for r in found.refused]
+    return _result(scene, clock, {"refused": refused, "support_noise_m": found.support.noise_m, "tilt_rad": found.support.tilt_rad})
+
+
+def _objects(
+    cloud: SplatCloud, found: Found, views: list[View], config: AssetsConfig, overrides: dict[str, Override],
+    metric: dict[str, Any], notes: list[str], clock: _Clock, folder: Path, cameras: Cameras,
+) -> tuple[list[Asset], SplatCloud]:  # fmt: skip
+    bodies = close_bodies(cloud, found, views, max_views=config.max_views)
+    clock.lap("close bodies and masks")
+    names = [f"object_{k}" for k in range(1, len(bodies.solids) + 1)]
+    unknown = sorted(set(overrides) - set(names))
+    if unknown:
+        note = f"assets.toml names {unknown[0]!r}, which is not among the objects; {did_you_mean(unknown[0], names)}"
+        notes.append(note)
+        message(note)
+    level, voxel = found.support.surface.height_m, found.scales.voxel
+    some = spread(len(views), config.max_views)
+    chosen = [views[i] for i in some]
+    assets: list[Asset] = []
+    ids: list[int] = []
+    for k, (name, solid) in enumerate(track(list(zip(names, bodies.solids)), "Finishing objects"), start=1):
+        override = overrides.get(name, Override())
+        if not override.movable:
+            continue
+        asset = finish(
+            name, solid, cloud.take(bodies.labels == k), chosen, [bodies.masks[i] == k for i in some], level=level, voxel=voxel,
+            override=override, faces=config.faces, texture_px=config.texture_px, concavity=config.hull_concavity,
+            volume_error=0.1 + 3 * _scale_error(metric),
+        )  # fmt: skip
+        if asset.name in {a.name for a in assets}:
+            raise InputError(f"assets.toml gives two objects the name {asset.name!r}.", hint="Make names unique.")
+        assets.append(asset)
+        ids.append(k)
+        clock.lap("texture, hulls, physics")
+    background = clear_background(cloud, found, bodies, ids, chosen, bodies.masks[some])
+    clock.lap("background")
+    write_masks(folder / "masks", bodies.masks, ids, views, cameras)
+    clock.lap("write masks")
+    return assets, background
+
+
+def clear_background(
+    cloud: SplatCloud, found: Found, bodies: Bodies, removed: list[int], views: list[View], masks: np.ndarray
+) -> SplatCloud:
+    """The cloud without the objects `removed` (ids of `bodies`), without what hangs over the support, ground filled in."""
+    level, clear = found.support.surface.height_m, found.clear_m
+    stays = (bodies.labels > 0) & ~np.isin(bodies.labels, removed)
+    drop = np.isin(bodies.labels, removed)
+    loose = hanging(cloud, found.support, origin=found.origin, cell=found.cell, clear_m=0.6 * clear, top_m=0.7 * found.scales.distance)
+    for r in found.refused:
+        near = (np.abs(cloud.means - r.centre) < r.extents / 2 + clear).all(axis=1)
+        loose &= ~near
+    drop |= loose & ~stays
+    if not removed:
+        return cloud.take(~drop)
+    solids = [bodies.solids[k - 1] for k in removed]
+    spacing = max(1.2 * found.scales.voxel, 0.0015)
+    patch, origin, zone = fill_ground(
+        solids, views, [np.isin(m, removed) for m in masks], level=level, spacing=spacing, margin=1.2 * clear
+    )
+    under = over_zone(cloud, origin, zone, spacing, low=level - 2 * clear, high=level + 2 * clear)
+    drop |= under & ~stays
+    return SplatCloud.concatenate([cloud.take(~drop), patch])
+
+
+def write_masks(folder: Path, masks: np.ndarray, ids: list[int], views: list[View], cameras: Cameras) -> None:
+    """`<frame>.png` per photo, in its own pixels (distorted): 0 background, 1 + index in the scene's order of assets."""
+    import cv2
+    from PIL import Image
+
+    folder.mkdir(parents=True, exist_ok=True)
+    table = np.zeros(256, np.uint8)
+    for new, old in enumerate(ids, start=1):
+        table[old] = new
+    for i, view in enumerate(views):
+        w, h = (int(x) for x in cameras.size_wh[i])
+        u, v = np.meshgrid(np.arange(w, dtype=np.float32) + 0.5, np.arange(h, dtype=np.float32) + 0.5)
+        if np.any(cameras.distortion[i]):
+            p = np.stack([u.ravel(), v.ravel()], axis=1)[:, None]
+            q = cv2.undistortPoints(p, cameras.K[i], cameras.distortion[i], P=view.K)[:, 0]
+            u, v = q[:, 0].reshape(h, w), q[:, 1].reshape(h, w)
+        else:
+            u, v = u * (view.depth.shape[1] / w), v * (view.depth.shape[0] / h)
+        soft = [cv2.remap((masks[i] == old).astype(np.float32), u - 0.5, v - 0.5, cv2.INTER_LINEAR) for old in ids]
+        ids_map = np.zeros((h, w), np.uint8)
+        if soft:
+            stack = np.stack(soft)
+            ids_map = np.where(stack.max(axis=0) > 0.5, table[np.asarray(ids)[stack.argmax(axis=0)]], 0).astype(np.uint8)
+        Image.fromarray(ids_map).save((folder / view.name).with_suffix(".png"), compress_level=3)
+
+
+def _background_only(cameras: Cameras, metric: dict[str, Any], cloud: SplatCloud, notes: list[str]) -> Scene:
+    return Scene(
+        cameras=cameras, metric=metric, supports=(), assets=(), background=cloud, background_mesh=None, light=Light.default(),
+        validity=validity_map(cameras.centres, looked_at(cameras.T_world_camera)), notes=tuple(notes),
+    )  # fmt: skip
+
+
+def _preview_background(folder: Path, cloud: SplatCloud, cameras: Cameras, config: AssetsConfig) -> None:
+    small = cameras.resized(config.view_side)
+    i = len(small) // 2
+    w, h = (int(x) for x in small.size_wh[i])
+    write_rgb(folder / "preview" / "background.png", splat_picture(cloud, small.K[i], small.T_camera_world[i], w, h))
+
+
+def _scale_error(metric: dict[str, Any]) -> float:
+    """Relative half-width of the metric scale, 0 when unknown."""
+    scale = metric.get("scale")
+    if isinstance(scale, dict) and {"value", "low", "high"} <= scale.keys() and scale["value"]:
+        return float((scale["high"] - scale["low"]) / 2 / scale["value"])
+    return 0.0
+
+
+def _result(scene: Scene, clock: _Clock, more: dict[str, Any]) -> dict[str, Any]:
+    keys = ("name", "label", "material", "mass_kg", "volume_m3", "extents_m", "T_world_asset", "visual", "hulls")
+    rows = []
+    for a in scene.assets:
+        row = asset_json(a)
+        rows.append({k: row[k] for k in keys} | {"visual": f"{a.name}/visual.glb", "hulls": [f"{a.name}/{h}" for h in row["hulls"]]})
+    return {
+        "assets": rows,
+        "supports": [{"name": s.name, "height_m": s.height_m, "outline": s.outline.tolist()} for s in scene.supports],
+        "notes": list(scene.notes),
+        "cpu_seconds": clock.seconds,
+        **more,
+    }

@@ -1,0 +1,112 @@
+"""What stands on a support plane, by geometry alone: clusters of fused surface above it, inside its outline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from phone2sim.assets.fusion import Field
+from phone2sim.assets.support import Support
+from phone2sim.assets.views import View
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """Surface points of one object candidate."""
+
+    points: np.ndarray
+    """(n, 3) world [m], above the support by at least the clearance."""
+    views: int
+    """Number of views that see a good part of it."""
+
+    @property
+    def bounds(self) -> np.ndarray:
+        """(2, 3) robust low and high corner, world [m]."""
+        return np.percentile(self.points, [0.2, 99.8], axis=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rejected:
+    """A cluster that is not an object, and why."""
+
+    reason: str
+    centre: np.ndarray
+    extents: np.ndarray
+
+
+def clearance(support: Support, voxel: float, minimum: float) -> float:
+    """Height above the plane [m] from which a surface is something standing on it: above the plane's own noise."""
+    return max(minimum, 4 * support.noise_m, 2 * voxel)
+
+
+def find_clusters(
+    field: Field, support: Support, views: list[View], *, clear_m: float, min_size_m: float, max_share: float, min_views: int = 3
+) -> tuple[list[Cluster], list[Rejected]]:
+    """Connected parts of the surface above the support, largest first, and the parts refused with the reason.
+
+    `min_size_m` is the least height and diagonal; `max_share` the largest footprint relative to the support's.
+    """
+    from scipy import ndimage
+
+    grid = field.grid
+    level = support.surface.height_m
+    v = field.dense(unseen=np.nan, min_weight=3)
+    surface = np.zeros(grid.shape, bool)
+    for axis in range(3):
+        a = np.moveaxis(v, axis, 0)
+        cross = (a[:-1] < 0) != (a[1:] < 0)
+        cross &= np.isfinite(a[:-1]) & np.isfinite(a[1:])
+        s = np.moveaxis(surface, axis, 0)
+        s[:-1] |= cross
+    z = grid.origin[2] + grid.voxel * np.arange(grid.shape[2])
+    surface[:, :, z < level + clear_m] = False
+
+    labels, count = ndimage.label(surface, np.ones((3, 3, 3)))
+    if count == 0:
+        return [], []
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    least = max(12, int(0.3 * (min_size_m / grid.voxel) ** 2))
+    support_area = support.inside.sum() * grid.voxel**2
+    clusters: list[Cluster] = []
+    refused: list[Rejected] = []
+    boxes = ndimage.find_objects(labels)
+    for k in np.argsort(-sizes[1:]) + 1:
+        if sizes[k] < least:
+            break
+        box = boxes[k - 1]
+        ijk = np.stack(np.nonzero(labels[box] == k), axis=1) + [s.start for s in box]
+        points = grid.origin + grid.voxel * (ijk + 0.5)
+        extents = np.ptp(points, axis=0)
+        columns = np.zeros(grid.shape[:2], bool)
+        columns[ijk[:, 0], ijk[:, 1]] = True
+        border = (ijk[:, :2] <= 1).any() or (ijk[:, :2] >= np.array(grid.shape[:2]) - 2).any()
+        within = support.inside[columns].mean()
+        base = points[:, 2].min() - level - clear_m
+        seen = int(sum(_sees(view, points) for view in views))
+        reason = ""
+        if border:
+            reason = "reaches the border of the region"
+        elif within < 0.9:
+            reason = "not on the support"
+        elif base > 3 * grid.voxel + 0.25 * extents[2]:
+            reason = "floats above the support"
+        elif extents[2] + clear_m < min_size_m or np.linalg.norm(extents) < 1.5 * min_size_m:
+            reason = "too small"
+        elif np.prod(extents[:2]) > max_share * support_area:
+            reason = "too large for the support"
+        elif seen < min_views:
+            reason = f"seen in {seen} views"
+        if reason:
+            refused.append(Rejected(reason=reason, centre=points.mean(axis=0), extents=extents))
+        else:
+            clusters.append(Cluster(points=points, views=seen))
+    return clusters, refused
+
+
+def _sees(view: View, points: np.ndarray) -> bool:
+    """Whether at least 15% of a cluster's points are on the visible surface of the picture."""
+    some = points[:: max(1, len(points) // 400)]
+    index, z, inside = view.pixels(some)
+    d = view.depth.ravel()[index]
+    return bool((inside & (d > 0) & (np.abs(d - z) < 0.01 * z + 0.004)).mean() > 0.15)

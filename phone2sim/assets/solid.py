@@ -1,0 +1,137 @@
+"""A closed body from fused depth and silhouettes: seen free space and what falls outside the masks is carved away,
+what nobody saw stays solid, and the support closes the bottom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from phone2sim.assets.fusion import Grid, integrate
+from phone2sim.assets.isosurface import isosurface
+from phone2sim.assets.views import View
+from phone2sim.errors import AssetError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Solid:
+    """Signed distance of one object on a grid (world frame), negative inside, and its closed surface."""
+
+    grid: Grid
+    distance: np.ndarray
+    """(shape) float32 [m], truncated."""
+    mesh: Any
+    """`trimesh.Trimesh`, watertight, world frame [m]."""
+
+    def signed_distance(self, points: np.ndarray) -> np.ndarray:
+        """(n,) [m] by nearest node; large outside of the grid."""
+        flat, ok = self.grid.index(points)
+        return np.where(ok, self.distance.ravel()[flat], 1.0)
+
+
+def silhouette_distance(points: np.ndarray, views: list[View], masks: list[np.ndarray], *, truncation: float, votes: int = 3) -> np.ndarray:
+    """Distance [m] outside (+) or inside (−) the visual hull at world points (n, 3).
+
+    A view says "outside" where the point projects beside the object's mask and nothing nearer hides it; `votes`
+    views must agree, so one bad mask cuts nothing.
+    """
+    from scipy import ndimage
+
+    top = np.full((votes, len(points)), -truncation, np.float32)
+    for view, mask in zip(views, masks, strict=True):
+        if not mask.any():
+            continue
+        signed = ndimage.distance_transform_edt(~mask) - ndimage.distance_transform_edt(mask)
+        signed = np.where(mask, signed + 0.5, signed - 0.5).astype(np.float32)
+        index, z, inside = view.pixels(points)
+        d = view.depth.ravel()[index]
+        metres = signed.ravel()[index] * z / view.K[0, 0]
+        hidden = (d > 0) & (d < z - 2 * truncation) & (metres > 0)
+        value = np.where(inside & ~hidden, np.clip(metres, -truncation, truncation), -truncation)
+        for k in range(votes):
+            higher = value > top[k]
+            top[k], value = np.where(higher, value, top[k]), np.where(higher, top[k], value)
+    return top[votes - 1]
+
+
+def build_solid(
+    low: np.ndarray, high: np.ndarray, views: list[View], masks: list[np.ndarray], *, level: float, voxel: float,
+    skirt_m: float, seed: np.ndarray,
+) -> Solid:  # fmt: skip
+    """The solid inside the box low–high [m] standing on the plane z = `level`.
+
+    Below `skirt_m` above the plane the field is continued straight down: there the plane's own noise hides the
+    object. `seed` (n, 3) are points of the object; the connected body nearest to them is kept.
+    """
+    from scipy import ndimage
+
+    low = np.array([*low[:2], level - 4 * voxel])
+    grid = Grid.around(low, high, voxel, limit=6_000_000)
+    points = grid.points()
+    truncation = 4 * grid.voxel
+    above = points[:, 2] > level + 0.5 * grid.voxel
+    tsdf = np.full(len(points), truncation, np.float32)
+    fused, count = integrate(points[above], views, truncation=truncation)
+    unseen = np.where(count >= 2, fused, -truncation)
+    hull = silhouette_distance(points[above], views, masks, truncation=truncation)
+    tsdf[above] = np.maximum(unseen, hull)
+    field = tsdf.reshape(grid.shape)
+    k0 = int(np.ceil((level + skirt_m - grid.origin[2]) / grid.voxel))
+    field[:, :, :k0] = field[:, :, k0 : k0 + 1]
+    for axis in range(2):
+        edge = np.moveaxis(field, axis, 0)
+        edge[0] = edge[-1] = truncation
+    field[:, :, -1] = truncation
+    field = ndimage.gaussian_filter(field, 0.8)
+
+    labels, n = ndimage.label(field < 0)
+    flat, ok = grid.index(seed)
+    near = ndimage.grey_dilation(labels, size=(5, 5, 5)).ravel()[flat[ok]]
+    votes = np.bincount(near, minlength=n + 1)
+    votes[0] = 0
+    if votes.max() == 0:
+        raise AssetError("An object's surface could not be closed.", hint="Film it from more sides.")
+    field = np.where((labels == np.argmax(votes)) | (field >= 0), field, truncation * 0.25).astype(np.float32)
+    # Voids that no camera could have seen are filled.
+    filled = ndimage.binary_fill_holes(field < 0)
+    field = np.where(filled & (field >= 0), -0.25 * grid.voxel, field)
+    v, f = isosurface(np.pad(field, 1, constant_values=truncation))
+    world = grid.origin + grid.voxel * (v - 1)
+    return Solid(grid=grid, distance=field, mesh=close_on_plane(world, f, level))
+
+
+def close_on_plane(vertices: np.ndarray, faces: np.ndarray, level: float) -> Any:
+    """Cut a closed mesh flat at z = `level` and keep its largest body; a `trimesh.Trimesh`."""
+    import manifold3d
+
+    body = manifold3d.Manifold(manifold3d.Mesh(np.asarray(vertices, np.float32), np.asarray(faces, np.uint32)))
+    if body.status() != manifold3d.Error.NoError:
+        raise AssetError(f"An object's surface is not closed ({body.status()}).")
+    body = body.trim_by_plane((0.0, 0.0, 1.0), level)
+    parts = [p for p in body.decompose() if p.num_tri() > 0]
+    if not parts:
+        raise AssetError("An object's surface lies below its support.")
+    return as_trimesh(max(parts, key=lambda p: p.volume()))
+
+
+def simplify(mesh: Any, *, faces: int, tolerance: float) -> Any:
+    """Fewer triangles, still watertight: the tolerance [m] grows until there are at most `faces`."""
+    import manifold3d
+
+    body = manifold3d.Manifold(manifold3d.Mesh(np.asarray(mesh.vertices, np.float32), np.asarray(mesh.faces, np.uint32)))
+    best = body
+    for _ in range(12):
+        best = body.simplify(tolerance)
+        if best.num_tri() <= faces:
+            break
+        tolerance *= 1.35
+    return as_trimesh(best)
+
+
+def as_trimesh(body: Any) -> Any:
+    """A `manifold3d.Manifold` as `trimesh.Trimesh` with float64 vertices."""
+    import trimesh
+
+    m = body.to_mesh()
+    return trimesh.Trimesh(np.asarray(m.vert_properties[:, :3], np.float64), np.asarray(m.tri_verts, np.int64), process=False)

@@ -1,0 +1,161 @@
+"""A texture baked from the photos: per texel the best few views that really see it, by angle and distance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from phone2sim.assets.mesh import TexturedMesh
+from phone2sim.assets.views import View
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baked:
+    mesh: TexturedMesh
+    seen_fraction: float
+    """Share of the surface that some camera saw, the bottom face counted as unseen."""
+
+
+def bake(mesh: Any, views: list[View], masks: list[np.ndarray], *, size: int, tolerance_m: float, best: int = 4) -> Baked:
+    """Unwrap a `trimesh.Trimesh` (world frame) and colour it from the photos.
+
+    `masks` are (h, w) bool per view: where the object is seen. A texel takes the robust weighted mean of its `best`
+    views; texels no camera saw are inpainted.
+    """
+    import xatlas
+
+    atlas = xatlas.Atlas()
+    atlas.add_mesh(np.asarray(mesh.vertices, np.float32), np.asarray(mesh.faces, np.uint32))
+    chart = xatlas.ChartOptions()
+    chart.max_iterations = 2
+    pack = xatlas.PackOptions()
+    pack.resolution = size
+    pack.padding = 3
+    pack.create_image = False
+    atlas.generate(chart, pack)
+    mapping, faces, uv = atlas[0]
+    uv = np.clip(uv, 0, 1)
+    uv = uv * (np.array([atlas.width, atlas.height]) / max(atlas.width, atlas.height))
+    vertices = np.asarray(mesh.vertices)[mapping]
+    normals = np.asarray(mesh.vertex_normals)[mapping]
+
+    flat, face, bary = texels(uv, faces, size)
+    position = np.einsum("nk,nkc->nc", bary, vertices[faces[face]]).astype(np.float32)
+    normal = np.einsum("nk,nkc->nc", bary, normals[faces[face]])
+    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
+    color, weight = blend(position, normal.astype(np.float32), views, masks, tolerance_m=tolerance_m, best=best)
+
+    picture = np.zeros((size * size, 3), np.float32)
+    good = weight > 0
+    picture[flat[good]] = color[good]
+    covered = np.zeros(size * size, bool)
+    covered[flat] = True
+    texture = _fill(picture.reshape(size, size, 3), covered.reshape(size, size), position, flat, color, good)
+
+    areas = np.asarray(mesh.area_faces)
+    share = np.bincount(face, weights=good, minlength=len(faces)) / np.maximum(np.bincount(face, minlength=len(faces)), 1)
+    out = TexturedMesh(vertices=vertices, faces=faces.astype(int), uv=np.column_stack([uv[:, 0], 1 - uv[:, 1]]),
+                       texture=np.ascontiguousarray(texture))  # fmt: skip
+    return Baked(mesh=out, seen_fraction=float((share * areas).sum() / areas.sum()))
+
+
+def texels(uv: np.ndarray, faces: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Texels covered by triangles of an atlas: flat index (row 0 at v = 0), face, barycentric weights (n, 3).
+
+    Triangles are grown by half a texel so that bilinear lookups at their rims are coloured.
+    """
+    p = uv * size
+    flats, owners, weights = [], [], []
+    for f, tri in enumerate(p[faces]):
+        lo = np.maximum(np.floor(tri.min(0) - 1), 0).astype(int)
+        hi = np.minimum(np.ceil(tri.max(0) + 1), size - 1).astype(int)
+        x, y = np.meshgrid(np.arange(lo[0], hi[0] + 1), np.arange(lo[1], hi[1] + 1))
+        q = np.stack([x.ravel() + 0.5, y.ravel() + 0.5], axis=1)
+        a, b, c = tri
+        area = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+        if abs(area) < 1e-9:
+            continue
+        wb = ((q[:, 0] - a[0]) * (c[1] - a[1]) - (q[:, 1] - a[1]) * (c[0] - a[0])) / area
+        wc = ((b[0] - a[0]) * (q[:, 1] - a[1]) - (b[1] - a[1]) * (q[:, 0] - a[0])) / area
+        w = np.stack([1 - wb - wc, wb, wc], axis=1)
+        height = abs(area) / max(np.linalg.norm(b - a), np.linalg.norm(c - b), np.linalg.norm(a - c))
+        ok = w.min(axis=1) > -min(0.75 / max(height, 1e-3), 1.5)
+        w = np.clip(w[ok], 0, None)
+        flats.append(y.ravel()[ok] * size + x.ravel()[ok])
+        owners.append(np.full(len(w), f))
+        weights.append(w / w.sum(axis=1, keepdims=True))
+    flat, owner, bary = np.concatenate(flats), np.concatenate(owners), np.concatenate(weights)
+    _, first = np.unique(flat, return_index=True)
+    return flat[first], owner[first], bary[first]
+
+
+def blend(
+    position: np.ndarray, normal: np.ndarray, views: list[View], masks: list[np.ndarray], *, tolerance_m: float, best: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Colour (n, 3) 0–255 and total weight (n,) of surface points (n, 3) with unit normals, from the `best` views each."""
+    import cv2
+
+    n = len(position)
+    weights = np.zeros((best, n), np.float32)
+    colors = np.zeros((best, n, 3), np.float32)
+    for view, mask in zip(views, masks, strict=True):
+        if not mask.any():
+            continue
+        core = cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8)).ravel().astype(bool)
+        index, z, inside = view.pixels(position)
+        to_camera = view.centre.astype(np.float32) - position
+        distance = np.linalg.norm(to_camera, axis=1)
+        facing = np.einsum("nc,nc->n", normal, to_camera) / np.maximum(distance, 1e-6)
+        d = view.depth.ravel()[index]
+        ok = inside & core[index] & (facing > 0.2) & (np.abs(d - z) < tolerance_m * (1 + 1 / np.maximum(facing, 0.2)) / 2)
+        if not ok.any():
+            continue
+        rows = np.flatnonzero(ok)
+        c = view.colors(position[rows])
+        w = (facing[rows] ** 2 / distance[rows] ** 2).astype(np.float32)
+        for k in range(best):
+            higher = w > weights[k, rows]
+            at = rows[higher]
+            old_w, old_c = weights[k, at].copy(), colors[k, at].copy()
+            weights[k, at], colors[k, at] = w[higher], c[higher]
+            w[higher], c[higher] = old_w, old_c
+    # Views that disagree with the weighted median-like centre (highlights, leaks) count little.
+    valid = weights > 0
+    luma = np.where(valid, colors.sum(axis=2), np.nan)
+    some = valid.any(axis=0)
+    middle = np.zeros(n, np.float32)
+    middle[some] = np.nanmedian(luma[:, some], axis=0)
+    agree = np.where(valid, 1 / (1 + ((luma - middle) / 45.0) ** 2), 0)
+    weights = weights * np.nan_to_num(agree)
+    total = weights.sum(axis=0)
+    color = (weights[..., None] * colors).sum(axis=0) / np.maximum(total, 1e-12)[:, None]
+    return color, total
+
+
+def _fill(
+    picture: np.ndarray, covered: np.ndarray, position: np.ndarray, flat: np.ndarray, color: np.ndarray, good: np.ndarray
+) -> np.ndarray:
+    """Colour unseen texels from the nearest seen ones in 3D (seams do not matter there), then grow the charts' rims."""
+    import cv2
+    from scipy import ndimage
+    from scipy.spatial import cKDTree
+
+    out = picture.reshape(-1, 3).copy()
+    if good.any() and not good.all():
+        tree = cKDTree(position[good])
+        k = min(12, int(good.sum()))
+        distance, index = tree.query(position[~good], k=k)
+        distance, index = distance.reshape(-1, k), index.reshape(-1, k)
+        w = 1 / (distance**2 + 1e-8)
+        out[flat[~good]] = (color[good][index] * w[..., None]).sum(axis=1) / w.sum(axis=1, keepdims=True)
+    elif not good.any():
+        out[flat] = 128
+    out = out.reshape(picture.shape)
+    if not covered.all():
+        nearest: Any = ndimage.distance_transform_edt(~covered, return_distances=False, return_indices=True)
+        out = out[nearest[0], nearest[1]]
+        soft = cv2.GaussianBlur(out, (0, 0), 2)
+        out = np.where(covered[..., None], out, soft)
+    return np.clip(out + 0.5, 0, 255).astype(np.uint8)

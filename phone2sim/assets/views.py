@@ -1,0 +1,121 @@
+"""What the splat says each camera sees: photo, median depth and coverage side by side, the input of everything lifted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from phone2sim.progress import track
+from phone2sim.reconstruct.cameras import Cameras, load_views
+from phone2sim.reconstruct.splat.cloud import SH_C0, SplatCloud
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """One undistorted picture of the capture with the depth the splat renders there."""
+
+    name: str
+    photo: np.ndarray
+    """(h, w, 3) uint8, exposure-normalised to the splat's mean appearance."""
+    depth: np.ndarray
+    """(h, w) float32 depth along the optical axis [m]; 0 where nothing opaque is seen."""
+    K: np.ndarray
+    """(3, 3) [px]."""
+    T_camera_world: np.ndarray
+    """(4, 4)."""
+
+    @property
+    def centre(self) -> np.ndarray:
+        """(3,) camera centre, world [m]."""
+        return -self.T_camera_world[:3, :3].T @ self.T_camera_world[:3, 3]
+
+    def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """World points (n, 3) [m] → u, v [px, pixel centre +0.5] and depth z [m]; u and v are -1 behind the camera."""
+        P = (self.K @ self.T_camera_world[:3]).astype(np.float32)
+        p = np.asarray(points, dtype=np.float32) @ P[:, :3].T + P[:, 3]
+        z = p[:, 2]
+        ok = z > 1e-4
+        inv = np.where(ok, 1 / np.where(ok, z, 1), 0)
+        return np.where(ok, p[:, 0] * inv, -1), np.where(ok, p[:, 1] * inv, -1), z
+
+    def pixels(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """World points (n, 3) → flat pixel index, depth z [m], and whether the point falls into the picture."""
+        u, v, z = self.project(points)
+        h, w = self.depth.shape
+        inside = (u >= 0) & (u < w) & (v >= 0) & (v < h)
+        index = np.where(inside, v.astype(np.int32) * w + u.astype(np.int32), 0)
+        return index, z, inside
+
+    def colors(self, points: np.ndarray) -> np.ndarray:
+        """Bilinear photo colour (n, 3) float32 0–255 at world points that fall into the picture."""
+        u, v, _ = self.project(points)
+        h, w = self.photo.shape[:2]
+        u, v = np.clip(u - 0.5, 0, w - 1.001), np.clip(v - 0.5, 0, h - 1.001)
+        i, j = v.astype(np.int32), u.astype(np.int32)
+        fv, fu = (v - i)[:, None].astype(np.float32), (u - j)[:, None].astype(np.float32)
+        i1, j1 = np.minimum(i + 1, h - 1), np.minimum(j + 1, w - 1)
+        p = self.photo
+        return (p[i, j] * (1 - fu) + p[i, j1] * fu) * (1 - fv) + (p[i1, j] * (1 - fu) + p[i1, j1] * fu) * fv
+
+    def unproject(self, stride: int = 1) -> np.ndarray:
+        """World points (k, 3) [m] of all pixels with depth."""
+        v, u = np.nonzero(self.depth[::stride, ::stride] > 0)
+        v, u = v * stride, u * stride
+        z = self.depth[v, u].astype(np.float64)
+        x = (u + 0.5 - self.K[0, 2]) / self.K[0, 0] * z
+        y = (v + 0.5 - self.K[1, 2]) / self.K[1, 1] * z
+        R = self.T_camera_world[:3, :3]
+        return (np.stack([x, y, z], axis=1) - self.T_camera_world[:3, 3]) @ R
+
+
+def spread(n: int, limit: int) -> np.ndarray:
+    """At most `limit` indices spread evenly over `range(n)`."""
+    return np.unique(np.round(np.linspace(0, n - 1, min(n, limit))).astype(int))
+
+
+def render_views(cloud: SplatCloud, cameras: Cameras, frames: Path, *, max_side: int) -> list[View]:
+    """Render the splat at every camera, and read, undistort and exposure-normalise the photos to match."""
+    from phone2sim.reconstruct.splat.rasterize import rasterize
+
+    photos, small = load_views(cameras, frames, max_side=max_side)
+    views = []
+    for i in track(range(len(small)), "Rendering depth"):
+        w, h = (int(x) for x in small.size_wh[i])
+        out = rasterize(cloud, K=small.K[i], T_camera_world=small.T_camera_world[i], width=w, height=h)
+        depth = np.where(out.alpha > 0.5, out.depth_median, 0).astype(np.float32)
+        depth = np.where(np.isfinite(depth), depth, 0)
+        views.append(
+            View(
+                name=small.names[i], photo=normalise_exposure(photos[i], out.rgb, out.alpha),
+                depth=depth, K=small.K[i], T_camera_world=small.T_camera_world[i],
+            )  # fmt: skip
+        )
+    return views
+
+
+def normalise_exposure(photo: np.ndarray, rendered: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Scale each channel of `photo` (h, w, 3) uint8 so that its median ratio to the render (0–1) is one."""
+    p = photo[::4, ::4].reshape(-1, 3) / 255.0
+    r = np.asarray(rendered)[::4, ::4].reshape(-1, 3)
+    ok = (alpha[::4, ::4].ravel() > 0.8) & (p.min(1) > 0.05) & (p.max(1) < 0.95) & (r.min(1) > 0.02)
+    if ok.sum() < 200:
+        return photo
+    gain = np.clip(np.median(r[ok] / p[ok], axis=0), 0.6, 1.6)
+    return np.clip(photo * gain + 0.5, 0, 255).astype(np.uint8)
+
+
+def render_share(cloud: SplatCloud, channels: np.ndarray, view: View) -> np.ndarray:
+    """Share of every pixel's colour that comes from each group of Gaussians: (h, w, 3) float32 in 0–1.
+
+    `channels` is (n, 3) bool: which Gaussians count for R, G and B.
+    """
+    from phone2sim.reconstruct.splat.rasterize import rasterize
+
+    h, w = view.depth.shape
+    flat = SplatCloud(
+        means=cloud.means, quats_wxyz=cloud.quats_wxyz, scales=cloud.scales, opacities=cloud.opacities,
+        sh=((channels.astype(np.float32) - 0.5) / SH_C0)[:, None],
+    )  # fmt: skip
+    return np.asarray(rasterize(flat, K=view.K, T_camera_world=view.T_camera_world, width=w, height=h).rgb)
