@@ -1,0 +1,257 @@
+"""The report is one file, shows what is there, and copes with whatever is missing."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from phone2sim.config import write_json
+from phone2sim.errors import InputError
+from phone2sim.images import write_rgb
+from phone2sim.keys import Key
+from phone2sim.poses import Pose, look_at
+from phone2sim.reconstruct.cameras import Cameras
+from phone2sim.sim_export.report import read_dataset, read_scene, write_report
+from phone2sim.sim_export.report.figures import camera_plot, interval_bar
+from phone2sim.sim_export.report.pictures import embed, spread, video_frames
+
+N = 12
+
+
+def picture(seed: int, h: int = 64, w: int = 48) -> np.ndarray:
+    base = Key(seed).child("picture").rng().random((4, 3, 3))
+    return (np.kron(base, np.ones((h // 4, w // 3, 1))) * 255).astype(np.uint8)
+
+
+def interval(value: float) -> dict:
+    return {"value": value, "low": 0.7 * value, "high": 1.5 * value, "why": "test"}
+
+
+def make_scene(folder: Path) -> Path:
+    for i in range(N):
+        write_rgb(folder / "capture" / "frames" / f"{i:04d}.jpg", picture(i))
+    write_json(
+        folder / "capture" / "capture.json",
+        {"kind": "clip", "source": "desk <1>.mp4", "advice": ["Move slower."], "frames": []},
+    )
+    angle = np.linspace(0, 4, N)
+    T = np.stack([look_at(np.array([0.6 * np.cos(a), 0.6 * np.sin(a), 0.4]), np.zeros(3)).matrix for a in angle])
+    Cameras(
+        T_world_camera=T, K=np.tile(np.array([[60.0, 0, 24], [0, 60, 32], [0, 0, 1]]), (N, 1, 1)), size_wh=np.tile([48, 64], (N, 1)),
+        distortion=np.zeros((N, 4)), names=tuple(f"{i:04d}.jpg" for i in range(N)),
+    ).save(folder / "cameras" / "transforms.json")  # fmt: skip
+    metric = {
+        "scale_source": "tag",
+        "up_source": "support plane",
+        "scale": interval(0.4),
+        "evidence": [{"name": "tag 583", "error_px": 0.21}],
+    }
+    write_json(folder / "cameras" / "metric.json", metric)
+    write_json(folder / "splat" / "metrics.json", {"psnr": 28.4, "ssim": 0.91, "gaussians": 43210, "seconds": 61.0})
+    for i in (3, 8):
+        write_rgb(folder / "splat" / "heldout" / f"{i:04d}_photo.png", picture(i))
+        write_rgb(folder / "splat" / "heldout" / f"{i:04d}_render.png", picture(i))
+    outline = [[-0.4, -0.3], [0.4, -0.3], [0.4, 0.3], [-0.4, 0.3]]
+    support = {
+        "name": "table",
+        "T_world_surface": Pose.identity().to_json(),
+        "outline": outline,
+        "friction": interval(0.5),
+    }
+    write_json(
+        folder / "scene" / "scene.json",
+        {"schema": 1, "supports": [support], "assets": ["mug", "box"], "notes": ["Two things."]},
+    )
+    for k, name in enumerate(("mug", "box")):
+        row = {
+            "name": name, "label": name, "material": "ceramic", "mass_kg": interval(0.3), "friction": interval(0.5), "volume_m3": 2e-4,
+            "extents_m": [0.08, 0.08, 0.1], "T_world_asset": Pose.from_xyz_yaw(np.array([0.15 * k, 0, 0]), 0.4).to_json(),
+            "hulls": ["hulls/hull_000.obj"], "seen_fraction": 0.8, "notes": [],
+        }  # fmt: skip
+        write_json(folder / "scene" / name / "asset.json", row)
+        write_rgb(folder / "scene" / "preview" / f"{name}.png", picture(50 + k))
+    for stage, result in {
+        "capture": {},
+        "cameras": {"total": N, "registered": N, "reprojection_px": 0.71},
+        "splat": {},
+        "scene": {},
+    }.items():
+        write_json(folder / stage / "manifest.json", {"schema": 1, "seconds": 12.5, "result": result})
+    return folder
+
+
+def write_clip(path: Path, frames: list[np.ndarray]) -> None:
+    import av
+
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=20)
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        for f in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(f, format="rgb24")))
+        container.mux(stream.encode())
+
+
+def make_dataset(folder: Path) -> Path:
+    pose = {"translation": [0.1, 0, 0.05], "quat_wxyz": [1, 0, 0, 0]}
+    specs = []
+    for i in range(3):
+        spec = {
+            "index": i, "objects": [{"name": "mug", "asset": "mug", "role": "target", "pose": pose, "mass_kg": 0.3, "friction": 0.5}],
+            "lights": {"direction": [0, 0, -1], "key_rgb": [1, 1, 1], "relight_rgb": [1, 1, 1]},
+            "cameras": [{"name": "front", "pose": {"translation": [0.5, 0.01 * i, 0.4], "quat_wxyz": [1, 0, 0, 0]}}],
+            "sensor": {"exposure": 1.0 + 0.1 * i, "noise_std": 0.01}, "robot": {"base": pose},
+            "task": {"target": "mug", "goal_xy": [0.2, 0.1 * i], "language": "Pick up the <mug>."}, "fps": 20,
+        }  # fmt: skip
+        specs.append(spec)
+        if i < 2:
+            e = folder / "episodes" / str(i)
+            write_json(e / "spec.json", spec)
+            write_json(e / "meta.json", {"success": True, "frames": 10})
+            write_clip(e / "front.mp4", [picture(j) for j in range(10)])
+    (folder / "specs.jsonl").write_text("".join(json.dumps(s) + "\n" for s in specs))
+    write_json(folder / "manifest.json", {"attempts": 3, "kept": 2, "reasons": {"dropped": 1}, "seconds": 9.0})
+    return folder
+
+
+class Balanced(HTMLParser):
+    """Fails on tags that are not closed in order."""
+
+    void = {"meta", "img", "link", "br", "hr", "input"}
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stack: list[str] = []
+        self.images: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "img":
+            self.images.append(dict(attrs)["src"] or "")
+        if tag not in self.void:
+            self.stack.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None: ...
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.stack.pop() == tag, tag
+
+
+def parse(path: Path) -> tuple[str, Balanced]:
+    text = path.read_text()
+    parser = Balanced()
+    parser.feed(text)
+    assert parser.stack == []
+    return text, parser
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    root = tmp_path_factory.mktemp("report")
+    return make_scene(root / "scene"), make_dataset(root / "picks")
+
+
+def test_whole_report_is_one_self_contained_file(both: tuple[Path, Path], tmp_path: Path) -> None:
+    text, page = parse(write_report(*both, tmp_path / "report.html"))
+    for part in (
+        "12 / 12",
+        "28.4 dB",
+        "± 40.0 %",
+        "43,210",
+        "67 %",
+        "ceramic",
+        "mug",
+        "Move slower.",
+        "dropped",
+        "tag 583",
+    ):
+        assert part in text, part
+    assert {"capture", "cameras", "splat", "objects", "time", "variation", "episodes"} == set(
+        re.findall(r'<section id="(\w+)"', text)
+    )
+    assert len(page.images) == N + 4 + 2 + 2 * 6
+    assert all(i.startswith("data:image/jpeg;base64,") for i in page.images)
+    assert not re.search(r'(?:src|href)="(?!data:|#)', text)
+    assert "&lt;mug&gt;" in text and "<mug>" not in text and "desk <1>" not in text
+    assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_same_input_same_bytes(both: tuple[Path, Path], tmp_path: Path) -> None:
+    assert (
+        write_report(*both, tmp_path / "a.html").read_bytes() == write_report(*both, tmp_path / "b.html").read_bytes()
+    )
+
+
+@pytest.mark.parametrize(
+    "missing",
+    ["capture", "cameras", "splat", "scene", "splat/heldout", "scene/mug", "cameras/metric.json", "scene/preview"],
+)
+def test_missing_parts_are_left_out(both: tuple[Path, Path], tmp_path: Path, missing: str) -> None:
+    scene = tmp_path / "scene"
+    shutil.copytree(both[0], scene)
+    shutil.rmtree(scene / missing) if (scene / missing).is_dir() else (scene / missing).unlink()
+    parse(write_report(scene, None, tmp_path / "r.html"))
+
+
+def test_background_only_scene_says_so(both: tuple[Path, Path], tmp_path: Path) -> None:
+    scene = tmp_path / "scene"
+    shutil.copytree(both[0], scene)
+    notes = ["No support plane was found: a background-only scene."]
+    write_json(scene / "scene" / "scene.json", {"schema": 1, "supports": [], "assets": [], "notes": notes})
+    text, _ = parse(write_report(scene, None, tmp_path / "r.html"))
+    assert notes[0] in text and "background only" in text
+
+
+def test_damaged_clip_and_documents_are_survived(both: tuple[Path, Path], tmp_path: Path) -> None:
+    picks = tmp_path / "picks"
+    shutil.copytree(both[1], picks)
+    (picks / "episodes" / "0" / "front.mp4").write_bytes(b"not a clip")
+    (picks / "episodes" / "1" / "meta.json").write_text("{")
+    parse(write_report(None, picks, tmp_path / "r.html"))
+    assert video_frames(picks / "episodes" / "0" / "front.mp4", 3) == []
+
+
+def test_nothing_to_report(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nothing to report"):
+        write_report(tmp_path, None, tmp_path / "r.html")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_frames_are_first_to_last(both: tuple[Path, Path]) -> None:
+    frames = video_frames(both[1] / "episodes" / "0" / "front.mp4", 4)
+    assert len(frames) == 4
+    for got, want in zip(frames, (0, 3, 6, 9), strict=True):
+        assert np.abs(got.astype(int) - picture(want)).mean() < 12
+
+
+def test_spread_keeps_both_ends() -> None:
+    assert spread(list(range(10)), 4) == [0, 3, 6, 9]
+    assert spread([1, 2], 4) == [1, 2]
+
+
+def test_embed_shrinks_and_survives(tmp_path: Path) -> None:
+    assert len(embed(picture(0, 1200, 900), max_side=100)) < 8000
+    (tmp_path / "x.png").write_text("no picture")
+    assert embed(tmp_path / "x.png") == ""
+
+
+def test_facts(both: tuple[Path, Path]) -> None:
+    scene, dataset = read_scene(both[0]), read_dataset(both[1])
+    assert scene.seconds == {"capture": 12.5, "cameras": 12.5, "splat": 12.5, "scene": 12.5}
+    assert [a["name"] for a in scene.assets] == ["mug", "box"]
+    assert [e.folder.name for e in dataset.episodes] == ["0", "1"] and len(dataset.specs) == 3
+
+
+def test_plots_stay_inside_their_frame(both: tuple[Path, Path]) -> None:
+    scene = read_scene(both[0])
+    assert scene.cameras is not None
+    svg = camera_plot(scene.cameras, scene.scene, scene.assets, axes=(0, 2))
+    _, _, w, h = map(float, re.search(r'viewBox="([^"]+)"', svg).group(1).split())  # type: ignore[union-attr]
+    points = [tuple(map(float, p.split(","))) for ps in re.findall(r'points="([^"]+)"', svg) for p in ps.split()]
+    assert len(points) > 5 * N and all(0 <= x <= w and 0 <= y <= h for x, y in points)
+    assert "NaN" not in interval_bar(1, 1, 1) and "nan" not in interval_bar(1, 1, 1)
