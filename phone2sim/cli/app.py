@@ -55,18 +55,18 @@ def main(argv: list[str] | None = None) -> int:
     os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
     try:
         code = typer.main.get_command(app)(args=argv, prog_name="phone2sim", standalone_mode=False)
+        if code == INTERRUPTED:  # the parser catches the interrupt itself
+            raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
     except Phone2SimError as e:
         print_error(e.message, e.hint)
         _traceback_if_asked()
         return e.exit_code
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         print_error("Interrupted; everything committed so far is kept.", "Run the same command again to go on.")
         return INTERRUPTED
     except typer.Exit as e:
         return e.exit_code
-    except typer.Abort:
-        return INTERRUPTED
     except BrokenPipeError:  # the reader of our stdout left (`| head`)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0

@@ -6,7 +6,7 @@ import json as json_module
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -48,7 +48,7 @@ def output(*, json: bool = False, quiet: bool = False) -> Iterator[Output]:
     saved = os.dup(1)
     os.dup2(2, 1)
     try:
-        with os.fdopen(os.dup(saved), "w", encoding="utf-8") as stream:
+        with os.fdopen(os.dup(saved), "w", encoding="utf-8") as stream, redirect_stdout(sys.stderr):
             yield Output(stream=stream, json=json, quiet=quiet)
     finally:
         display.close()
