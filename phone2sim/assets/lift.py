@@ -132,7 +132,7 @@ def contact_frame(mesh: Any, level: float) -> Pose:
     import cv2
 
     v, f = np.asarray(mesh.vertices), np.asarray(mesh.faces)
-    flat = (np.abs(v[f][:, :, 2] - level) < 1e-5).all(axis=1)
+    flat = (v[f][:, :, 2] < level + 1e-3).all(axis=1) & (mesh.face_normals[:, 2] < -0.9)
     if flat.any():
         weights = mesh.area_faces[flat]
         centre = (v[f[flat]].mean(axis=1)[:, :2] * weights[:, None]).sum(axis=0) / weights.sum()
@@ -169,6 +169,10 @@ def finish(
 ) -> Asset:  # fmt: skip
     """Simplify, texture, decompose and weigh one body; `cloud` are its own Gaussians in the world frame."""
     mesh = simplify(solid.mesh, faces=faces, tolerance=0.2 * voxel)
+    vertices = np.array(mesh.vertices)
+    low = vertices[:, 2] < max(level, vertices[:, 2].min()) + 0.3 * voxel
+    vertices[low, 2] = level  # stands flat
+    mesh.vertices = vertices
     baked = bake(mesh, views, masks, size=texture_px, tolerance_m=5 * voxel)
     T_world_asset = contact_frame(mesh, level)
     inverse = T_world_asset.inverse()

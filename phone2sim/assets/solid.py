@@ -61,7 +61,7 @@ def build_solid(
 ) -> Solid:  # fmt: skip
     """The solid inside the box low–high [m] standing on the plane z = `level`.
 
-    Below `skirt_m` above the plane the field is continued straight down: there the plane's own noise hides the
+    Below `skirt_m` above the plane the field is continued downwards: there the plane's own noise hides the
     object. `seed` (n, 3) are points of the object; the connected body nearest to them is kept.
     """
     from scipy import ndimage
@@ -78,7 +78,7 @@ def build_solid(
     tsdf[above] = np.maximum(unseen, hull)
     field = tsdf.reshape(grid.shape)
     k0 = int(np.ceil((level + skirt_m - grid.origin[2]) / grid.voxel))
-    field[:, :, :k0] = field[:, :, k0 : k0 + 1]
+    field = continue_down(field, k0, grid.voxel)
     for axis in range(2):
         edge = np.moveaxis(field, axis, 0)
         edge[0] = edge[-1] = truncation
@@ -99,6 +99,22 @@ def build_solid(
     v, f = isosurface(np.pad(field, 1, constant_values=truncation))
     world = grid.origin + grid.voxel * (v - 1)
     return Solid(grid=grid, distance=field, mesh=close_on_plane(world, f, level))
+
+
+def continue_down(field: np.ndarray, k0: int, voxel: float, *, steps: int = 3) -> np.ndarray:
+    """The field (nx, ny, nz) below layer `k0` replaced by a straight continuation of how the body narrows there.
+
+    Only narrowing is continued, at most at 45 degrees: a ball keeps curving in, a box goes straight down.
+    """
+    from scipy import ndimage
+
+    base = field[:, :, k0]
+    growth = ndimage.gaussian_filter(base - field[:, :, k0 + steps], 1.5) / (steps * voxel)
+    slope = np.clip(growth, 0, 1) * np.clip(base / voxel + 3, 0, 1)  # only beside the surface, not deep inside
+    depth = voxel * np.arange(k0, 0, -1)
+    out = field.copy()
+    out[:, :, :k0] = base[:, :, None] + slope[:, :, None] * depth
+    return out
 
 
 def close_on_plane(vertices: np.ndarray, faces: np.ndarray, level: float) -> Any:
