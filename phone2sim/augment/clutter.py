@@ -1,0 +1,74 @@
+"""Other objects around the task: the scene's own assets first, then copies of them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from phone2sim.augment.footprints import gap, placed
+from phone2sim.augment.objects import Placed, Resting, as_captured, find_spot, no_room
+from phone2sim.augment.recipe import ClutterRecipe, ObjectsRecipe
+from phone2sim.augment.workspace import Workspace
+from phone2sim.keys import Key
+
+
+def captured_clutter(target: Resting, bodies: list[Resting], recipe: ClutterRecipe, key: Key) -> list[Placed]:
+    """The other objects where the phone saw them, at most `count`; none unless the recipe asks for it."""
+    if recipe.placement != "captured":
+        return []
+    count = int(recipe.count(key.child("count").rng()))
+    return [as_captured(b) for b in bodies if b is not target][:count]
+
+
+def place_clutter(
+    target: Placed, goal: np.ndarray, bodies: list[Resting], recipe: ClutterRecipe, objects: ObjectsRecipe, key: Key,
+    ws: Workspace, *, task_clearance_m: float, attempts: int = 8,
+) -> list[Placed]:  # fmt: skip
+    """Random clutter clear of the object, of `goal` (outline of where it ends) and of itself.
+
+    A crowded arrangement is started over up to `attempts` times; then `PlacementError`.
+    """
+    count = int(recipe.count(key.child("count").rng()))
+    clearance = float(recipe.clearance_m(key.child("clearance").rng()))
+    chosen = choose_clutter(target.body, bodies, count, key)
+    task = [(target.foot, max(task_clearance_m, clearance)), (goal, max(task_clearance_m, clearance))]
+    for attempt in range(attempts):
+        out: list[Placed] = []
+        for name, body in chosen:
+            k = key.child(name, attempt)
+            yaw = float(np.deg2rad(float(objects.yaw_deg(k.child("yaw").rng()))))
+            others = task + [(p.foot, clearance) for p in out]
+            spot = find_spot(placed(body.foot, np.zeros(2), yaw), k.child("xy"), ws, others, reach=False)
+            if spot is None:
+                failed = name, body
+                break
+            out.append(Placed(name=name, body=body, xy=spot, yaw_rad=yaw))
+        else:
+            return out
+    raise no_room(failed[0], failed[1], ws, count)
+
+
+def choose_clutter(target: Resting, bodies: list[Resting], count: int, key: Key) -> list[tuple[str, Resting]]:
+    """(name, asset) of `count` objects: every other asset once in drawn order, then copies named `mug_2`, `mug_3` …
+
+    The target's asset is copied only when the scene has no other.
+    """
+    others = [b for b in bodies if b is not target] or [target]
+    order = key.child("order").rng().permutation(len(others))
+    used = {b.asset.name for b in bodies}
+    seen = {target.asset.name}
+    out = []
+    for i in range(count):
+        body = others[order[i % len(others)]]
+        name, n = body.asset.name, 2
+        while name in seen or (name != body.asset.name and name in used):
+            name, n = f"{body.asset.name}_{n}", n + 1
+        seen.add(name)
+        out.append((name, body))
+    return out
+
+
+def overlaps(placed_objects: list[Placed]) -> float:
+    """Least gap between any two footprints [m]; negative when some overlap, infinite for fewer than two."""
+    feet = [p.foot for p in placed_objects]
+    gaps = [gap(a, b) for i, a in enumerate(feet) for b in feet[i + 1 :]]
+    return min(gaps, default=float("inf"))

@@ -1,0 +1,81 @@
+"""The task in words, as seen from the robot: left, right, nearer, farther."""
+
+from __future__ import annotations
+
+import colorsys
+import re
+
+import numpy as np
+
+from phone2sim.assets.scene import Asset
+from phone2sim.augment.recipe import TaskRecipe
+from phone2sim.keys import Key
+
+_WHERE = (
+    "farther away", "farther away to the left", "to the left", "closer on the left", "closer to the robot",
+    "closer on the right", "to the right", "farther away to the right",
+)  # fmt: skip
+
+
+def sample_sentence(
+    recipe: TaskRecipe, key: Key, *, noun: str, start_base: np.ndarray, goal_base: np.ndarray, twins_base: np.ndarray
+) -> str:
+    """One sentence. Points (2,) are in the robot's base frame (x forward, y left) [m]; `twins_base` (n, 2) are other
+    objects of the same name, told apart by place."""
+    templates = recipe.templates
+    text = templates[int(key.child("template").rng().integers(len(templates)))]
+    if len(twins_base):
+        noun = f"{_superlative(start_base, twins_base)} {noun}"
+    sentence = text.format(target=noun, where=direction_words(goal_base - start_base))
+    return sentence[:1].upper() + sentence[1:]
+
+
+def direction_words(step: np.ndarray) -> str:
+    """A step (2,) in the base frame in words, to 45 degrees."""
+    return _WHERE[int(np.round(np.arctan2(step[1], step[0]) / (np.pi / 4))) % 8]
+
+
+def _superlative(p: np.ndarray, others: np.ndarray) -> str:
+    rows = {
+        "leftmost": p[1] - others[:, 1], "rightmost": others[:, 1] - p[1],
+        "nearest": others[:, 0] - p[0], "farthest": p[0] - others[:, 0],
+    }  # fmt: skip
+    word, margin = max(((w, float(d.min())) for w, d in rows.items()), key=lambda r: r[1])
+    return word if margin > 0.02 else "middle"
+
+
+def nouns(assets: tuple[Asset, ...]) -> dict[str, str]:
+    """What to call each asset: its class, with its colour where two share a class or the class is unknown."""
+    base = {a.name: _class_words(a) for a in assets}
+    out = {}
+    for a in assets:
+        shared = sum(b == base[a.name] for b in base.values()) > 1 or base[a.name] == "object"
+        color = color_name(a) if shared else ""
+        out[a.name] = f"{color} {base[a.name]}".strip()
+    return out
+
+
+def _class_words(asset: Asset) -> str:
+    word = asset.label if asset.label not in ("", "object", "unknown") else asset.name
+    return re.sub(r"[_\W]+", " ", re.sub(r"[_\s]*\d+$", "", word)).strip().lower() or "object"
+
+
+def color_name(asset: Asset) -> str:
+    """Everyday colour of the texture's mean, empty without a texture."""
+    t = asset.visual.texture
+    if t is None:
+        return ""
+    pixels = t.reshape(-1, 3)
+    lit = pixels[pixels.sum(axis=1) > 24]
+    r, g, b = (lit if len(lit) else pixels).mean(axis=0) / 255
+    h, s, v = colorsys.rgb_to_hsv(float(r), float(g), float(b))
+    if v < 0.2:
+        return "black"
+    if s < 0.18:
+        return "white" if v > 0.75 else "grey"
+    hue = 360 * h
+    if hue < 45 and v < 0.55:
+        return "brown"
+    names = ((15, "red"), (42, "orange"), (68, "yellow"), (165, "green"), (200, "cyan"), (255, "blue"), (290, "purple"),
+             (340, "pink"), (361, "red"))  # fmt: skip
+    return next(n for top, n in names if hue < top)

@@ -1,0 +1,179 @@
+"""`Workspace`: which support is worked on, where the robot is bolted, and where it reaches. In the support's frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from phone2sim.assets.scene import Asset, Scene, SupportSurface
+from phone2sim.augment.footprints import area, convex_hull_2d, inset, outward_normals
+from phone2sim.errors import AssetError
+from phone2sim.poses import Pose
+
+
+class PlacementError(AssetError):
+    """Objects could not be placed as the recipe asks; the hint lists remedies. A generator records it as rejected."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RobotReach:
+    """What the sampler must know of a table-mounted arm. Its base frame has z up and x forward."""
+
+    model: str = "p2s_arm"
+    home_rad: tuple[float, ...] = (0.0, -0.1, 0.0, -2.2, 0.0, 2.1, 0.785)
+    """Joints [rad] of the start posture."""
+    near_m: float = 0.30
+    """Nearest distance from the base axis at which it grasps well."""
+    far_m: float = 0.65
+    """Farthest."""
+    half_angle_rad: float = 1.2
+    """Work to both sides of straight ahead."""
+    gripper_m: float = 0.075
+    """Widest object it spans."""
+    base_radius_m: float = 0.12
+    """Footprint of the base, kept free."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workspace:
+    """A support with a robot beside it."""
+
+    support: SupportSurface
+    outline: np.ndarray
+    """(k, 2) convex counter-clockwise outline of the support, surface frame [m]."""
+    base_xy: np.ndarray
+    """(2,) the robot's axis, surface frame [m]."""
+    base_yaw_rad: float
+    """Its x axis about the surface's z."""
+    reach: RobotReach
+    middle: np.ndarray
+    """(2,) centre of the part in reach, surface frame [m]."""
+
+    def in_reach(self, xy: np.ndarray) -> np.ndarray:
+        """(n,) bool for points (n, 2) of the surface."""
+        d = np.atleast_2d(xy) - self.base_xy
+        r = np.linalg.norm(d, axis=1)
+        turn = np.arctan2(d[:, 1], d[:, 0]) - self.base_yaw_rad
+        turn = np.abs((turn + np.pi) % (2 * np.pi) - np.pi)
+        return (r >= self.reach.near_m) & (r <= self.reach.far_m) & (turn <= self.reach.half_angle_rad)
+
+    def to_world(self, xy: np.ndarray, z: float = 0.0) -> np.ndarray:
+        """A point (2,) of the surface, `z` above it, in the world [m]."""
+        return self.support.T_world_surface.apply(np.array([[*xy, z]]))[0]
+
+    def base_pose(self, shift: np.ndarray | None = None, yaw_rad: float = 0.0) -> Pose:
+        """T_world_base: on the support's plane, upright in the world. `shift` (2,) is along the base's axes [m]."""
+        a = self.base_yaw_rad
+        xy = self.base_xy if shift is None else self.base_xy + _turn(a) @ shift
+        ahead = self.to_world(self.base_xy + np.array([np.cos(a), np.sin(a)])) - self.to_world(self.base_xy)
+        return Pose.from_xyz_yaw(self.to_world(xy), float(np.arctan2(ahead[1], ahead[0])) + yaw_rad)
+
+
+def _turn(a: float) -> np.ndarray:
+    return np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]])
+
+
+def choose_support(scene: Scene) -> SupportSurface:
+    """The surface most assets stand on; the largest of equals.
+
+    Raises `AssetError` for a background-only scene.
+    """
+    if not scene.supports:
+        raise AssetError(
+            "The scene has no support surface, so there is nothing to place objects on.",
+            hint="Capture a table or floor with objects on it; a background-only scene can be exported but not varied.",
+        )
+    if not scene.assets:
+        raise AssetError(
+            "The scene has no objects.", hint="Rebuild with objects on the support, or lower the size limit."
+        )
+
+    def standing(s: SupportSurface) -> int:
+        p = s.T_world_surface.inverse().apply(np.stack([a.T_world_asset.translation for a in scene.assets]))
+        return int(((np.abs(p[:, 2]) < 0.05) & (inset(convex_hull_2d(s.outline), p[:, :2]) > -0.05)).sum())
+
+    return max(scene.supports, key=lambda s: (standing(s), area(convex_hull_2d(s.outline))))
+
+
+def choose_workspace(scene: Scene, reach: RobotReach, *, keep_captured: bool = False) -> Workspace:
+    """Bolt the robot beside the support, facing its middle, where it reaches most of it.
+
+    Candidates are 24 directions around the middle, at the edge or somewhat outside it. With `keep_captured` the
+    objects stay where they are, so reaching them counts first and the base keeps off them. Where the capture saw the
+    support from one side only, the base goes opposite, to face the cameras.
+    """
+    support = choose_support(scene)
+    outline = convex_hull_2d(support.outline)
+    T_surface_world = support.T_world_surface.inverse()
+    objects = T_surface_world.apply(np.stack([a.T_world_asset.translation for a in scene.assets]))[:, :2]
+    inside = inset(outline, objects) > 0
+    middle = _centroid(outline)
+    # Phones look at the objects: on a large table the seen-best part is around them.
+    focus = 0.5 * (middle + objects[inside].mean(axis=0)) if inside.any() else middle
+    grid = _grid(outline, 0.02)
+    radii = [_radius(a) for a in scene.assets]
+    views = T_surface_world.apply(scene.cameras.centres)[:, :2] - focus
+    facing = views.mean(axis=0) / max(float(np.linalg.norm(views, axis=1).mean()), 1e-9)
+
+    best: tuple[float, Workspace] | None = None
+    for i in range(24):
+        angle = i * np.pi / 12
+        out = np.array([np.cos(angle), np.sin(angle)])
+        edge, square = _edge(outline, focus, out)
+        for shift in (-0.10, -0.04, 0.02, 0.1, 0.18, 0.26, 0.34):
+            if edge + shift < reach.near_m:
+                continue
+            ws = Workspace(
+                support=support, outline=outline, base_xy=focus + (edge + shift) * out, reach=reach, middle=focus,
+                base_yaw_rad=float((angle + 2 * np.pi) % (2 * np.pi) - np.pi),
+            )  # fmt: skip
+            hit = grid[ws.in_reach(grid)]
+            near = np.linalg.norm(hit - focus, axis=1) < 0.35
+            score = (
+                float(near.sum()) / max(len(grid), 1) - 0.1 * max(shift, 0) - 0.15 * float(facing @ out) + 0.2 * square
+            )
+            if keep_captured:
+                score += float(np.mean(ws.in_reach(objects)))
+                room = np.linalg.norm(objects - ws.base_xy, axis=1) - np.array(radii) - reach.base_radius_m
+                score -= 2.0 * float((room < 0.02).any())
+            if len(hit) and (best is None or score > best[0] + 1e-9):
+                best = score, _with_middle(ws, hit[near] if near.any() else hit)
+    if best is None:
+        raise PlacementError(
+            f"No place for the robot beside {support.name!r}: its seen part ({area(outline):.2f} m²) is nowhere "
+            f"{reach.near_m:g}–{reach.far_m:g} m from a base at its edge.",
+            hint="Capture more of the support.",
+        )
+    return best[1]
+
+
+def _with_middle(ws: Workspace, hit: np.ndarray) -> Workspace:
+    return replace(ws, middle=hit.mean(axis=0))
+
+
+def _centroid(outline: np.ndarray) -> np.ndarray:
+    x, y = outline.T
+    c = x * np.roll(y, -1) - np.roll(x, -1) * y
+    nxt = np.roll(outline, -1, axis=0)
+    return ((outline + nxt) * c[:, None]).sum(axis=0) / (3 * c.sum())
+
+
+def _grid(outline: np.ndarray, step: float) -> np.ndarray:
+    lo, hi = outline.min(axis=0), outline.max(axis=0)
+    g = np.stack(np.meshgrid(*(np.arange(a, b + step, step) for a, b in zip(lo, hi))), axis=-1).reshape(-1, 2)
+    return g[inset(outline, g) > 0.02]
+
+
+def _edge(outline: np.ndarray, start: np.ndarray, direction: np.ndarray) -> tuple[float, float]:
+    """Distance to the outline [m], and how squarely its edge is met there (cosine)."""
+    n = outward_normals(outline)
+    room = ((outline - start) * n).sum(axis=1)
+    speed = n @ direction
+    t = np.where(speed > 1e-9, room / np.maximum(speed, 1e-9), np.inf)
+    i = int(t.argmin())
+    return float(t[i]), float(speed[i])
+
+
+def _radius(asset: Asset) -> float:
+    return float(np.linalg.norm(asset.visual.vertices[:, :2], axis=1).max())
