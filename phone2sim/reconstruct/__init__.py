@@ -1,1 +1,1 @@
-
+"""Phone capture → cameras, metric scale and gravity, Gaussian splat."""

@@ -1,0 +1,199 @@
+"""The capture stage: a clip or photos → `frames/*.jpg` (upright, sharp) and `capture.json`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from phone2sim.config import Config
+from phone2sim.errors import CaptureError
+from phone2sim.images import write_rgb
+from phone2sim.progress import message, progress
+from phone2sim.reconstruct.capture.blur import grey, local_part, sharpness
+from phone2sim.reconstruct.capture.clip import choose_frames, decode, survey
+from phone2sim.reconstruct.capture.content import content_of
+from phone2sim.reconstruct.capture.photos import natural_key, read_photo
+from phone2sim.reconstruct.capture.record import Capture, Frame
+from phone2sim.stage import StageResult, fingerprint_files, run_stage
+
+VERSION = 1
+_INSIDE = ("images", "frames", "rgb", "input", "photos")
+
+
+class CaptureConfig(Config):
+    """How frames are taken from a clip or a folder."""
+
+    max_frames: int = 80
+    """Most frames kept of a clip; every readable photo of a folder is kept."""
+    min_photos: int = 3
+    """Fewer usable pictures are refused."""
+    blur_below: float = 0.5
+    """A frame below this part of the local median sharpness counts as blurred."""
+    min_step: float = 0.002
+    """A clip frame that moved less than this part of the diagonal since the last kept one is dropped."""
+    max_side: int = 4096
+    """Longer pictures are area-resized to this [px] when they are stored."""
+    jpeg_quality: int = 95
+    """Quality of the stored frames."""
+
+
+def find_source(source: Path) -> tuple[str, list[Path]]:
+    """`("clip", [file])` or `("photos", [files, naturally sorted])`; anything else is a `CaptureError`."""
+    source = Path(source)
+    if not source.exists():
+        raise CaptureError(f"{source} does not exist.", hint="Give a clip, or a folder of photos.")
+    if source.is_file():
+        kind = content_of(source)
+        if kind == "clip":
+            return "clip", [source]
+        if kind in ("photo", "heif"):
+            raise CaptureError(
+                f"{source.name} is one photo; cameras need at least 3 overlapping photos.",
+                hint="Give a folder of photos, or a clip.",
+            )
+        what = {"text": "holds text, not video", "empty": "is empty"}.get(kind, "is neither a clip nor a photo")
+        raise CaptureError(f"{source.name} {what}.", hint="Give a clip that a phone recorded, or a folder of photos.")
+    photos, clips = _sorted_out(source)
+    if not photos and not clips:
+        for name in _INSIDE:
+            if (source / name).is_dir():
+                photos, clips = _sorted_out(source / name)
+                if photos or clips:
+                    break
+    if photos:
+        return "photos", photos
+    if len(clips) == 1:
+        return "clip", clips
+    if clips:
+        raise CaptureError(f"{source} holds {len(clips)} clips.", hint="Give one of them.")
+    n = sum(1 for p in source.iterdir() if not p.name.startswith("."))
+    said = "is empty" if n == 0 else f"holds no photo among its {n} entries"
+    raise CaptureError(f"{source} {said}.", hint="Give a folder of JPEG, PNG or HEIC photos, or a clip.")
+
+
+def _sorted_out(folder: Path) -> tuple[list[Path], list[Path]]:
+    files = sorted((p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")), key=natural_key)
+    kinds = [(p, content_of(p)) for p in files]
+    pictures = {".jpg", ".jpeg", ".png", ".heic", ".heif", ".hif"}
+    photos = [p for p, k in kinds if k in ("photo", "heif") or (k == "empty" and p.suffix.lower() in pictures)]
+    return photos, [p for p, k in kinds if k == "clip"]
+
+
+def capture_stage(source: Path, scene: Path, config: CaptureConfig, *, force: bool = False) -> StageResult:
+    """Run `ingest` as the stage `scene/capture`, skipped when neither the source nor the config changed."""
+    kind, files = find_source(source)
+    if kind == "photos" and len(files) < config.min_photos:
+        raise CaptureError(too_few(len(files), config.min_photos, source.name), hint=_MORE_PHOTOS)
+    print_of = fingerprint_files(files[0]) if kind == "clip" else fingerprint_files(files[0].parent)
+    return run_stage(
+        scene / "capture",
+        version=VERSION,
+        config=config,
+        inputs={"name": files[0].name if kind == "clip" else "", "source": print_of},
+        compute=lambda folder: _figures(ingest(source, folder, config)),
+        force=force,
+    )
+
+
+def ingest(source: Path, folder: Path, config: CaptureConfig) -> Capture:
+    """Write the upright frames of a clip or photo folder into `folder`. Bad input raises `CaptureError`."""
+    kind, files = find_source(source)
+    capture = _from_clip(files[0], folder, config) if kind == "clip" else _from_photos(files, folder, config)
+    capture.save()
+    return capture
+
+
+_MORE_PHOTOS = "Walk round the scene and take 20 to 60 overlapping photos, or film it."
+
+
+def too_few(count: int, needed: int, where: str) -> str:
+    words = {0: "no photo", 1: "one photo", 2: "two photos"}
+    return f"{where}: {words.get(count, f'{count} photos')} can be used; at least {needed} are needed."
+
+
+def _figures(capture: Capture) -> dict[str, object]:
+    return {"kind": capture.kind, "frames": len(capture.frames), "refused": list(capture.refused)}
+
+
+def _fit(rgb: np.ndarray, max_side: int) -> tuple[np.ndarray, float]:
+    import cv2
+
+    h, w = rgb.shape[:2]
+    s = min(1.0, max_side / max(h, w))
+    if s == 1.0:
+        return rgb, 1.0
+    return cv2.resize(rgb, (round(w * s), round(h * s)), interpolation=cv2.INTER_AREA), s
+
+
+def _from_photos(files: list[Path], folder: Path, config: CaptureConfig) -> Capture:
+    frames: list[Frame] = []
+    refused: list[dict[str, str]] = []
+    groups: dict[str, int] = {}
+    with progress("Reading photos", total=len(files), unit="photos") as bar:
+        for path in files:
+            try:
+                photo = read_photo(path)
+            except CaptureError as e:
+                message(f"Left out: {e.message}")
+                refused.append({"file": path.name, "why": e.message})
+                bar.advance(1)
+                continue
+            rgb, s = _fit(photo.rgb, config.max_side)
+            name = f"{len(frames):04d}.jpg"
+            write_rgb(folder / "frames" / name, rgb, quality=config.jpeg_quality)
+            frames.append(
+                Frame(
+                    file=name, source=path.name, time_s=None, width=rgb.shape[1], height=rgb.shape[0],
+                    sharpness=round(sharpness(grey(rgb, 640)), 3),
+                    focal_px=None if photo.focal_px is None else round(photo.focal_px * s, 3),
+                    group=groups.setdefault(photo.camera, len(groups)),
+                )
+            )  # fmt: skip
+            bar.advance(1)
+    if len(frames) < config.min_photos:
+        first = f" {refused[0]['why']}" if refused else ""
+        raise CaptureError(too_few(len(frames), config.min_photos, files[0].parent.name) + first, hint=_MORE_PHOTOS)
+    parts = local_part(np.array([f.sharpness for f in frames]), half=len(frames))
+    advice = []
+    blurred = int((parts < 0.3).sum())
+    if blurred:
+        advice.append(f"{blurred} of {len(frames)} photos look blurred: hold still while the shutter opens.")
+    return Capture(
+        folder=folder, kind="photos", source=files[0].parent.name, frames=tuple(frames), refused=tuple(refused),
+        advice=tuple(advice),
+    )  # fmt: skip
+
+
+def _from_clip(path: Path, folder: Path, config: CaptureConfig) -> Capture:
+    seen = survey(path)
+    chosen = choose_frames(seen, count=config.max_frames, blur_below=config.blur_below, min_step=config.min_step)
+    if len(chosen) < config.min_photos:
+        raise CaptureError(
+            f"{path.name}: the picture hardly changes over {len(seen.time_s)} frames; {len(chosen)} differ, at least "
+            f"{config.min_photos} are needed.",
+            hint="Walk round the scene while filming.",
+        )
+    keep = set(chosen.tolist())
+    frames: list[Frame] = []
+    with progress("Writing frames", total=len(keep), unit="frames") as bar:
+        for index, t, rgb in decode(path):
+            if index not in keep:
+                continue
+            rgb, _ = _fit(rgb, config.max_side)
+            name = f"{len(frames):04d}.jpg"
+            write_rgb(folder / "frames" / name, rgb, quality=config.jpeg_quality)
+            frames.append(
+                Frame(
+                    file=name, source=f"{path.name}@{t:.3f}s", time_s=round(t, 6), width=rgb.shape[1],
+                    height=rgb.shape[0], sharpness=round(float(seen.sharpness[index]), 3), focal_px=None, group=0,
+                )
+            )  # fmt: skip
+            bar.advance(1)
+            if len(frames) == len(keep):
+                break
+    blurred = float((local_part(seen.sharpness) < config.blur_below).mean())
+    advice = []
+    if blurred > 0.2:
+        advice.append(f"{blurred:.0%} of the clip is blurred: move more slowly, or add light.")
+    return Capture(folder=folder, kind="clip", source=path.name, frames=tuple(frames), advice=tuple(advice))

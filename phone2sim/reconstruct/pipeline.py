@@ -1,0 +1,156 @@
+"""Capture → cameras → splat, each a stage of the scene folder, chained by fingerprints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from phone2sim.config import Config, write_json
+from phone2sim.progress import message
+from phone2sim.reconstruct.capture import Capture, CaptureConfig, capture_stage
+from phone2sim.reconstruct.metric import Metric, MetricConfig, estimate_metric
+from phone2sim.reconstruct.points import write_points_ply
+from phone2sim.reconstruct.sfm import SfmConfig, SfmResult, solve
+from phone2sim.reconstruct.sfm.solve import clear, scratch
+from phone2sim.reconstruct.splat.config import SplatConfig
+from phone2sim.stage import StageResult, run_stage
+
+VERSION = 1
+
+
+class ReconstructConfig(Config):
+    """Settings of every stage up to the splat."""
+
+    capture: CaptureConfig = CaptureConfig()
+    """Frames."""
+    sfm: SfmConfig = SfmConfig()
+    """Cameras."""
+    metric: MetricConfig = MetricConfig()
+    """Scale and up."""
+    splat: SplatConfig = SplatConfig()
+    """Training."""
+
+    @classmethod
+    def of(
+        cls, *, seed: int = 0, tag_size_m: float | None = None, max_side: int | None = None, steps: int | None = None
+    ) -> ReconstructConfig:
+        """The defaults with the few things a user usually sets: one seed, tag edge [m], splat side [px] and steps."""
+        chosen = {"max_side": max_side, "iterations": steps}
+        return cls(
+            sfm=SfmConfig(seed=seed),
+            metric=MetricConfig(seed=seed, tag_size_m=tag_size_m),
+            splat=SplatConfig(seed=seed, **{k: v for k, v in chosen.items() if v is not None}),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReconstructResult:
+    """The finished stages of a scene."""
+
+    scene: Path
+    capture: StageResult
+    cameras: StageResult
+    splat: StageResult
+
+    def to_json(self) -> dict[str, Any]:
+        """`{scene, cameras, metric, splat}` as printed by `--json`."""
+        solved = self.cameras.manifest["result"]
+        trained = self.splat.manifest["result"]
+        return {
+            "scene": str(self.scene),
+            "cameras": {k: solved["cameras"][k] for k in ("total", "registered", "reprojection_px")},
+            "metric": {k: solved["metric"][k] for k in ("scale_source", "scale_interval", "up_source")},
+            "splat": {k: trained[k] for k in ("psnr", "ssim", "gaussians", "seconds") if k in trained},
+        }
+
+
+def reconstruct(
+    source: Path, scene_dir: Path, config: ReconstructConfig | None = None, *, force: bool = False
+) -> ReconstructResult:
+    """Reconstruct a clip or photo folder into `scene_dir/{capture,cameras,splat}`.
+
+    Stages whose settings and inputs did not change are skipped. Raises `CaptureError` for input that cannot be used
+    and `ReconstructionError` when cameras cannot be trusted; a scene folder made for a failed capture is removed.
+    """
+    from phone2sim.reconstruct.splat.stage import train_splat_stage
+
+    config = config or ReconstructConfig()
+    source, scene = Path(source), Path(scene_dir)
+    fresh = not scene.exists()
+    try:
+        captured = capture_stage(source, scene, config.capture, force=force)
+    except BaseException:
+        if fresh and scene.is_dir() and not any(scene.iterdir()):
+            scene.rmdir()
+        raise
+    for text in Capture.load(captured.folder).advice:
+        message(text)
+    solved = cameras_stage(scene, config, capture_fingerprint=captured.fingerprint, force=force)
+    splat = train_splat_stage(scene, config.splat, cameras_fingerprint=solved.fingerprint, force=force)
+    return ReconstructResult(scene=scene, capture=captured, cameras=solved, splat=splat)
+
+
+def cameras_stage(
+    scene: Path, config: ReconstructConfig, *, capture_fingerprint: str, force: bool = False
+) -> StageResult:
+    """`scene/capture` → `scene/cameras`: transforms.json, sparse/0, points.ply, metric.json, all metric and z up."""
+    chosen = {"sfm": config.sfm.model_dump(mode="json"), "metric": config.metric.model_dump(mode="json")}
+    chosen["sfm"].pop("threads")  # speed only
+    chosen["sfm"].pop("time_limit_s")
+
+    def compute(folder: Path) -> dict[str, Any]:
+        capture = Capture.load(scene / "capture")
+        work = scratch()
+        try:
+            solved = solve(capture, work, config.sfm)
+            metric = estimate_metric(solved.model, capture.pictures, config.metric)
+            write_cameras(folder, solved, metric)
+        finally:
+            clear(work)
+        for text in metric.flagged:
+            message(f"Scale and up: {text}.")
+        return _figures(capture, solved, metric)
+
+    return run_stage(
+        scene / "cameras", version=VERSION, config=chosen, inputs={"capture": capture_fingerprint}, compute=compute,
+        force=force,
+    )  # fmt: skip
+
+
+def write_cameras(folder: Path, solved: SfmResult, metric: Metric) -> None:
+    """Write an SfM result in its metric world into the empty `folder`."""
+    import pycolmap
+
+    scale, T = metric.scale.value, metric.T_world_model
+    world = solved.model.transformed(scale, T)
+    world.cameras.save(folder / "transforms.json")
+    write_points_ply(folder / "points.ply", world.xyz.astype(np.float32), world.rgb)
+    write_json(folder / "metric.json", metric.to_json())
+    model = pycolmap.Reconstruction(solved.sparse)
+    model.transform(pycolmap.Sim3d(scale, pycolmap.Rotation3d(T[:3, :3]), T[:3, 3]))
+    (folder / "sparse" / "0").mkdir(parents=True)
+    model.write_binary(folder / "sparse" / "0")
+
+
+def _figures(capture: Capture, solved: SfmResult, metric: Metric) -> dict[str, Any]:
+    return {
+        "cameras": {
+            "total": len(capture.frames),
+            "registered": len(solved.model.cameras),
+            "reprojection_px": round(solved.model.reprojection_px, 4),
+            "points": len(solved.model.xyz),
+            "unregistered": list(solved.unregistered),
+            "flags": list(solved.flags),
+            "attempts": list(solved.attempts),
+        },
+        "metric": {
+            "scale_source": metric.scale_source,
+            "scale_interval": [round(v, 5) for v in metric.scale_interval],
+            "up_source": metric.up_source,
+            "support": metric.support is not None,
+            "flagged": list(metric.flagged),
+        },
+    }

@@ -1,0 +1,55 @@
+"""Which frames to match with which: neighbours in time, and pairs that look alike."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def similarity(described: list[np.ndarray], *, ratio: float = 0.85) -> np.ndarray:
+    """(n, n) counts of one-way matches between small sets of unit descriptors that pass Lowe's ratio test, made symmetric."""
+    n = len(described)
+    score = np.zeros((n, n))
+    starts = np.cumsum([0, *(len(d) for d in described)])
+    everything = np.concatenate(described) if n else np.zeros((0, 128), np.float32)
+    for i, d in enumerate(described):
+        if len(d) == 0:
+            continue
+        cosine = d @ everything.T
+        for j in range(n):
+            block = cosine[:, starts[j] : starts[j + 1]]
+            if j == i or block.shape[1] < 2:
+                continue
+            top = np.partition(block, -2, axis=1)[:, -2:]
+            near, second = np.sqrt(np.maximum(0.0, 2 - 2 * top[:, 1])), np.sqrt(np.maximum(0.0, 2 - 2 * top[:, 0]))
+            score[i, j] = np.count_nonzero(near < ratio * second)
+    return score + score.T
+
+
+def choose_pairs(
+    described: list[np.ndarray], *, ordered: bool, all_pairs: bool, overlap: int, loops: int, neighbours: int
+) -> list[tuple[int, int]]:
+    """Sorted index pairs (i < j).
+
+    A clip: the next `overlap` frames, then doubling gaps, then for each frame the `loops` most similar frames
+    further away. Photos: the `neighbours` most similar ones. Everything when that is asked or cheap anyway.
+    """
+    n = len(described)
+    if all_pairs or n <= (overlap if ordered else neighbours) + 1:
+        return [(i, j) for i in range(n) for j in range(i + 1, n)]
+    score = similarity(described)
+    pairs: set[tuple[int, int]] = set()
+    if ordered:
+        gaps = [*range(1, overlap + 1)]
+        while gaps[-1] * 2 < n and gaps[-1] < 4 * overlap:
+            gaps.append(gaps[-1] * 2)
+        pairs |= {(i, i + g) for g in gaps for i in range(n - g)}
+        far = np.abs(np.subtract.outer(np.arange(n), np.arange(n))) > overlap
+        wanted = loops
+    else:
+        far = ~np.eye(n, dtype=bool)
+        wanted = neighbours
+    ranked = np.where(far, score, -1.0)
+    for i in range(n):
+        best = np.argsort(-ranked[i], kind="stable")[:wanted]
+        pairs |= {(min(i, int(j)), max(i, int(j))) for j in best if ranked[i, j] > 0}
+    return sorted(pairs)
