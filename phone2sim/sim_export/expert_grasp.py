@@ -1,0 +1,142 @@
+"""Top-down parallel grasps on convex parts: where to close, at what height, which way, how wide to open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from phone2sim.assets.scene import Asset
+from phone2sim.sim_export.robots.base import Robot
+
+YAWS = 16
+FINGER_M = 0.023
+"""Depth of a finger along the closing direction, with a little room."""
+FINGER_HALF_WIDTH_M = 0.014
+PALM_HALF_M = (0.04, 0.11)
+"""Half size of the palm across and along the closing direction."""
+SLACK_M = 0.006
+"""Least room on each side between object and open finger."""
+TABLE_GAP_M = 0.003
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surface:
+    """Points on an object's collision hulls."""
+
+    points: np.ndarray
+    """(n, 3) [m]."""
+    normals: np.ndarray
+    """(n, 3) outward."""
+
+    def moved(self, rotation: np.ndarray, translation: np.ndarray) -> Surface:
+        return Surface(points=self.points @ rotation.T + translation, normals=self.normals @ rotation.T)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grasp:
+    """The fingers close along (cos yaw, sin yaw, 0) around `pinch`, coming straight down."""
+
+    pinch: np.ndarray
+    """(3,) middle of the pads, world [m]."""
+    yaw_rad: float
+    width_m: float
+    """Of the object between the pads."""
+    opening_m: float
+    """To come down with."""
+    score: float
+
+
+def surface_of(asset: Asset, n: int = 4000) -> Surface:
+    """About n points spread evenly over the hulls, asset frame; the same for the same asset."""
+    v = np.concatenate([h.vertices[h.faces] for h in asset.hulls]).astype(float)
+    cross = np.cross(v[:, 1] - v[:, 0], v[:, 2] - v[:, 0])
+    area = np.linalg.norm(cross, axis=1)
+    keep = area > 1e-12
+    v, cross, area = v[keep], cross[keep], area[keep]
+    total = np.cumsum(area)
+    face = np.minimum(np.searchsorted(total, (np.arange(n) + 0.5) / n * total[-1]), len(v) - 1)
+    a, b = np.mod(np.arange(1, n + 1)[:, None] * [0.7548776662466927, 0.5698402909980532], 1.0).T  # Roberts' R2 sequence
+    flip = a + b > 1
+    a, b = np.where(flip, 1 - a, a), np.where(flip, 1 - b, b)
+    t = v[face]
+    points = t[:, 0] + a[:, None] * (t[:, 1] - t[:, 0]) + b[:, None] * (t[:, 2] - t[:, 0])
+    return Surface(points=points, normals=cross[face] / area[face][:, None])
+
+
+def find_grasps(
+    surface: Surface, center_of_mass: np.ndarray, clutter: np.ndarray, *, robot: Robot, table_m: float
+) -> tuple[list[Grasp], str]:
+    """Grasps of a settled object (world frame), best first, and why there are none.
+
+    `clutter` (m, 3) are points of everything else that may be hit. `table_m` is the support's height.
+    """
+    p, n = surface.points, surface.normals
+    low, top = p[:, 2].min(), p[:, 2].max()
+    least = table_m + robot.tip_below_pinch_m + TABLE_GAP_M
+    heights = np.unique(np.round(np.clip(np.linspace(low + 0.006, top - 0.004, 9), least, max(top, least)), 4))
+    heights = heights[heights > top - robot.palm_above_pinch_m + 0.004]
+    found, reasons = [], {"too_wide": 0, "no_flat_sides": 0, "no_room_for_fingers": 0, "blocked_by_clutter": 0}
+    for k in range(YAWS):
+        yaw = k * np.pi / YAWS
+        c, s = np.cos(yaw), np.sin(yaw)
+        frame = np.array([[c, s, 0.0], [-s, c, 0], [0, 0, 1]])
+        uvz = (p - [center_of_mass[0], center_of_mass[1], 0]) @ frame.T
+        side = n @ frame[0]
+        other = (clutter - [center_of_mass[0], center_of_mass[1], 0]) @ frame.T
+        for h in heights:
+            for v0 in (0.0, 0.012, -0.012):
+                band = (np.abs(uvz[:, 1] - v0) < robot.pad_half_m[0]) & (np.abs(uvz[:, 2] - h) < robot.pad_half_m[1])
+                if band.sum() < 6:
+                    continue
+                for lo, hi, rim in _spans(np.sort(uvz[band, 0])):
+                    width, mid = hi - lo, 0.5 * (lo + hi)
+                    if width > robot.opening_m - 2 * SLACK_M:
+                        reasons["too_wide"] += 1
+                        continue
+                    here = band & (uvz[:, 0] > lo - 1e-6) & (uvz[:, 0] < hi + 1e-6)
+                    reach = max(0.003, 0.06 * width)
+                    right, left = here & (uvz[:, 0] > hi - reach), here & (uvz[:, 0] < lo + reach)
+                    flat = min(float(np.mean(side[right])), float(-np.mean(side[left])))
+                    if flat < (0.3 if rim else 0.72):
+                        reasons["no_flat_sides"] += 1
+                        continue
+                    gap = min(robot.opening_m, width + 0.024) if rim else robot.opening_m
+                    openings = [gap, *([width + 2 * SLACK_M + 0.004] if width + 2 * SLACK_M + 0.004 < gap else [])]
+                    free = [o for o in openings if not _hits(uvz, mid, v0, h, o, robot)]
+                    if not free:
+                        reasons["no_room_for_fingers"] += 1
+                        continue
+                    free = [o for o in free if not _hits(other, mid, v0, h, o, robot)]
+                    if not free:
+                        reasons["blocked_by_clutter"] += 1
+                        continue
+                    score = flat - 8 * abs(v0) - 4 * abs(h - center_of_mass[2]) - (4 * abs(mid) + 0.6 if rim else 4 * abs(mid))
+                    score -= 10 * max(0.0, width - 0.06) + (0.1 if free[0] < gap else 0.0)
+                    pinch = np.array([*center_of_mass[:2], 0]) + np.array([mid, v0, h]) @ frame
+                    found.append(
+                        Grasp(pinch=pinch, yaw_rad=float(yaw), width_m=float(width), opening_m=float(free[0]), score=score)
+                    )
+    found.sort(key=lambda g: -g.score)
+    why = max(reasons, key=lambda r: reasons[r]) if any(reasons.values()) else "no_height"
+    return found, "" if found else why
+
+
+def _spans(u: np.ndarray) -> list[tuple[float, float, bool]]:
+    """Intervals to pinch among sorted positions along the closing direction: the whole, and thin outer walls."""
+    out = [(float(u[0]), float(u[-1]), False)]
+    breaks = np.flatnonzero(np.diff(u) > 2 * FINGER_M)
+    if len(breaks):
+        first, last = u[: breaks[0] + 1], u[breaks[-1] + 1 :]
+        out += [(float(w[0]), float(w[-1]), True) for w in (first, last) if w[-1] - w[0] < 0.03]
+    return out
+
+
+def _hits(uvz: np.ndarray, mid: float, v0: float, h: float, opening: float, robot: Robot) -> bool:
+    """Whether points (in the closing frame) are where fingers or palm pass on the way straight down."""
+    u, v, z = np.abs(uvz[:, 0] - mid), np.abs(uvz[:, 1] - v0), uvz[:, 2]
+    finger = (u > opening / 2 - 0.001) & (u < opening / 2 + FINGER_M) & (v < FINGER_HALF_WIDTH_M)
+    if (finger & (z > h - robot.tip_below_pinch_m - 0.002)).any():
+        return True
+    palm = (u < PALM_HALF_M[1]) & (v < PALM_HALF_M[0]) & (z > h + robot.palm_above_pinch_m - 0.004)
+    return bool(palm.any())

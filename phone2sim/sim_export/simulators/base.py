@@ -1,0 +1,49 @@
+"""`Simulator`: carries out an `EpisodeSpec`; it decides nothing."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from phone2sim.augment.spec import EpisodeSpec
+
+
+class Simulator(Protocol):
+    """One world with a robot, controlled at the episode's frame rate."""
+
+    def load(self, spec: EpisodeSpec) -> None:
+        """Place everything as `spec` says, let objects come to rest, set the clock to zero."""
+        ...
+
+    def step(self, joints_rad: np.ndarray, gripper: float) -> None:
+        """Advance one frame (1 / fps) towards commanded arm joints (j,) and gripper opening 0–1."""
+        ...
+
+    def joints(self) -> np.ndarray:
+        """(j + 1,) measured arm joints [rad] and gripper opening 0–1."""
+        ...
+
+    def object_poses(self) -> np.ndarray:
+        """(n, 7) x y z [m] and quaternion wxyz of each object's frame in the world, in the spec's order."""
+        ...
+
+    def object_speeds(self) -> np.ndarray:
+        """(n,) linear speed of each object's frame [m/s]."""
+        ...
+
+    def held(self, name: str) -> bool:
+        """Whether the robot touches that object now."""
+        ...
+
+    def robot_poses(self, bodies: tuple[str, ...]) -> np.ndarray:
+        """(n, 7) world poses of robot bodies, as `object_poses`."""
+        ...
+
+    def state(self) -> np.ndarray:
+        """Everything that the future depends on, besides the loaded spec; for `set_state`."""
+        ...
+
+    def set_state(self, state: np.ndarray) -> None:
+        """Return to a saved state of the same spec."""
+        ...

@@ -1,0 +1,149 @@
+"""`MujocoSimulator`: MuJoCo behind the `Simulator` protocol. A model is compiled once per set of objects."""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+
+from phone2sim.assets.scene import Scene
+from phone2sim.augment.spec import EpisodeSpec
+from phone2sim.errors import InputError
+from phone2sim.sim_export.mjcf import TIMESTEP_S, add_object, add_support, base_spec, find_support
+from phone2sim.sim_export.robots import get_robot
+
+PREFIX = "robot/"
+CACHED_MODELS = 16
+SETTLE_S = 1.5
+
+
+class MujocoSimulator:
+    """One MuJoCo world for episodes of a scene. Equal specs give equal trajectories, whatever ran before."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self._models: OrderedDict[tuple, Any] = OrderedDict()
+
+    def load(self, spec: EpisodeSpec) -> None:
+        import mujoco
+
+        self.spec = spec
+        self.robot = get_robot(spec.robot.model)
+        if len(spec.robot.qpos) != len(self.robot.joints):
+            raise InputError(f"Episode {spec.index}: {self.robot.name} has {len(self.robot.joints)} joints, got {len(spec.robot.qpos)}.")
+        steps = 1.0 / spec.fps / TIMESTEP_S
+        if abs(steps - round(steps)) > 1e-9:
+            raise InputError(f"{spec.fps} frames/s is not a whole number of {TIMESTEP_S * 1e3:g} ms steps.", hint="Use 10, 20, 25 or 50.")
+        self._substeps = round(steps)
+        self.model = copy.copy(self._compiled(spec))
+        self._randomise()
+        self.data = mujoco.MjData(self.model)
+        m, d = self.model, self.data
+        mujoco.mj_setConst(m, d)
+        self._arm = np.array([m.joint(PREFIX + j).qposadr[0] for j in self.robot.joints])
+        self._fingers = np.array([m.joint(PREFIX + j).qposadr[0] for j in self.robot.fingers])
+        self._act = np.array([m.actuator(PREFIX + j).id for j in self.robot.joints])
+        self._grip = m.actuator(PREFIX + "gripper").id
+        self._free = np.array([m.joint(o.name).qposadr[0] for o in spec.objects], dtype=int)
+        self._freev = np.array([m.joint(o.name).dofadr[0] for o in spec.objects], dtype=int)
+        self._body_object = np.full(m.nbody, -1)
+        for i, o in enumerate(spec.objects):
+            self._body_object[m.body(o.name).id] = i
+        mujoco.mj_resetData(m, d)
+        d.qpos[self._arm] = spec.robot.qpos
+        d.qpos[self._fingers] = spec.robot.gripper * self.robot.finger_travel_m
+        for adr, o in zip(self._free, spec.objects):
+            d.qpos[adr : adr + 7] = [*o.pose.translation, *o.pose.quat_wxyz]
+        d.ctrl[self._act] = spec.robot.qpos
+        d.ctrl[self._grip] = spec.robot.gripper * self.robot.finger_travel_m
+        self._settle()
+
+    def step(self, joints_rad: np.ndarray, gripper: float) -> None:
+        import mujoco
+
+        self.data.ctrl[self._act] = joints_rad
+        self.data.ctrl[self._grip] = np.clip(gripper, 0, 1) * self.robot.finger_travel_m
+        mujoco.mj_step(self.model, self.data, self._substeps)
+
+    def joints(self) -> np.ndarray:
+        opening = self.data.qpos[self._fingers].mean() / self.robot.finger_travel_m
+        return np.r_[self.data.qpos[self._arm], opening]
+
+    def object_poses(self) -> np.ndarray:
+        return self.data.qpos[self._free[:, None] + np.arange(7)].copy()
+
+    def object_speeds(self) -> np.ndarray:
+        return np.linalg.norm(self.data.qvel[self._freev[:, None] + np.arange(3)], axis=1)
+
+    def held(self, name: str) -> bool:
+        m, d = self.model, self.data
+        body = m.body(name).id
+        pairs = m.geom_bodyid[d.contact.geom[: d.ncon]]
+        other = np.where(pairs[:, 0] == body, pairs[:, 1], np.where(pairs[:, 1] == body, pairs[:, 0], 0))
+        return bool(any(m.body(int(b)).name.startswith(PREFIX) for b in np.unique(other) if b))
+
+    def robot_poses(self, bodies: tuple[str, ...]) -> np.ndarray:
+        ids = [self.model.body(PREFIX + b).id for b in bodies]
+        return np.concatenate([self.data.xpos[ids], self.data.xquat[ids]], axis=1)
+
+    def state(self) -> np.ndarray:
+        import mujoco
+
+        kind = mujoco.mjtState.mjSTATE_INTEGRATION
+        out = np.empty(mujoco.mj_stateSize(self.model, kind))
+        mujoco.mj_getState(self.model, self.data, out, kind)
+        return out
+
+    def set_state(self, state: np.ndarray) -> None:
+        import mujoco
+
+        mujoco.mj_setState(self.model, self.data, state, mujoco.mjtState.mjSTATE_INTEGRATION)
+        mujoco.mj_forward(self.model, self.data)
+        mujoco.mj_setState(self.model, self.data, state, mujoco.mjtState.mjSTATE_INTEGRATION)
+
+    def _compiled(self, spec: EpisodeSpec) -> Any:
+        key = (spec.support, spec.robot.model, tuple((o.name, o.asset) for o in spec.objects))
+        if key in self._models:
+            self._models.move_to_end(key)
+            return self._models[key]
+        world = base_spec("phone2sim_episode")
+        files: dict[str, bytes] = {}
+        add_support(world, find_support(self.scene, spec.support), files)
+        for o in spec.objects:
+            add_object(world, self.scene.asset(o.asset), o.name, files)
+        arm = self.robot.build(visual=False)
+        world.assets = files
+        world.worldbody.add_frame().attach_body(arm.body("base"), PREFIX, "")
+        model = world.compile()
+        self._models[key] = model
+        if len(self._models) > CACHED_MODELS:
+            self._models.popitem(last=False)
+        return model
+
+    def _randomise(self) -> None:
+        """Mass, inertia, friction and the robot's place, on this episode's own copy of the model."""
+        m, spec = self.model, self.spec
+        base = m.body(PREFIX + "base").id
+        m.body_pos[base], m.body_quat[base] = spec.robot.base.translation, spec.robot.base.quat_wxyz
+        for o in spec.objects:
+            b = m.body(o.name).id
+            ratio = o.mass_kg / m.body_mass[b]
+            m.body_mass[b] *= ratio
+            m.body_inertia[b] *= ratio
+            m.geom_friction[m.geom_bodyid == b, 0] = o.friction
+
+    def _settle(self) -> None:
+        """Run until the objects rest (at most `SETTLE_S`), then stop the clock at zero with everything still."""
+        import mujoco
+
+        m, d = self.model, self.data
+        for _ in range(round(SETTLE_S / 0.05)):
+            mujoco.mj_step(m, d, round(0.05 / m.opt.timestep))
+            if np.abs(d.qvel).max() < 0.005 and d.time > 0.15:
+                break
+        d.qvel[:] = 0
+        d.qacc_warmstart[:] = 0
+        d.time = 0.0
+        mujoco.mj_forward(m, d)
