@@ -1,4 +1,4 @@
-// Photometric loss (1 - share) L1 + share (1 - SSIM) with its derivative, and Adam.
+// Photometric loss (1 - share) L1 + share (1 - SSIM) with its derivative.
 // SSIM: 11x11 Gaussian window of sigma 1.5, zero outside the picture (Wang et al. 2004).
 #include <algorithm>
 #include <cmath>
@@ -146,18 +146,6 @@ LossResult photometric_loss(const LossFrame& F, float share, float* grad, int th
   R.l1 /= 3.0 * F.w * F.h, R.ssim /= 3.0 * F.w * F.h;
   R.loss = (1 - share) * R.l1 + share * (1 - R.ssim);
   return R;
-}
-
-void adam(float* p, const float* g, float* m, float* v, const float* rates, int columns, size_t n, const uint8_t* visible,
-          float beta1, float beta2, float correct1, float correct2, float eps, int threads) {
-#pragma omp parallel for num_threads(threads) schedule(static)
-  for (ptrdiff_t i = 0; i < (ptrdiff_t)n; i++) {
-    if (!visible[i]) continue;  // what was not in the picture keeps its momentum
-    for (size_t j = i * columns, k = 0; k < (size_t)columns; j++, k++) {
-      float mm = m[j] = beta1 * m[j] + (1 - beta1) * g[j], vv = v[j] = beta2 * v[j] + (1 - beta2) * g[j] * g[j];
-      p[j] -= rates[k] * mm * correct1 / (std::sqrt(vv * correct2) + eps);
-    }
-  }
 }
 
 }  // namespace p2s

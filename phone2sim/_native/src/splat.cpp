@@ -137,6 +137,14 @@ void adam(Out p, In g, Out m, Out v, In rates, Mask visible, float beta1, float 
             p2s::resolve_threads(threads));
 }
 
+void regularise(In log_scales, In logits, Out g_log_scales, Out g_logits, Mask visible, float opacity, float flat, int threads) {
+  const size_t n = logits.size();
+  check(log_scales, "log_scales", 3 * n), check(g_log_scales, "g_log_scales", 3 * n), check(g_logits, "g_logits", n), check(visible, "visible", n);
+  nb::gil_scoped_release release;
+  p2s::regularise(log_scales.data(), logits.data(), g_log_scales.data(), g_logits.data(), visible.data(), n, opacity, flat,
+                  p2s::resolve_threads(threads));
+}
+
 }  // namespace
 
 NB_MODULE(P2S_MODULE, m) {
@@ -152,4 +160,5 @@ NB_MODULE(P2S_MODULE, m) {
       .def_prop_ro("entries", &Rasterizer::entries);
   m.def("photometric_loss", &photometric_loss, "image"_a, "target"_a, "weight"_a.none(), "gain"_a, "bias"_a, "share"_a, "grad"_a, "threads"_a = 0);
   m.def("adam", &adam, "p"_a, "g"_a, "m"_a, "v"_a, "rates"_a, "visible"_a, "beta1"_a, "beta2"_a, "step"_a, "eps"_a, "threads"_a = 0);
+  m.def("regularise", &regularise, "log_scales"_a, "logits"_a, "g_log_scales"_a, "g_logits"_a, "visible"_a, "opacity"_a, "flat"_a, "threads"_a = 0);
 }

@@ -90,6 +90,8 @@ LossResult photometric_loss(const LossFrame&, float ssim_share, float* grad, int
 
 void adam(float* p, const float* g, float* m, float* v, const float* rates, int columns, size_t n, const uint8_t* visible,
           float beta1, float beta2, float correct1, float correct2, float eps, int threads);
+void regularise(const float* log_scales, const float* logits, float* g_log_scales, float* g_logits, const uint8_t* visible, size_t n,
+                float opacity, float flat, int threads);
 int resolve_threads(int wanted);
 
 }  // namespace p2s
