@@ -25,37 +25,37 @@ const Window kWindow;
 // SSIM derivatives, and those pass through a second ring: nothing larger than the cache is touched.
 struct Strip {
   int w, pitch;
-  std::vector<float> ring, ring2, line, out;
+  std::vector<float> ring, ring2, line, out, ones;
 
   explicit Strip(int w_) : w(w_), pitch((w_ + 2 * kHalf + 15) / 8 * 8) {
     ring.assign((size_t)5 * kRing * pitch, 0), ring2.assign((size_t)3 * kRing * pitch, 0);
-    line.assign((size_t)5 * pitch, 0), out.assign((size_t)5 * pitch, 0);
+    line.assign((size_t)5 * pitch, 0), out.assign((size_t)5 * pitch, 0), ones.assign(w, 1.f);
   }
   float* at(std::vector<float>& v, int field, int row) { return v.data() + ((size_t)field * kRing + (row & (kRing - 1))) * pitch; }
 
   // `line` holds values at [kHalf, kHalf + w) between zeros.
   void horizontal(int fields, std::vector<float>& to, int row) {
+    const Window k = kWindow;  // a copy: nothing written below can alias it
     for (int f = 0; f < fields; f++) {
       const float* s = line.data() + (size_t)f * pitch;
       float* o = at(to, f, row);
 #pragma omp simd
       for (int x = 0; x < w; x++) {
-        float t = kWindow.w[5] * s[x + 5];
-        for (int i = 0; i < 5; i++) t += kWindow.w[i] * (s[x + i] + s[x + 10 - i]);
-        o[x] = t;
+        o[x] = k.w[5] * s[x + 5] + k.w[0] * (s[x] + s[x + 10]) + k.w[1] * (s[x + 1] + s[x + 9]) + k.w[2] * (s[x + 2] + s[x + 8]) +
+               k.w[3] * (s[x + 3] + s[x + 7]) + k.w[4] * (s[x + 4] + s[x + 6]);
       }
     }
   }
   void vertical(int fields, std::vector<float>& from, int row) {
+    const Window k = kWindow;
     for (int f = 0; f < fields; f++) {
       const float* s[kTaps];
       for (int i = 0; i < kTaps; i++) s[i] = at(from, f, row + i - kHalf);
       float* o = out.data() + (size_t)f * pitch;
 #pragma omp simd
       for (int x = 0; x < w; x++) {
-        float t = kWindow.w[5] * s[5][x];
-        for (int i = 0; i < 5; i++) t += kWindow.w[i] * (s[i][x] + s[10 - i][x]);
-        o[x] = t;
+        o[x] = k.w[5] * s[5][x] + k.w[0] * (s[0][x] + s[10][x]) + k.w[1] * (s[1][x] + s[9][x]) + k.w[2] * (s[2][x] + s[8][x]) +
+               k.w[3] * (s[3][x] + s[7][x]) + k.w[4] * (s[4][x] + s[6][x]);
       }
     }
   }
@@ -88,7 +88,7 @@ Sums strip(const LossFrame& F, int channel, int y0, int y1, float share, float* 
     const int mid = row - kHalf;  // the window of this row is complete
     if (mid >= y0 - kHalf && mid >= 0 && mid < h) {
       S.vertical(5, S.ring, mid);
-      const float *o = S.out.data(), *wt = F.weight ? F.weight + (size_t)mid * w : nullptr;
+      const float *o = S.out.data(), *wt = F.weight ? F.weight + (size_t)mid * w : S.ones.data();
       float* l = S.line.data();
       const int P = S.pitch;
       float acc = 0;
@@ -96,7 +96,7 @@ Sums strip(const LossFrame& F, int channel, int y0, int y1, float share, float* 
       for (int x = 0; x < w; x++) {
         float ma = o[x], mb = o[P + x], va = o[2 * P + x] - ma * ma, cov = o[3 * P + x] - ma * mb, vb = o[4 * P + x] - mb * mb;
         float A = 2 * ma * mb + 1e-4f, B = 2 * cov + 9e-4f, C = ma * ma + mb * mb + 1e-4f, D = va + vb + 9e-4f;
-        float weight = wt ? wt[x] : 1.f, r = weight / (C * D), s = A * B * r;
+        float weight = wt[x], r = weight / (C * D), s = A * B * r;
         acc += s + 1.f - weight;
         float dA = B * r, dB = A * r, dC = -s / C, dD = -s / D;
         l[x + kHalf] = 2 * (dA * mb - dB * mb + dC * ma - dD * ma), l[P + x + kHalf] = dD, l[2 * P + x + kHalf] = 2 * dB;
@@ -110,13 +110,13 @@ Sums strip(const LossFrame& F, int channel, int y0, int y1, float share, float* 
     if (last < y0 || last >= y1) continue;
     S.vertical(3, S.ring2, last);
     const float *o = S.out.data(), *im = image + (size_t)last * w, *tg = target + (size_t)last * w;
-    const float* wt = F.weight ? F.weight + (size_t)last * w : nullptr;
+    const float* wt = F.weight ? F.weight + (size_t)last * w : S.ones.data();
     float* go = g + (size_t)last * w;
     const int P = S.pitch;
     float l1 = 0, gg = 0, gb = 0;
 #pragma omp simd reduction(+ : l1, gg, gb)
     for (int x = 0; x < w; x++) {
-      float a = gain * im[x] + bias, d = a - tg[x], weight = wt ? wt[x] : 1.f;
+      float a = gain * im[x] + bias, d = a - tg[x], weight = wt[x];
       l1 += weight * std::fabs(d);
       float sign = d > 0 ? weight : (d < 0 ? -weight : 0.f);
       float v = inv * ((1 - share) * sign - share * (o[x] + 2 * a * o[P + x] + tg[x] * o[2 * P + x]));

@@ -10,33 +10,33 @@ from phone2sim.config import Config
 class SplatConfig(Config):
     """What a splat is trained with. The defaults suit a minute or so on two cores."""
 
-    max_side: int = Field(480, ge=32, le=4096)
+    max_side: int = Field(default=480, ge=32, le=4096)
     """Longer side of the training pictures [px]."""
-    iterations: int = Field(2500, ge=1)
+    iterations: int = Field(default=2500, ge=1)
     """Pictures looked at."""
-    cap: int = Field(60_000, ge=100)
+    cap: int = Field(default=60_000, ge=100)
     """Most Gaussians."""
-    sh_degree: int = Field(1, ge=0, le=3)
+    sh_degree: int = Field(default=1, ge=0, le=3)
     """Spherical-harmonic degree of the colour."""
     seed: int = 0
     """Order of pictures and the places of new Gaussians."""
-    held_out_every: int = Field(8, ge=0)
+    held_out_every: int = Field(default=8, ge=0)
     """Every so-manieth frame, from the first, is kept for judging; 0 trains on all."""
-    quarter_until: float = Field(0.12, ge=0, le=1)
+    quarter_until: float = Field(default=0.12, ge=0, le=1)
     """Share of the iterations at a quarter of the resolution."""
-    half_until: float = Field(0.35, ge=0, le=1)
+    half_until: float = Field(default=0.35, ge=0, le=1)
     """Share of the iterations after which the resolution is full."""
-    ssim_share: float = Field(0.2, ge=0, le=1)
+    ssim_share: float = Field(default=0.2, ge=0, le=1)
     """Weight of 1 - SSIM against L1."""
     exposure: bool = True
     """Fit a gain and an offset per colour channel to each training frame."""
-    opacity_weight: float = Field(0.01, ge=0)
+    opacity_weight: float = Field(default=0.01, ge=0)
     """Pull on the mean opacity, so that what does not help fades and is removed."""
-    flat_weight: float = Field(1.0, ge=0)
+    flat_weight: float = Field(default=1.0, ge=0)
     """Pull on the mean shortest axis (in camera extents), so that Gaussians lie in surfaces."""
     antialiased: bool = False
     """Dim Gaussians smaller than a pixel instead of widening them."""
     prune: bool = True
     """At the end, remove what hangs in front of cameras, is huge, or helps fewer than three views."""
-    threads: int = Field(0, ge=0)
+    threads: int = Field(default=0, ge=0)
     """Worker threads; 0 takes what OpenMP offers. The result does not depend on it."""

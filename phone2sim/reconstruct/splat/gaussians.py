@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from phone2sim._native import load
@@ -14,7 +16,7 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-x))
 
 
-def logit(p: np.ndarray) -> np.ndarray:
+def logit(p: Any) -> Any:
     return np.log(p / (1 - p))
 
 

@@ -142,7 +142,9 @@ class Trainer:
         return rgb, raster
 
     def run(self, judge_every: float) -> list[dict[str, float]]:
-        c, order, history, next_judge = self.config, [], [], judge_every
+        c, next_judge = self.config, judge_every
+        order: list[int] = []
+        history: list[dict[str, float]] = []
         shuffle = self.key.child("order").rng()
         pull, seen = np.zeros(len(self.gaussians)), np.zeros(len(self.gaussians))
         with progress("Training splat", total=c.iterations, unit="it") as bar:
