@@ -62,6 +62,5 @@ def run(
     from phone2sim.reconstruct.pipeline import ReconstructConfig
     from phone2sim.reconstruct.pipeline import reconstruct as run_reconstruct
 
-    given = {"tag_size_m": tag_size, "max_side": max_side, "steps": steps}
-    config = ReconstructConfig(seed=seed, **{k: v for k, v in given.items() if v is not None})
+    config = ReconstructConfig.of(seed=seed, tag_size_m=tag_size, max_side=max_side, steps=steps)
     return run_reconstruct(source, out, config, force=force)

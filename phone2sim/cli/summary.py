@@ -13,23 +13,18 @@ from rich.text import Text
 
 from phone2sim.sim_export.report.dataset_sections import attempts
 from phone2sim.sim_export.report.facts import read_dataset, read_scene
-from phone2sim.sim_export.report.scene_sections import scale_interval
 
 
 def reconstruct_json(folder: Path) -> dict[str, Any]:
     """`scene`, `cameras`, `metric`, `splat`, as `reconstruct --json` prints them."""
     facts = read_scene(folder)
-    cameras = facts.result("cameras")
-    scale = scale_interval(facts.metric)
     return {
         "scene": str(folder),
-        "cameras": {k: cameras.get(k) for k in ("total", "registered", "reprojection_px")},
-        "metric": {
-            "scale_source": facts.metric.get("scale_source"),
-            "scale_interval": [scale["low"], scale["high"]] if scale else None,
-            "up_source": facts.metric.get("up_source"),
+        "cameras": {k: facts.registration.get(k) for k in ("total", "registered", "reprojection_px")},
+        "metric": {k: facts.metric.get(k) for k in ("scale_source", "scale_interval", "up_source")},
+        "splat": {
+            k: facts.splat.get(k, facts.result("splat").get(k)) for k in ("psnr", "ssim", "gaussians", "seconds")
         },
-        "splat": {k: facts.splat.get(k) for k in ("psnr", "ssim", "gaussians", "seconds")},
     }
 
 
@@ -81,7 +76,7 @@ def scene_panel(folder: Path) -> RenderableType:
         spread = ""
         if m["scale_interval"]:
             low, high = m["scale_interval"]
-            spread = f" ± {100 * (high - low) / max(high + low, 1e-12):.1f} %"
+            spread = f" ± {50 * (high - low):.1f} %"
         t.add_row("metric", f"scale from {m['scale_source']}{spread}, up from {m['up_source']}")
     if s["psnr"] is not None:
         t.add_row("splat", f"{s['psnr']:.1f} dB on held-out pictures, {s['gaussians']:,} Gaussians")

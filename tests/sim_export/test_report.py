@@ -46,12 +46,14 @@ def make_scene(folder: Path) -> Path:
         T_world_camera=T, K=np.tile(np.array([[60.0, 0, 24], [0, 60, 32], [0, 0, 1]]), (N, 1, 1)), size_wh=np.tile([48, 64], (N, 1)),
         distortion=np.zeros((N, 4)), names=tuple(f"{i:04d}.jpg" for i in range(N)),
     ).save(folder / "cameras" / "transforms.json")  # fmt: skip
+    votes = [
+        {"about": "scale", "source": "sheet", **interval(0.4)},
+        {"about": "up", "source": "cameras", "from_chosen_deg": 1.3, "interval_deg": 4.0},
+    ]
     metric = {
-        "scale_source": "tag",
-        "up_source": "support plane",
-        "scale": interval(0.4),
-        "evidence": [{"name": "tag 583", "error_px": 0.21}],
-    }
+        "scale": interval(0.4), "scale_source": "sheet", "scale_interval": [0.98, 1.03], "up_source": "support plane", "up_interval_deg": 0.2,
+        "votes": votes, "flagged": ["the sheet is tilted"],
+    }  # fmt: skip
     write_json(folder / "cameras" / "metric.json", metric)
     write_json(folder / "splat" / "metrics.json", {"psnr": 28.4, "ssim": 0.91, "gaussians": 43210, "seconds": 61.0})
     for i in (3, 8):
@@ -78,7 +80,7 @@ def make_scene(folder: Path) -> Path:
         write_rgb(folder / "scene" / "preview" / f"{name}.png", picture(50 + k))
     for stage, result in {
         "capture": {},
-        "cameras": {"total": N, "registered": N, "reprojection_px": 0.71},
+        "cameras": {"cameras": {"total": N, "registered": N, "reprojection_px": 0.71}},
         "splat": {},
         "scene": {},
     }.items():
@@ -161,20 +163,21 @@ def test_whole_report_is_one_self_contained_file(both: tuple[Path, Path], tmp_pa
     for part in (
         "12 / 12",
         "28.4 dB",
-        "± 40.0 %",
+        "± 2.5 %",
         "43,210",
         "67 %",
         "ceramic",
         "mug",
         "Move slower.",
         "dropped",
-        "tag 583",
+        "the sheet is tilted",
+        "1.3° from",
     ):
         assert part in text, part
     assert {"capture", "cameras", "splat", "objects", "time", "variation", "episodes"} == set(
         re.findall(r'<section id="(\w+)"', text)
     )
-    assert len(page.images) == N + 4 + 2 + 2 * 6
+    assert len(page.images) == 3 + N + 4 + 2 + 2 * 6
     assert all(i.startswith("data:image/jpeg;base64,") for i in page.images)
     assert not re.search(r'(?:src|href)="(?!data:|#)', text)
     assert "&lt;mug&gt;" in text and "<mug>" not in text and "desk <1>" not in text

@@ -34,6 +34,11 @@ class SceneFacts:
         return self.manifests.get(stage, {}).get("result", {})
 
     @property
+    def registration(self) -> dict[str, Any]:
+        """`total`, `registered`, `reprojection_px` and what else the camera stage counted."""
+        return self.result("cameras").get("cameras", {})
+
+    @property
     def seconds(self) -> dict[str, float]:
         """Stage name → seconds it took when it last ran."""
         return {name: float(m.get("seconds", 0.0)) for name, m in self.manifests.items()}

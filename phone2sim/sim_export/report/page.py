@@ -9,6 +9,7 @@ from phone2sim import __version__
 from phone2sim.errors import InputError
 from phone2sim.sim_export.report import dataset_sections, scene_sections
 from phone2sim.sim_export.report.facts import read_dataset, read_scene
+from phone2sim.sim_export.report.overview import overview
 
 STYLE = """
 :root{color-scheme:light dark;--bg:#f6f5f2;--card:#fff;--ink:#1b1c1e;--soft:#6a6d73;--line:#e3e1dc;--accent:#2563eb;
@@ -62,6 +63,8 @@ th{color:var(--soft);font-weight:500;text-align:left}th,td{padding:5px 12px 5px 
 .episode .head{display:flex;gap:10px;align-items:baseline;flex-wrap:wrap;margin-bottom:8px}.episode .strip+.strip{margin-top:6px}
 footer{max-width:1120px;margin:0 auto;padding:0 24px 40px;color:var(--soft);font-size:13px}
 code{background:var(--bg);border:1px solid var(--line);border-radius:5px;padding:0 5px;font-size:.92em}
+.hero{display:grid;grid-template-columns:repeat(auto-fit,minmax(200px,1fr));gap:14px;margin-top:24px}
+.hero img{width:100%;height:250px;object-fit:cover;border-radius:14px}
 @media(max-width:640px){main,header{padding-left:14px;padding-right:14px}section{padding:18px 16px}h1{font-size:27px}}
 """
 
@@ -81,19 +84,27 @@ def write_report(scene_dir: Path | None, dataset_dir: Path | None, out: Path) ->
     if dataset is not None:
         tiles += dataset_sections.tiles(dataset)
         sections += dataset_sections.sections(dataset, scene)
+    if scene is not None and (html := scene_sections.time(scene)):
+        sections.append(("time", "Time", html))
     if not sections:
         where = " and ".join(str(p) for p in (scene_dir, dataset_dir) if p is not None)
         raise InputError(f"{where}: nothing to report.", hint="Make a scene: phone2sim build CAPTURE -o SCENE")
-    title = " + ".join(p.resolve().name for p in (scene_dir, dataset_dir) if p is not None)
+    folders = [p.resolve() for p in (scene_dir, dataset_dir) if p is not None]
+    title = (
+        folders[0].parent.name
+        if len({f.parent for f in folders}) < len(folders)
+        else " + ".join(f.name for f in folders)
+    )
+    hero = overview(scene, dataset)
     lead = scene_sections.lead(scene) if scene is not None and scene.manifests else dataset_sections.lead(dataset)
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(f".{out.name}.partial")
-    partial.write_text(_page(title, lead, tiles, sections), encoding="utf-8")
+    partial.write_text(_page(title, lead, hero, tiles, sections), encoding="utf-8")
     partial.replace(out)
     return out
 
 
-def _page(title: str, lead: str, tiles: list[tuple[str, str]], sections: list[tuple[str, str, str]]) -> str:
+def _page(title: str, lead: str, hero: str, tiles: list[tuple[str, str]], sections: list[tuple[str, str, str]]) -> str:
     links = "".join(f'<a href="#{key}">{escape(name)}</a>' for key, name, _ in sections)
     numbers = "".join(f'<div class="tile"><b>{escape(v)}</b><span>{escape(k)}</span></div>' for k, v in tiles)
     body = "".join(f'<section id="{key}"><h2>{escape(name)}</h2>{html}</section>' for key, name, html in sections)
@@ -101,7 +112,7 @@ def _page(title: str, lead: str, tiles: list[tuple[str, str]], sections: list[tu
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>{escape(title)} · phone2sim</title><style>{STYLE}</style></head><body>"
         f'<header><h1>{escape(title)}</h1><p class="lead">{escape(lead)}</p></header><nav><div>{links}</div></nav>'
-        f'<main><div class="tiles">{numbers}</div>{body}</main>'
+        f'<main>{hero}<div class="tiles">{numbers}</div>{body}</main>'
         f"<footer>Written by phone2sim {__version__}. Lengths in metres, masses in kilograms, z up; "
         f"intervals are what the evidence allows, not a guarantee.</footer></body></html>\n"
     )

@@ -23,13 +23,14 @@ def lead(scene: SceneFacts) -> str:
 
 def tiles(scene: SceneFacts) -> list[tuple[str, str]]:
     rows = []
-    cameras = scene.result("cameras")
+    cameras = scene.registration
     if cameras.get("registered") is not None:
         rows.append(("pictures registered", f"{cameras['registered']} / {cameras.get('total', cameras['registered'])}"))
     if cameras.get("reprojection_px") is not None:
         rows.append(("reprojection error", f"{cameras['reprojection_px']:.2f} px"))
-    if (scale := scale_interval(scene.metric)) is not None and scale["value"]:
-        rows.append(("scale uncertainty", f"± {50 * (scale['high'] - scale['low']) / scale['value']:.1f} %"))
+    if scene.metric.get("scale_interval"):
+        low, high = scene.metric["scale_interval"]
+        rows.append(("scale uncertainty", f"± {50 * (high - low):.1f} %"))
     if scene.splat.get("psnr") is not None:
         rows.append(("held-out PSNR", f"{scene.splat['psnr']:.1f} dB"))
     if scene.splat.get("gaussians") is not None:
@@ -45,7 +46,6 @@ def sections(scene: SceneFacts) -> list[Section]:
         ("cameras", "Cameras and scale", cameras_and_scale),
         ("splat", "Splat against held-out photos", splat),
         ("objects", "Objects", objects),
-        ("time", "Time", time),
     )
     return [(key, title, html) for key, title, make in makers if (html := make(scene))]
 
@@ -59,19 +59,20 @@ def capture(scene: SceneFacts) -> str:
     w, h = _size(names[0])
     ratio = f"{w}/{h}" if w and h else "3/4"
     facts = scene.capture
-    source = facts.get("source", "")
-    source = (
-        Path(str(source.get("name") or source.get("path") or "")).name
-        if isinstance(source, dict)
-        else Path(str(source)).name
-    )
+    source = Path(str(facts.get("source", ""))).name
     text = (
         f"{len(names)} upright, sharp frames of {w}×{h} px"
         + (f" from <code>{escape(source)}</code>" if source else "")
         + "."
     )
     images = "".join(f'<img src="{u}" alt="frame">' for u in shown)
-    return f'<p class="soft">{text}</p>{_notes(facts)}<div class="thumbs" style="--ratio:{ratio}">{images}</div>'
+    refused = "".join(
+        f'<div class="note">{escape(r["file"])} left out: {escape(r["why"])}</div>'
+        for r in facts.get("refused", [])[:8]
+    )
+    return (
+        f'<p class="soft">{text}</p>{_notes(facts)}{refused}<div class="thumbs" style="--ratio:{ratio}">{images}</div>'
+    )
 
 
 def cameras_and_scale(scene: SceneFacts) -> str:
@@ -90,55 +91,38 @@ def cameras_and_scale(scene: SceneFacts) -> str:
     return "".join(parts)
 
 
-def scale_interval(metric: dict[str, Any]) -> dict[str, float] | None:
-    """`{value, low, high}` of the scale, however the metric document spells it."""
-    scale = metric.get("scale_interval", metric.get("scale"))
-    if isinstance(scale, (list, tuple)) and len(scale) == 2:
-        low, high = map(float, scale)
-        value = metric.get("scale")
-        return {
-            "value": float(value) if isinstance(value, (int, float)) else (low + high) / 2,
-            "low": low,
-            "high": high,
-        }
-    if isinstance(scale, dict) and {"low", "high"} <= scale.keys():
-        return {
-            "value": float(scale.get("value", (scale["low"] + scale["high"]) / 2)),
-            "low": scale["low"],
-            "high": scale["high"],
-        }
-    return None
-
-
 def _metric(metric: dict[str, Any]) -> str:
     rows = []
+    flagged = bool(metric.get("flagged"))
     for part in ("scale", "up"):
-        source = metric.get(f"{part}_source")
-        if source:
-            flagged = str(source) in ("estimate", "guess", "assumed", "camera_height", "none")
-            rows.append(
-                f'<tr><th>{part}</th><td><span class="chip{" warn" if flagged else ""}">{escape(str(source))}</span></td></tr>'
-            )
-    if (s := scale_interval(metric)) is not None:
-        rows.append(
-            f"<tr><th>metres per reconstruction unit</th><td>{s['value']:.5g} in [{s['low']:.5g}, {s['high']:.5g}]"
-            f"{interval_bar(s['value'], s['low'], s['high'])}</td></tr>"
-        )
-    for vote in _votes(metric):
-        name = vote.get("name") or vote.get("source") or vote.get("kind") or "vote"
-        rest = {k: v for k, v in vote.items() if k not in ("name", "source", "kind")}
-        rows.append(f"<tr><th>{escape(str(name))}</th><td>{_inline(rest)}</td></tr>")
-    return f'<div class="wide"><table>{"".join(rows)}</table></div>{_notes(metric)}'
+        if source := metric.get(f"{part}_source"):
+            chip = f'<span class="chip{" warn" if flagged else ""}">{escape(str(source).replace("_", " "))}</span>'
+            rows.append(f"<tr><th>{part} from</th><td>{chip}</td></tr>")
+    if metric.get("scale_interval"):
+        low, high = metric["scale_interval"]
+        text = f"between {low:.3f} and {high:.3f} times what is reported here"
+        rows.append(f"<tr><th>true size</th><td>{text}{interval_bar(1.0, low, high)}</td></tr>")
+    if metric.get("up_interval_deg") is not None:
+        rows.append(f"<tr><th>up</th><td>within {metric['up_interval_deg']:.2g}°</td></tr>")
+    table = f'<div class="wide"><table>{"".join(rows)}</table></div>'
+    votes = [v for v in metric.get("votes", []) if isinstance(v, dict)]
+    if votes:
+        chosen = float((metric.get("scale") or {}).get("value") or 0.0)
+        table += f'<h3>Who voted</h3><div class="wide"><table>{"".join(_vote(v, chosen) for v in votes)}</table></div>'
+    return table + _notes(metric)
 
 
-def _votes(metric: dict[str, Any]) -> list[dict[str, Any]]:
-    found = []
-    for key in ("votes", "evidence", "scale_votes", "up_votes", "scale_evidence", "up_evidence"):
-        value = metric.get(key, [])
-        if isinstance(value, dict):
-            value = [{"name": k, **(v if isinstance(v, dict) else {"value": v})} for k, v in value.items()]
-        found += [v if isinstance(v, dict) else {"name": str(v)} for v in value]
-    return found
+def _vote(vote: dict[str, Any], chosen: float) -> str:
+    """A row: what it is about, who says so, and what they say relative to what was chosen."""
+    if vote.get("about") == "scale" and chosen:
+        low, value, high = (vote[k] / chosen for k in ("low", "value", "high"))
+        says = f"{value:.3g} × the chosen size <span class='soft'>({low:.3g} – {high:.3g})</span> {escape(vote.get('why', ''))}"
+    elif "from_chosen_deg" in vote:
+        says = f"{vote['from_chosen_deg']:.2g}° from the chosen up <span class='soft'>(± {vote['interval_deg']:.2g}°)</span>"
+    else:
+        says = escape(", ".join(f"{k} {v}" for k, v in vote.items() if k not in ("about", "source")))
+    who = escape(str(vote.get("source", "?")))
+    return f"<tr><th>{escape(str(vote.get('about', '')))}</th><td>{who}</td><td>{says}</td></tr>"
 
 
 def splat(scene: SceneFacts) -> str:
@@ -233,20 +217,5 @@ def _grams(kg: float) -> str:
 
 
 def _notes(document: dict[str, Any]) -> str:
-    found = [str(t) for key in ("flags", "warnings", "advice", "notes") for t in (document.get(key) or [])]
+    found = [str(t) for key in ("flagged", "advice", "notes") for t in (document.get(key) or [])]
     return "".join(f'<div class="note">{escape(t)}</div>' for t in dict.fromkeys(found))
-
-
-def _inline(values: dict[str, Any]) -> str:
-    """`key value · key value`, numbers short."""
-
-    def text(v: Any) -> str:
-        if isinstance(v, float):
-            return f"{v:.4g}"
-        if isinstance(v, (list, tuple)):
-            return "[" + ", ".join(text(x) for x in v[:6]) + ("…" if len(v) > 6 else "") + "]"
-        if isinstance(v, dict):
-            return "{" + ", ".join(f"{k} {text(x)}" for k, x in list(v.items())[:6]) + "}"
-        return str(v)
-
-    return " · ".join(f'<span class="soft">{escape(k)}</span> {escape(text(v))}' for k, v in values.items())
