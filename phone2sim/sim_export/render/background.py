@@ -1,0 +1,87 @@
+"""The captured background as one static camera sees it: splats drawn once, kept with their depth."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import numpy as np
+
+from phone2sim._native.mesh import srgb_to_linear
+from phone2sim.augment.spec import CameraSpec
+from phone2sim.poses import Pose
+from phone2sim.reconstruct.splat.cloud import SplatCloud
+
+SNAP_M = 0.015
+"""Splat depth this close to the support's plane is taken to be the plane."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackgroundView:
+    """What a camera sees with no object and no robot in front."""
+
+    rgb: np.ndarray
+    """(h, w, 3) float32 linear."""
+    depth: np.ndarray
+    """(h, w) float32 camera z [m]; inf where the splat has a hole."""
+
+
+def camera_matrices(camera: CameraSpec) -> tuple[np.ndarray, np.ndarray]:
+    """K (3, 3) [px] and T_world_camera (4, 4)."""
+    pose = Pose(np.array(camera.pose.translation), np.array(camera.pose.quat_wxyz))
+    return np.array(camera.K, float), pose.matrix
+
+
+def draw_background(cloud: SplatCloud, camera: CameraSpec, *, support_height_m: float = 0.0, threads: int = 1) -> BackgroundView:
+    """Rasterise `cloud`. Depth within `SNAP_M` of the support's height becomes the plane, so that splat noise neither
+    hides the feet of what stands there nor ripples its shadow."""
+    from phone2sim.reconstruct.splat.rasterize import rasterize
+
+    K, T = camera_matrices(camera)
+    fill = np.average(cloud.colors, axis=0, weights=cloud.opacities + 1e-6) if len(cloud) else np.full(3, 0.5)
+    image = rasterize(
+        cloud, K=K, T_camera_world=np.linalg.inv(T), width=camera.width, height=camera.height,
+        background=(float(fill[0]), float(fill[1]), float(fill[2])), threads=threads,
+    )  # fmt: skip
+    depth = np.where(image.depth_median > 0, image.depth_median, np.inf).astype(np.float32)
+    y, x = np.mgrid[0 : camera.height, 0 : camera.width] + 0.5
+    rays = np.stack([x, y, np.ones_like(x)], -1) @ np.linalg.inv(K).T @ T[:3, :3].T
+    down = np.where(np.abs(rays[..., 2]) > 1e-9, rays[..., 2], 1e-9)
+    plane = (support_height_m - T[2, 3]) / down
+    z = T[2, 3] + np.where(np.isfinite(depth), depth, 0) * rays[..., 2]
+    snapped = np.isfinite(depth) & (np.abs(z - support_height_m) < SNAP_M) & (plane > 0)
+    depth = np.where(snapped, plane, depth).astype(np.float32)
+    return BackgroundView(rgb=srgb_to_linear(np.clip(image.rgb, 0, 1)), depth=depth)
+
+
+class BackgroundCache:
+    """Background views by content: the splats, the camera and the support's height. Least recently used go first."""
+
+    def __init__(self, size: int = 64) -> None:
+        self.size = size
+        self._views: OrderedDict[str, BackgroundView] = OrderedDict()
+        self._clouds: OrderedDict[int, tuple[SplatCloud, str]] = OrderedDict()
+
+    def _cloud_digest(self, cloud: SplatCloud) -> str:
+        known = self._clouds.get(id(cloud))
+        if known is not None and known[0] is cloud:
+            return known[1]
+        h = hashlib.sha256()
+        for a in (cloud.means, cloud.quats_wxyz, cloud.scales, cloud.opacities, cloud.sh):
+            h.update(a.tobytes())
+        self._clouds[id(cloud)] = (cloud, h.hexdigest())
+        while len(self._clouds) > 4:
+            self._clouds.popitem(last=False)
+        return h.hexdigest()
+
+    def view(self, cloud: SplatCloud, camera: CameraSpec, *, support_height_m: float, threads: int = 1) -> BackgroundView:
+        lens = camera.model_copy(update={"name": ""}).model_dump_json()
+        key = f"{self._cloud_digest(cloud)}/{lens}/{support_height_m!r}"
+        found = self._views.pop(key, None)
+        if found is None:
+            found = draw_background(cloud, camera, support_height_m=support_height_m, threads=threads)
+        self._views[key] = found
+        while len(self._views) > self.size:
+            self._views.popitem(last=False)
+        return found
