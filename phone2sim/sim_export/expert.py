@@ -107,7 +107,11 @@ class PickPlaceExpert:
         below = grasp.pinch[2] - surface.points[:, 2].min()
         track = _corridor(start, goal)
         c = T_base_world.apply(clutter)
-        near = np.linalg.norm(c[:, None, :2] - track[None, :, :2], axis=2).min(axis=1) < size + 0.03 if len(c) else c[:, 0] > 0
+        near = (
+            np.linalg.norm(c[:, None, :2] - track[None, :, :2], axis=2).min(axis=1) < size + 0.03
+            if len(c)
+            else c[:, 0] > 0
+        )
         top = clutter[near, 2].max() if near.any() else 0.0
         lift = max(grasp.pinch[2] + ABOVE_M, top + below + CLEAR_M)
         high = clutter[:, 2].max() if len(clutter) else 0.0

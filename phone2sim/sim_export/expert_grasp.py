@@ -56,7 +56,9 @@ def surface_of(asset: Asset, n: int = 4000) -> Surface:
     v, cross, area = v[keep], cross[keep], area[keep]
     total = np.cumsum(area)
     face = np.minimum(np.searchsorted(total, (np.arange(n) + 0.5) / n * total[-1]), len(v) - 1)
-    a, b = np.mod(np.arange(1, n + 1)[:, None] * [0.7548776662466927, 0.5698402909980532], 1.0).T  # Roberts' R2 sequence
+    a, b = np.mod(
+        np.arange(1, n + 1)[:, None] * [0.7548776662466927, 0.5698402909980532], 1.0
+    ).T  # Roberts' R2 sequence
     flip = a + b > 1
     a, b = np.where(flip, 1 - a, a), np.where(flip, 1 - b, b)
     t = v[face]
@@ -111,11 +113,18 @@ def find_grasps(
                     if not free:
                         reasons["blocked_by_clutter"] += 1
                         continue
-                    score = flat - 8 * abs(v0) - 4 * abs(h - center_of_mass[2]) - (4 * abs(mid) + 0.6 if rim else 4 * abs(mid))
+                    score = (
+                        flat
+                        - 8 * abs(v0)
+                        - 4 * abs(h - center_of_mass[2])
+                        - (4 * abs(mid) + 0.6 if rim else 4 * abs(mid))
+                    )
                     score -= 10 * max(0.0, width - 0.06) + (0.1 if free[0] < gap else 0.0)
                     pinch = np.array([*center_of_mass[:2], 0]) + np.array([mid, v0, h]) @ frame
                     found.append(
-                        Grasp(pinch=pinch, yaw_rad=float(yaw), width_m=float(width), opening_m=float(free[0]), score=score)
+                        Grasp(
+                            pinch=pinch, yaw_rad=float(yaw), width_m=float(width), opening_m=float(free[0]), score=score
+                        )
                     )
     found.sort(key=lambda g: -g.score)
     why = max(reasons, key=lambda r: reasons[r]) if any(reasons.values()) else "no_height"

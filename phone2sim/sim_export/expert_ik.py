@@ -26,7 +26,9 @@ class ArmIK:
         self._posture.set_target(home)
         self._limits = [mink.ConfigurationLimit(self.model)]
 
-    def solve(self, q: np.ndarray, pinch: np.ndarray, rotation: np.ndarray, *, iterations: int = 2) -> tuple[np.ndarray, float]:
+    def solve(
+        self, q: np.ndarray, pinch: np.ndarray, rotation: np.ndarray, *, iterations: int = 2
+    ) -> tuple[np.ndarray, float]:
         """Joints (j,) near `q` that bring the pinch site to a base-frame pose, and the error left [m, with rad/5]."""
         mink = self._mink
         full = np.zeros(self.model.nq)
@@ -35,9 +37,7 @@ class ArmIK:
         target = mink.SE3.from_rotation_and_translation(mink.SO3.from_matrix(rotation), pinch)
         self._task.set_target(target)
         for _ in range(iterations):
-            v = mink.solve_ik(
-                self._config, [self._task, self._posture], 0.5, "daqp", damping=1e-4, limits=self._limits
-            )
+            v = mink.solve_ik(self._config, [self._task, self._posture], 0.5, "daqp", damping=1e-4, limits=self._limits)
             v[self._n :] = 0
             self._config.integrate_inplace(v, 0.5)
             if iterations > 2 and np.linalg.norm(v) < 1e-4:

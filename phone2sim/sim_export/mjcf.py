@@ -89,7 +89,9 @@ def find_support(scene: Scene, name: str) -> SupportSurface:
     for s in scene.supports:
         if s.name == name:
             return s
-    raise InputError(f"No support surface {name!r} in the scene;", hint=did_you_mean(name, [s.name for s in scene.supports]))
+    raise InputError(
+        f"No support surface {name!r} in the scene;", hint=did_you_mean(name, [s.name for s in scene.supports])
+    )
 
 
 def add_support(spec: Any, support: SupportSurface, files: dict[str, bytes]) -> None:
@@ -168,7 +170,9 @@ def _add_visual(spec: Any, files: dict[str, bytes], body: Any, name: str, mesh: 
         geom.rgba = [0.7, 0.7, 0.7, 1]
 
 
-def settle_drift(model: Any, names: list[str], *, drop_m: float = 0.001, seconds: float = 2.0) -> dict[str, dict[str, float]]:
+def settle_drift(
+    model: Any, names: list[str], *, drop_m: float = 0.001, seconds: float = 2.0
+) -> dict[str, dict[str, float]]:
     """Drop every named body by `drop_m` and report per name: `moved_m` after the drop, `speed` [m/s], `turned_rad`."""
     import mujoco
 

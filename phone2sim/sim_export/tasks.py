@@ -19,9 +19,7 @@ def unsettled(spec: EpisodeSpec, settled: np.ndarray) -> str:
     return ""
 
 
-def pick_place_outcome(
-    spec: EpisodeSpec, poses: np.ndarray, *, lifted_step: int, speed: float, held: bool
-) -> str:
+def pick_place_outcome(spec: EpisodeSpec, poses: np.ndarray, *, lifted_step: int, speed: float, held: bool) -> str:
     """Empty for success, else `not_grasped`, `dropped`, `missed_goal`, `not_at_rest` or `still_held`.
 
     `poses` (t, n, 7) are all objects over time; `speed` [m/s] and `held` are the target's at the end.

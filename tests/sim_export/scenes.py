@@ -147,7 +147,10 @@ def scene_of(*assets: Asset) -> Scene:
         background=table_splat(),
         background_mesh=None,
         validity={
-            "center": [0.0, 0.0, 0.0], "radius_m": [0.6, 1.2], "elevation_rad": [0.35, 1.1], "azimuth_rad": [-3.14, 3.14],
+            "center": [0.0, 0.0, 0.0],
+            "radius_m": [0.6, 1.2],
+            "elevation_rad": [0.35, 1.1],
+            "azimuth_rad": [-3.14, 3.14],
         },  # fmt: skip
     )
 

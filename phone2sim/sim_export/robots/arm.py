@@ -117,7 +117,9 @@ def build_arm(*, visual: bool = False, collision: bool = True) -> Any:
     body = base
     for i, (a, d, alpha) in enumerate(DH):
         pos = [a, -np.sin(alpha) * d, np.cos(alpha) * d]
-        body = body.add_body(name=f"link{i + 1}", pos=pos, quat=[np.cos(alpha / 2), np.sin(alpha / 2), 0, 0], gravcomp=1)
+        body = body.add_body(
+            name=f"link{i + 1}", pos=pos, quat=[np.cos(alpha / 2), np.sin(alpha / 2), 0, 0], gravcomp=1
+        )
         _inertial(body, *_BODIES[i])
         body.add_joint(
             name=JOINTS[i], type=mujoco.mjtJoint.mjJNT_HINGE, axis=[0, 0, 1], range=LIMITS_RAD[i], limited=1,

@@ -92,7 +92,10 @@ def _closed(rings: list[np.ndarray], first: np.ndarray, last: np.ndarray) -> Tex
     for r in range(k - 1):
         a, b = r * n, (r + 1) * n
         f += [np.stack([a + i, a + j, b + j], 1), np.stack([a + i, b + j, b + i], 1)]
-    f += [np.stack([np.full(n, k * n), j, i], 1), np.stack([np.full(n, k * n + 1), (k - 1) * n + i, (k - 1) * n + j], 1)]
+    f += [
+        np.stack([np.full(n, k * n), j, i], 1),
+        np.stack([np.full(n, k * n + 1), (k - 1) * n + i, (k - 1) * n + j], 1),
+    ]
     return TexturedMesh(vertices=np.concatenate([*rings, [first], [last]]), faces=np.concatenate(f))
 
 

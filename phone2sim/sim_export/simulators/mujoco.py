@@ -32,10 +32,15 @@ class MujocoSimulator:
         self.spec = spec
         self.robot = get_robot(spec.robot.model)
         if len(spec.robot.qpos) != len(self.robot.joints):
-            raise InputError(f"Episode {spec.index}: {self.robot.name} has {len(self.robot.joints)} joints, got {len(spec.robot.qpos)}.")
+            raise InputError(
+                f"Episode {spec.index}: {self.robot.name} has {len(self.robot.joints)} joints, got {len(spec.robot.qpos)}."
+            )
         steps = 1.0 / spec.fps / TIMESTEP_S
         if abs(steps - round(steps)) > 1e-9:
-            raise InputError(f"{spec.fps} frames/s is not a whole number of {TIMESTEP_S * 1e3:g} ms steps.", hint="Use 10, 20, 25 or 50.")
+            raise InputError(
+                f"{spec.fps} frames/s is not a whole number of {TIMESTEP_S * 1e3:g} ms steps.",
+                hint="Use 10, 20, 25 or 50.",
+            )
         self._substeps = round(steps)
         self.model = copy.copy(self._compiled(spec))
         self._randomise()

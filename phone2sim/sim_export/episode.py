@@ -1,0 +1,188 @@
+"""`Episode`: the canonical record every dataset writer reads, and its folder on disk.
+
+    episodes/000012/  spec.json  arrays.npz  <camera>.mp4  meta.json
+
+The number is the attempt's. A folder appears by rename, complete; equal episodes have equal bytes (but for the
+processor times in `meta.json`).
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from phone2sim.augment.spec import EpisodeSpec
+from phone2sim.config import parse_config, read_json, write_json
+from phone2sim.errors import InputError, ShapeError
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Episode:
+    """t steps at `spec.fps`: what was measured, what was commanded, where everything was."""
+
+    spec: EpisodeSpec
+    success: bool
+    reason: str
+    """Empty on success."""
+    state_names: tuple[str, ...]
+    states: np.ndarray
+    """(t, s) float32: arm joints [rad], gripper opening 0–1, measured before the command."""
+    action_names: tuple[str, ...]
+    actions: np.ndarray
+    """(t, a) float32: commanded joints [rad] and gripper opening 0–1."""
+    object_poses: np.ndarray
+    """(t, n, 7) float32: x y z [m], quaternion wxyz, in the spec's order of objects."""
+    robot_bodies: tuple[str, ...]
+    robot_poses: np.ndarray
+    """(t, b, 7) float32, as `object_poses`."""
+    cpu_s: Mapping[str, float] = field(default_factory=dict)
+    """Processor time by stage."""
+    folder: Path | None = None
+    """Where it was read from."""
+
+    def __post_init__(self) -> None:
+        t = len(self.states)
+        shapes = {
+            "states": (t, len(self.state_names)),
+            "actions": (t, len(self.action_names)),
+            "object_poses": (t, len(self.spec.objects), 7),
+            "robot_poses": (t, len(self.robot_bodies), 7),
+        }
+        for name, shape in shapes.items():
+            a = np.ascontiguousarray(getattr(self, name), dtype=np.float32)
+            if a.shape != shape:
+                raise ShapeError(f"Episode.{name}: expected {shape}, got {a.shape}.")
+            object.__setattr__(self, name, a)
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+    @property
+    def timestamps(self) -> np.ndarray:
+        """(t,) float32 [s]."""
+        return np.arange(len(self), dtype=np.float32) / np.float32(self.spec.fps)
+
+    @property
+    def videos(self) -> dict[str, Path]:
+        """Camera name → file, for an episode that was read from disk; empty for one without pictures."""
+        if self.folder is None:
+            return {}
+        paths = {c.name: self.folder / f"{c.name}.mp4" for c in self.spec.cameras}
+        return {name: p for name, p in paths.items() if p.exists()}
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {
+            "states": self.states,
+            "actions": self.actions,
+            "object_poses": self.object_poses,
+            "robot_poses": self.robot_poses,
+        }
+
+    def spec_bytes(self) -> bytes:
+        return (self.spec.model_dump_json(indent=1) + "\n").encode()
+
+    def write(self, folder: Path) -> None:
+        """Write spec, arrays and meta into an existing folder (videos are put there by the renderer)."""
+        (folder / "spec.json").write_bytes(self.spec_bytes())
+        (folder / "arrays.npz").write_bytes(npz_bytes(self.arrays()))
+        write_json(
+            folder / "meta.json",
+            {
+                "schema": SCHEMA,
+                "success": self.success,
+                "reason": self.reason,
+                "frames": len(self),
+                "fps": self.spec.fps,
+                "state_names": self.state_names,
+                "action_names": self.action_names,
+                "robot_bodies": self.robot_bodies,
+                "cameras": [c.name for c in self.spec.cameras if (folder / f"{c.name}.mp4").exists()],
+                "cpu_s": {k: round(v, 4) for k, v in self.cpu_s.items()},
+            },
+        )
+
+    @classmethod
+    def read(cls, folder: Path) -> Episode:
+        """Read a committed episode folder."""
+        meta = read_json(folder / "meta.json")
+        if meta.get("schema") != SCHEMA:
+            raise InputError(f"{folder} has schema {meta.get('schema')}, this version reads {SCHEMA}.")
+        spec = parse_config(EpisodeSpec, read_json(folder / "spec.json"), where=f"{folder}/spec.json")
+        with np.load(folder / "arrays.npz") as z:
+            arrays = {k: z[k] for k in z.files}
+        return cls(
+            spec=spec, success=meta["success"], reason=meta["reason"], state_names=tuple(meta["state_names"]),
+            action_names=tuple(meta["action_names"]), robot_bodies=tuple(meta["robot_bodies"]), cpu_s=meta["cpu_s"],
+            folder=folder, **arrays,
+        )  # fmt: skip
+
+
+def npz_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """An `.npz` whose bytes depend on the arrays alone (no timestamps)."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as z:
+        for name, a in arrays.items():
+            body = io.BytesIO()
+            np.lib.format.write_array(body, np.ascontiguousarray(a), version=(1, 0), allow_pickle=False)
+            info = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+            info.compress_type = zipfile.ZIP_DEFLATED
+            z.writestr(info, body.getvalue())
+    return out.getvalue()
+
+
+def commit(partial: Path, folder: Path) -> None:
+    """Flush every file of `partial` and rename it to `folder`."""
+    for path in partial.iterdir():
+        fd = os.open(path, os.O_RDONLY)
+        os.fsync(fd)
+        os.close(fd)
+    shutil.rmtree(folder, ignore_errors=True)
+    os.rename(partial, folder)
+
+
+class VideoWriter:
+    """H.264 in mp4, one thread, a key frame every second picture for random access; equal frames give equal bytes."""
+
+    def __init__(self, path: Path, *, width: int, height: int, fps: int, crf: int = 20) -> None:
+        import av
+
+        if width % 2 or height % 2:
+            raise InputError(
+                f"Video size {width}×{height} must be even.", hint="Change the camera's size in the recipe."
+            )
+        self._av = av
+        self._file = av.open(str(path), "w", options={"movflags": "faststart"})
+        options = {"preset": "veryfast", "crf": str(crf), "g": "2", "threads": "1", "bf": "0"}
+        self._stream: Any = self._file.add_stream("libx264", rate=fps, options=options)
+        self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
+        self._stream.codec_context.thread_count = 1
+
+    def add(self, rgb: np.ndarray) -> None:
+        """Append (h, w, 3) uint8."""
+        frame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
+        self._file.mux(self._stream.encode(frame))
+
+    def close(self) -> None:
+        self._file.mux(self._stream.encode(None))
+        self._file.close()
+
+
+def read_frames(path: Path, *, every: int = 1) -> Iterable[np.ndarray]:
+    """Every so-manieth picture of a video, (h, w, 3) uint8."""
+    import av
+
+    with av.open(str(path)) as f:
+        f.streams.video[0].thread_count = 1
+        for i, frame in enumerate(f.decode(video=0)):
+            if i % every == 0:
+                yield frame.to_ndarray(format="rgb24")

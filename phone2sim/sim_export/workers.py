@@ -1,0 +1,281 @@
+"""One attempt at one episode, as a pure function of scene, recipe, seed and index; and a pool that runs many."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from phone2sim.assets.scene import Scene
+from phone2sim.augment.recipe import Recipe, load_recipe
+from phone2sim.augment.sampler import sample_episode, workspace_of
+from phone2sim.augment.spec import EpisodeSpec
+from phone2sim.augment.workspace import PlacementError
+from phone2sim.config import write_json
+from phone2sim.keys import Key
+from phone2sim.sim_export.episode import Episode, VideoWriter, commit
+from phone2sim.sim_export.expert import Infeasible, PickPlaceExpert
+from phone2sim.sim_export.robots import get_robot
+from phone2sim.sim_export.simulators import SIMULATORS
+from phone2sim.sim_export.tasks import pick_place_outcome, unsettled
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What a worker process needs to make any episode of a data set."""
+
+    scene_dir: Path
+    dataset_dir: Path
+    recipe: str
+    seed: int
+    scene_fingerprint: str
+    simulator: str
+    pictures: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """How attempt `index` ended."""
+
+    index: int
+    reason: str
+    """Empty when an episode was committed."""
+    cpu_s: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def success(self) -> bool:
+        return not self.reason
+
+
+class Maker:
+    """Makes attempts of one job; keeps the loaded scene, compiled models and planners between them."""
+
+    def __init__(self, job: Job, *, scene: Scene | None = None) -> None:
+        self.job = job
+        self.scene = scene or Scene.load(job.scene_dir)
+        self._recipe: Recipe | None = None
+        self.simulator = SIMULATORS[job.simulator]()(self.scene)
+        self.expert = PickPlaceExpert(self.scene)
+        self._workspace: Any = None
+
+    def sample(self, index: int) -> EpisodeSpec:
+        if self._recipe is None:
+            self._recipe = load_recipe(self.job.recipe)
+            self._workspace = workspace_of(self.scene, self._recipe)
+        return sample_episode(
+            self.scene, self._recipe, Key(self.job.seed), index, scene_fingerprint=self.job.scene_fingerprint,
+            workspace=self._workspace,
+        )  # fmt: skip
+
+    def attempt(self, index: int) -> Attempt:
+        """Sample, simulate, and commit a picture-complete episode or a small record of why not."""
+        cpu = _Stopwatch()
+        try:
+            with cpu("sample"):
+                spec = self.sample(index)
+        except PlacementError as e:
+            return self._reject(index, "placement", cpu, detail=str(e))
+        episode = self.simulate(spec, cpu)
+        if not episode.success:
+            return self._reject(index, episode.reason, cpu, spec=spec)
+        folder = episode_folder(self.job.dataset_dir, index)
+        partial = folder.parent / f".{folder.name}.partial-{os.getpid()}"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        if self.job.pictures:
+            self.render(episode, partial, cpu)
+        with cpu("write"):
+            _with_times(episode, cpu).write(partial)
+            commit(partial, folder)
+        return Attempt(index=index, reason="", cpu_s=cpu.seconds)
+
+    def simulate(self, spec: EpisodeSpec, cpu: _Stopwatch | None = None) -> Episode:
+        """Settle, plan, and play the plan. A failed one is returned with its reason and the steps so far."""
+        cpu = cpu or _Stopwatch()
+        sim, robot = self.simulator, get_robot(spec.robot.model)
+        bodies = tuple(dict.fromkeys(p.body for p in robot.render_parts()))
+        names = tuple(f"{j}.pos" for j in robot.joints) + ("gripper.pos",)
+        with cpu("settle"):
+            sim.load(spec)
+        states: list[np.ndarray] = []
+        actions: list[np.ndarray] = []
+        objects: list[np.ndarray] = []
+        arm: list[np.ndarray] = []
+        reason = unsettled(spec, sim.object_poses())
+        plan = None
+        if not reason:
+            with cpu("plan"):
+                try:
+                    plan = self.expert.plan(spec, sim.object_poses())
+                except Infeasible as e:
+                    reason = e.reason
+        if plan is not None:
+            with cpu("physics"):
+                for q, g in zip(plan.joints_rad, plan.gripper):
+                    states.append(sim.joints())
+                    objects.append(sim.object_poses())
+                    arm.append(sim.robot_poses(bodies))
+                    actions.append(np.r_[q, g])
+                    sim.step(q, float(g))
+                k = [o.name for o in spec.objects].index(spec.task.target)
+                end = np.concatenate([np.array(objects), sim.object_poses()[None]])
+                reason = pick_place_outcome(
+                    spec, end, lifted_step=plan.lifted_step, speed=float(sim.object_speeds()[k]),
+                    held=sim.held(spec.task.target),
+                )  # fmt: skip
+        n = len(states)
+        return Episode(
+            spec=spec, success=not reason, reason=reason, state_names=names, action_names=names,
+            states=np.array(states).reshape(n, len(names)), actions=np.array(actions).reshape(n, len(names)),
+            object_poses=np.array(objects).reshape(n, len(spec.objects), 7), robot_bodies=bodies,
+            robot_poses=np.array(arm).reshape(n, len(bodies), 7),
+        )  # fmt: skip
+
+    def render(self, episode: Episode, folder: Path, cpu: _Stopwatch | None = None) -> None:
+        """One video per camera into `folder`, from the episode's stored poses."""
+        from phone2sim.sim_export.pictures import episode_frames
+
+        cpu = cpu or _Stopwatch()
+        spec = episode.spec
+        videos = {
+            c.name: VideoWriter(folder / f"{c.name}.mp4", width=c.width, height=c.height, fps=spec.fps)
+            for c in spec.cameras
+        }
+        frames = episode_frames(self.scene, episode)
+        while True:
+            with cpu("render"):
+                pictures = next(frames, None)
+            if pictures is None:
+                break
+            with cpu("encode"):
+                for name, video in videos.items():
+                    video.add(pictures[name])
+        with cpu("encode"):
+            for video in videos.values():
+                video.close()
+
+    def _reject(
+        self, index: int, reason: str, cpu: _Stopwatch, *, spec: EpisodeSpec | None = None, detail: str = ""
+    ) -> Attempt:
+        attempt = Attempt(index=index, reason=reason, cpu_s=cpu.seconds)
+        target = spec.task.target if spec else ""
+        path = reject_file(self.job.dataset_dir, index)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+        write_json(
+            partial, {"index": index, "reason": reason, "target": target, "detail": detail, "cpu_s": cpu.seconds}
+        )
+        os.replace(partial, path)
+        return attempt
+
+
+def episode_folder(dataset_dir: Path, index: int) -> Path:
+    return dataset_dir / "episodes" / f"{index:06d}"
+
+
+def reject_file(dataset_dir: Path, index: int) -> Path:
+    return dataset_dir / "rejected" / f"{index:06d}.json"
+
+
+class _Stopwatch:
+    """Processor seconds by name."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        start = time.process_time()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.process_time() - start
+
+
+def _with_times(episode: Episode, cpu: _Stopwatch) -> Episode:
+    from dataclasses import replace
+
+    return replace(episode, cpu_s=dict(cpu.seconds))
+
+
+class InlinePool:
+    """Attempts in this process, one at a time."""
+
+    slots = 1
+
+    def __init__(self, job: Job) -> None:
+        self._maker = Maker(job)
+
+    def run(self, index: int) -> Future[Attempt]:
+        future: Future[Attempt] = Future()
+        future.set_result(self._maker.attempt(index))
+        return future
+
+    def close(self) -> None: ...
+
+
+class ProcessPool:
+    """Attempts in spawned single-threaded processes."""
+
+    def __init__(self, job: Job, workers: int) -> None:
+        from concurrent.futures import ProcessPoolExecutor
+        from multiprocessing import get_context
+
+        self.slots = workers
+        with single_threaded():
+            self._pool = ProcessPoolExecutor(
+                workers, mp_context=get_context("spawn"), initializer=_start_worker, initargs=(job,)
+            )
+
+    def run(self, index: int) -> Future[Attempt]:
+        with single_threaded():
+            return self._pool.submit(_worker_attempt, index)
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def single_threaded() -> Iterator[None]:
+    """Environment in which child processes start with one thread each."""
+    old = {k: os.environ.get(k) for k in THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+    try:
+        yield
+    finally:
+        for k, v in old.items():
+            if v is None:
+                os.environ.pop(k, None)
+            else:
+                os.environ[k] = v
+
+
+def first_done(futures: dict[Future[Attempt], int]) -> list[Attempt]:
+    """Wait for at least one of them and take those that are done out of the dictionary."""
+    done, _ = wait(futures, return_when=FIRST_COMPLETED)
+    for f in done:
+        del futures[f]
+    return [f.result() for f in done]
+
+
+_maker: Maker | None = None
+
+
+def _start_worker(job: Job) -> None:
+    global _maker
+    _maker = Maker(job)
+
+
+def _worker_attempt(index: int) -> Attempt:
+    assert _maker is not None
+    return _maker.attempt(index)
