@@ -1,0 +1,71 @@
+"""The `export` stage: a scene folder becomes USD, MJCF, URDF and GLB below `export/`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from phone2sim.assets.scene import Scene
+from phone2sim.config import Config
+from phone2sim.errors import InputError
+from phone2sim.progress import message, progress
+from phone2sim.stage import StageResult, fingerprint_files, read_manifest, run_stage
+
+VERSION = 1
+
+
+class ExportConfig(Config):
+    """What to export."""
+
+    to: tuple[Literal["usd", "mjcf", "urdf", "glb"], ...] = ("usd", "mjcf", "urdf", "glb")
+    """`usd` scene.usda with payloads and scene.usdz; `mjcf` scene.xml; `urdf` one per asset; `glb` the whole scene."""
+    cameras: int = 24
+    """At most this many captured cameras in the USD."""
+
+
+def export_scene(scene_dir: Path, config: ExportConfig | None = None, *, force: bool = False) -> StageResult:
+    """Write `scene_dir/export/`; skipped when neither the scene nor the config changed.
+
+    The manifest's result lists the files by format, relative to the folder.
+    """
+    config = config or ExportConfig()
+    source = scene_dir / "scene"
+    if not (source / "scene.json").exists():
+        raise InputError(f"{scene_dir} has no scene to export.", hint="Make one: phone2sim build CAPTURE -o SCENE")
+    manifest = read_manifest(source)
+    inputs = {"scene": manifest["fingerprint"] if manifest else fingerprint_files(source)}
+
+    def compute(folder: Path) -> dict[str, Any]:
+        scene = Scene.load(source)
+        with progress("Exporting", total=len(config.to)) as bar:
+            out: dict[str, Any] = {}
+            for kind in config.to:
+                if kind == "glb" and not scene.assets and scene.background_mesh is None:
+                    message("No GLB: the scene has no meshes.")
+                    continue
+                out[kind] = _write(kind, scene, folder, config)
+                bar.advance(1, note=kind)
+            return out
+
+    return run_stage(scene_dir / "export", version=VERSION, config=config, inputs=inputs, compute=compute, force=force)
+
+
+def _write(kind: str, scene: Scene, folder: Path, config: ExportConfig) -> str | list[str]:
+    """One format; the file to open, or the files, relative to `folder`."""
+    if kind == "usd":
+        from phone2sim.sim_export.usd import UsdConfig, write_usd
+
+        path = write_usd(scene, folder, UsdConfig(cameras=config.cameras))
+    elif kind == "mjcf":
+        from phone2sim.sim_export.mjcf import write_mjcf
+
+        path = write_mjcf(scene, folder)
+    elif kind == "glb":
+        from phone2sim.sim_export.glb import write_glb
+
+        path = write_glb(scene, folder / "scene.glb")
+    else:
+        from phone2sim.sim_export.urdf import write_urdf
+
+        return [write_urdf(a, folder / "urdf").relative_to(folder).as_posix() for a in scene.assets]
+    return path.relative_to(folder).as_posix()

@@ -1,0 +1,138 @@
+"""One file per asset (a dynamic prop) and per support surface (a static slab)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from phone2sim.assets.mesh import TexturedMesh
+from phone2sim.assets.scene import Asset, SupportSurface
+from phone2sim.errors import AssetError
+from phone2sim.intervals import Interval
+from phone2sim.sim_export.usd.layer import attribute, extents_hint, label, new_stage, set_root, vec3f
+from phone2sim.sim_export.usd.materials import bind, make_collider, physics_material, preview_material
+from phone2sim.sim_export.usd.mesh import add_mesh
+
+SLAB_M = 0.06
+"""Thickness of a support's collider below its surface."""
+
+
+def write_asset(asset: Asset, folder: Path) -> Path:
+    """`folder/<name>.usd` with its texture beside it. The asset frame is the root's frame.
+
+    Raises `AssetError` for a mass or inertia no rigid body can have.
+    """
+    from pxr import Gf, Sdf, Usd, UsdGeom, UsdPhysics
+
+    moments, axes_wxyz = check_body(asset)
+    path = folder / f"{asset.name}.usd"
+    with new_stage(path) as stage:
+        root = UsdGeom.Xform.Define(stage, f"/{asset.name}").GetPrim()
+        set_root(stage, root, "component")
+        Usd.ModelAPI(root).SetAssetName(asset.name)
+        Usd.ModelAPI(root).SetAssetIdentifier(Sdf.AssetPath(f"./{asset.name}.usd"))
+        at = f"/{asset.name}"
+        UsdGeom.Scope.Define(stage, f"{at}/Looks")
+        visual = preview_material(stage, f"{at}/Looks/Visual", asset.visual.texture, folder, asset.name)
+        label(visual.GetPrim(), asset.material, kind="material")
+        physics = physics_material(
+            stage, f"{at}/Looks/Physics", friction=asset.friction.value, restitution=asset.restitution.value,
+            name=asset.material,
+        )  # fmt: skip
+        UsdGeom.Xform.Define(stage, f"{at}/Geometry")
+        bind(add_mesh(stage, f"{at}/Geometry/mesh", asset.visual).GetPrim(), visual)
+        add_colliders(stage, f"{at}/Collision", asset.hulls, physics)
+
+        UsdPhysics.RigidBodyAPI.Apply(root)
+        mass = UsdPhysics.MassAPI.Apply(root)
+        mass.CreateMassAttr(asset.mass_kg.value)
+        mass.CreateCenterOfMassAttr(vec3f(asset.inertia.center_of_mass))
+        mass.CreateDiagonalInertiaAttr(vec3f(moments))
+        mass.CreatePrincipalAxesAttr(Gf.Quatf(*(float(x) for x in axes_wxyz)))
+        attribute(root, "PhysxRigidBodyAPI", physxRigidBody__solverPositionIterationCount=("Int", 16))
+        label(root, asset.label)
+        for name, value in provenance(asset).items():
+            root.SetCustomDataByKey(f"phone2sim:{name}", value)
+        extents_hint(root)
+    return path
+
+
+def write_support(support: SupportSurface, folder: Path) -> Path:
+    """`folder/<name>.usd`: the seen outline as a slab whose top is the surface, invisible (the background shows it)."""
+    from pxr import Sdf, Usd, UsdGeom
+
+    path = folder / f"{support.name}.usd"
+    with new_stage(path) as stage:
+        at = f"/{support.name}"
+        root = UsdGeom.Xform.Define(stage, at).GetPrim()
+        set_root(stage, root, "component")
+        Usd.ModelAPI(root).SetAssetName(support.name)
+        Usd.ModelAPI(root).SetAssetIdentifier(Sdf.AssetPath(f"./{support.name}.usd"))
+        UsdGeom.Scope.Define(stage, f"{at}/Looks")
+        physics = physics_material(
+            stage, f"{at}/Looks/Physics", friction=support.friction.value, restitution=0.1, name="unknown"
+        )
+        add_colliders(stage, f"{at}/Collision", (slab(support.outline),), physics)
+        label(root, "support surface")
+        root.SetCustomDataByKey("phone2sim:friction", interval_data(support.friction))
+        extents_hint(root)
+    return path
+
+
+def add_colliders(stage: Any, path: str, hulls: tuple[TexturedMesh, ...], material: Any) -> None:
+    """Hulls under an invisible scope of purpose guide."""
+    from pxr import UsdGeom
+
+    group = UsdGeom.Xform.Define(stage, path)
+    group.CreatePurposeAttr(UsdGeom.Tokens.guide)
+    group.CreateVisibilityAttr(UsdGeom.Tokens.invisible)
+    for i, hull in enumerate(hulls):
+        make_collider(add_mesh(stage, f"{path}/hull_{i:03d}", hull, flat=True).GetPrim(), material)
+
+
+def slab(outline: np.ndarray) -> TexturedMesh:
+    """The convex outline (k, 2) extruded down by `SLAB_M`, closed, wound outwards."""
+    o = np.asarray(outline, dtype=float)
+    k = len(o)
+    x, y = o.T
+    if (x * np.roll(y, -1) - y * np.roll(x, -1)).sum() < 0:
+        o = o[::-1]
+    i, j = np.arange(k), (np.arange(k) + 1) % k
+    sides = np.concatenate([np.stack([i + k, j + k, j], axis=1), np.stack([i + k, j, i], axis=1)])
+    fan = np.stack([np.zeros(k - 2, int), np.arange(1, k - 1), np.arange(2, k)], axis=1)
+    vertices = np.concatenate([np.c_[o, np.zeros(k)], np.c_[o, np.full(k, -SLAB_M)]])
+    return TexturedMesh(vertices=vertices, faces=np.concatenate([fan, fan[:, ::-1] + k, sides]))
+
+
+def check_body(asset: Asset) -> tuple[np.ndarray, np.ndarray]:
+    """Principal moments (3,) [kg m²] and axes wxyz (4,) of a body that can exist, or `AssetError` naming the asset."""
+    moments, axes = asset.inertia.principal()
+    if not asset.mass_kg.value > 0:
+        raise AssetError(
+            f"{asset.name}: mass {asset.mass_kg.value:g} kg must be positive.", hint="Set it in scene/assets.toml."
+        )
+    if not (moments > 0).all() or moments[0] + moments[1] < moments[2] * (1 - 1e-6):
+        raise AssetError(
+            f"{asset.name}: principal moments {', '.join(f'{m:.3g}' for m in moments)} kg m² break the triangle inequality.",
+            hint="Rebuild the assets stage.",
+        )
+    return moments, axes
+
+
+def interval_data(interval: Interval) -> dict[str, Any]:
+    return {"value": interval.value, "low": interval.low, "high": interval.high, "why": interval.why}
+
+
+def provenance(asset: Asset) -> dict[str, Any]:
+    """What the estimates rest on, for `customData`."""
+    return {
+        "mass_kg": interval_data(asset.mass_kg),
+        "friction": interval_data(asset.friction),
+        "restitution": interval_data(asset.restitution),
+        "volume_m3": asset.volume_m3,
+        "seen_fraction": asset.seen_fraction,
+        "material": asset.material,
+        "notes": "; ".join(asset.notes),
+    }
