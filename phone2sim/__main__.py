@@ -1,5 +1,8 @@
-"""`python -m phone2sim` is the command line."""
+"""`python -m phone2sim`: the command line."""
+
+import sys
 
 from phone2sim.cli import main
 
-main()
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,117 @@
+"""Write the README's four pictures from a demo folder: `python docs/make_pictures.py demo docs/img`.
+
+clip.png: three frames of the clip. novel_view.png: the splat from views no camera had. objects.png: the cut-out
+objects. episodes.png: four varied episodes.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+GAP = 12
+PAPER = 255
+
+
+def row(pictures: list[np.ndarray], *, height: int) -> np.ndarray:
+    """Pictures side by side at one height, with a gap."""
+    scaled = []
+    for p in pictures:
+        im = Image.fromarray(p)
+        scaled.append(np.asarray(im.resize((round(im.width * height / im.height), height), Image.Resampling.LANCZOS)))
+    gap = np.full((height, GAP, 3), PAPER, np.uint8)
+    parts = [x for p in scaled for x in (gap, p)][1:]
+    return np.concatenate(parts, axis=1)
+
+
+def stack(rows: list[np.ndarray]) -> np.ndarray:
+    """Rows under one another, padded to one width."""
+    width = max(r.shape[1] for r in rows)
+    parts = []
+    for r in rows:
+        parts.append(np.full((GAP, width, 3), PAPER, np.uint8))
+        parts.append(np.pad(r, ((0, 0), (0, width - r.shape[1]), (0, 0)), constant_values=PAPER))
+    return np.concatenate(parts[1:])
+
+
+def save(path: Path, picture: np.ndarray, *, width: int) -> None:
+    im = Image.fromarray(picture)
+    if im.width > width:
+        im = im.resize((width, round(im.height * width / im.width)), Image.Resampling.LANCZOS)
+    im.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)
+    print(f"{path}  {im.width}×{im.height}  {path.stat().st_size / 1e3:.0f} kB")
+
+
+def clip(demo: Path) -> np.ndarray:
+    from phone2sim.sim_export.report.pictures import video_frames
+
+    frames = video_frames(demo / "sample" / "clip.mp4", 7)
+    return row([frames[1], frames[3], frames[5]], height=640)
+
+
+def novel_views(demo: Path) -> np.ndarray:
+    """Two views between and away from the cameras: one lower and nearer, one from higher up."""
+    from phone2sim.poses import look_at
+    from phone2sim.reconstruct.cameras import Cameras
+    from phone2sim.reconstruct.splat.cloud import SplatCloud
+    from phone2sim.reconstruct.splat.rasterize import rasterize
+
+    cloud = SplatCloud.load_ply(demo / "scene" / "splat" / "splat.ply")
+    cameras = Cameras.load(demo / "scene" / "cameras" / "transforms.json")
+    axes = cameras.T_world_camera[:, :3, 2]
+    # the point all cameras look at, least squares over their axes
+    P = np.eye(3) - axes[:, :, None] * axes[:, None, :]
+    middle = np.linalg.solve(P.sum(0), (P @ cameras.centres[:, :, None]).sum(0))[:, 0]
+    order = np.argsort(np.arctan2(*(cameras.centres - middle)[:, 1::-1].T))
+    pictures = []
+    for share, nearer, lift in ((0.3, 0.85, 0.10), (0.7, 0.8, -0.06)):
+        at = order[int(share * (len(order) - 1))]
+        between = (cameras.centres[at] + cameras.centres[order[order.tolist().index(at) + 1]]) / 2
+        eye = middle + nearer * (between - middle) + [0, 0, lift]
+        w, h = 960, 640
+        f = 1.15 * w
+        K = np.array([[f, 0, w / 2], [0, f, h / 2], [0, 0, 1]])
+        T = look_at(eye, middle).inverse().matrix
+        rgb = rasterize(cloud, K=K, T_camera_world=T, width=w, height=h).rgb
+        pictures.append((np.clip(rgb, 0, 1) * 255 + 0.5).astype(np.uint8))
+    return row(pictures, height=640)
+
+
+def objects(demo: Path) -> np.ndarray:
+    from phone2sim.config import read_json
+    from phone2sim.images import read_rgb
+
+    folder = demo / "scene" / "scene"
+    pictures = [read_rgb(folder / "preview" / f"{name}.png") for name in read_json(folder / "scene.json")["assets"]]
+    columns = min(4, len(pictures)) if len(pictures) != 6 else 3
+    return stack([row(pictures[i : i + columns], height=400) for i in range(0, len(pictures), columns)])
+
+
+def episodes(demo: Path) -> np.ndarray:
+    """A column an episode: the first camera at the grasp, the second camera below."""
+    from phone2sim.sim_export.report import read_dataset
+    from phone2sim.sim_export.report.pictures import spread, video_frames
+
+    chosen = spread(list(read_dataset(demo / "picks").episodes), 4)
+    rows = []
+    for camera in range(min(2, *(len(e.videos) for e in chosen))):
+        rows.append(row([video_frames(e.videos[camera], 9)[4] for e in chosen], height=300))
+    return stack(rows)
+
+
+def main(demo: Path, out: Path) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    for name, make, width in (
+        ("clip", clip, 1120),
+        ("novel_view", novel_views, 1440),
+        ("objects", objects, 1200),
+        ("episodes", episodes, 1600),
+    ):
+        save(out / f"{name}.png", make(demo), width=width)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2] if len(sys.argv) > 2 else "docs/img"))
