@@ -7,35 +7,34 @@ from collections.abc import Callable
 import numpy as np
 
 from phone2sim.reconstruct.splat.cloud import SH_C0
-from phone2sim.reconstruct.splat.gaussians import Gaussians, sigmoid
+from phone2sim.reconstruct.splat.gaussians import GROUPS, Gaussians, sigmoid
 from phone2sim.reconstruct.splat.views import TrainingView
 
 
-def contributions(g: Gaussians, view: TrainingView, rasterizer: Callable, *, degree: int, near: float) -> np.ndarray:
-    """(n,) summed blending weight [px] of each Gaussian in a view, read off the colour gradient."""
+def contributions(g: Gaussians, view: TrainingView, rasterizer: Callable, *, near: float) -> np.ndarray:
+    """(n,) summed blending weight [px] of each Gaussian in a view: the derivative of the picture's sum by its colour."""
     l = view.levels[1]
     h, w = l.target.shape[1:]
     raster = rasterizer(w, h)
-    rgb = raster.forward(
-        *g.arrays, K=l.K, T_camera_world=view.T_camera_world, background=np.zeros(3, np.float32), degree=0, near=near,
-    )[0]  # fmt: skip
-    g.backward(raster, rgb, np.ones_like(rgb))
-    # The derivative of a channel held at zero is zero, so the brightest channel tells.
-    return g.g["sh"][:, 0].max(axis=1) / np.float32(SH_C0)
+    grey = np.zeros((len(g), 1, 3), np.float32)
+    arrays = (*g.arrays[:4], grey)
+    rgb = raster.forward(*arrays, K=l.K, T_camera_world=view.T_camera_world, background=np.zeros(3, np.float32), degree=0, near=near)[0]
+    grads = {f"g_{k}": np.empty_like(a) for k, a in zip(GROUPS, arrays)}
+    raster.backward(rgb, np.ones_like(rgb), *arrays, **grads, g_screen=np.empty(len(g), np.float32))
+    return grads["g_sh"][:, 0, 0] / np.float32(SH_C0)
 
 
-def clean(g: Gaussians, views: list[TrainingView], *, points: np.ndarray, rasterizer: Callable, degree: int) -> None:
+def clean(g: Gaussians, views: list[TrainingView], *, points: np.ndarray, rasterizer: Callable) -> None:
     """Drop faint Gaussians, those that hang right in front of a camera, those huge in a view, and those that help
     fewer than three views. Everything is in the normalised world; `points` are the sparse points in it.
     """
     from phone2sim.reconstruct.splat.train import NEAR
 
     n = len(g)
-    helped, most = np.zeros(n, int), np.zeros(n)
+    helped = np.zeros(n, int)
     for view in views:
-        weight = contributions(g, view, rasterizer, degree=degree, near=NEAR)
-        helped += weight > 0.05
-        most = np.maximum(most, weight)
+        weight = contributions(g, view, rasterizer, near=NEAR)
+        helped += weight > 0.02
     means = g.p["means"].astype(np.float64)
     nearest, wide = np.full(n, np.inf), np.zeros(n)
     size = np.exp(g.p["log_scales"].astype(np.float64)).max(axis=1)

@@ -35,26 +35,24 @@ def color_corrected(picture: np.ndarray, target: np.ndarray) -> np.ndarray:
 def judge(trainer: Trainer, held: list[int], kept: list[int]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Metrics over held-out frames and over some training frames, and the held-out renders (h, w, 3) by name.
 
-    psnr, ssim: the plain render. psnr_exposure: with the exposure interpolated between the neighbouring training
-    frames (nothing of the held-out frame is used). psnr_corrected: with colours fitted to the held-out frame.
+    psnr, ssim: the render with the exposure interpolated between the neighbouring training frames; nothing of the
+    held-out frame is used. psnr_raw: the cloud's own colours. psnr_corrected: colours fitted to the held-out frame.
     """
     rows, renders = [], {}
     for i in held:
         view = trainer.views[i]
         target = view.levels[0].picture
         rgb, _ = trainer.render(view)
-        row: dict[str, Any] = {"name": view.name, "psnr": psnr(rgb, target)}
+        gain, bias = trainer.exposure.between(i, trainer.kept)
+        exposed = gain[:, None, None] * rgb + bias[:, None, None]
+        row: dict[str, Any] = {"name": view.name, "psnr": psnr(exposed, target)}
         if kept:
-            gain, bias = trainer.exposure.between(i, kept)
-            row |= {
-                "ssim": ssim(rgb, target),
-                "psnr_exposure": psnr(gain[:, None, None] * rgb + bias[:, None, None], target),
-                "psnr_corrected": psnr(color_corrected(rgb, target), target),
-            }
+            corrected = psnr(color_corrected(rgb, target), target)
+            row |= {"ssim": ssim(exposed, target), "psnr_raw": psnr(rgb, target), "psnr_corrected": corrected}
         rows.append({k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()})
-        renders[view.name] = np.ascontiguousarray(rgb.transpose(1, 2, 0))
+        renders[view.name] = np.ascontiguousarray(exposed.transpose(1, 2, 0))
     metrics: dict[str, Any] = {}
-    for k in ("psnr", "ssim", "psnr_exposure", "psnr_corrected"):
+    for k in ("psnr", "ssim", "psnr_raw", "psnr_corrected"):
         values = [r[k] for r in rows if k in r]
         metrics[k] = round(float(np.mean(values)), 4) if values else None
     train = []

@@ -36,10 +36,10 @@ class TrainResult:
 
     cloud: SplatCloud
     metrics: dict[str, Any]
-    """psnr, ssim, psnr_exposure, psnr_corrected (means over held-out frames), train_psnr, gaussians, seconds,
-    iterations, heldout [{name, psnr, ssim, psnr_exposure, psnr_corrected}], history [{seconds, iteration, gaussians, psnr}]."""
+    """psnr, ssim, psnr_raw, psnr_corrected (means over held-out frames; see `judge`), train_psnr, gaussians, iterations,
+    seconds, cpu_seconds, heldout [{name, psnr, ssim, psnr_raw, psnr_corrected}], history [{seconds, iteration, psnr …}]."""
     renders: dict[str, np.ndarray] = field(default_factory=dict)
-    """Name of each held-out frame → its render (h, w, 3) float32."""
+    """Name of each held-out frame → its render (h, w, 3) float32, exposure interpolated."""
 
 
 def train(
@@ -75,7 +75,7 @@ def train(
     history = trainer.run(judge_every)
     gaussians = trainer.gaussians
     if config.prune:
-        clean(gaussians, [views[i] for i in kept], points=points, rasterizer=trainer.rasterizer, degree=config.sh_degree)
+        clean(gaussians, [views[i] for i in kept], points=points, rasterizer=trainer.rasterizer)
     metrics, renders = judge(trainer, held, kept)
     metrics |= {
         "gaussians": len(gaussians), "iterations": config.iterations, "seconds": round(trainer.clock.seconds, 2),
