@@ -29,9 +29,9 @@ class SfmConfig(Config):
     """Pictures are resized to this for feature detection [px]."""
     max_features: int = 4096
     """SIFT keypoints per frame in the first attempt; the retry takes twice as many."""
-    overlap: int = 8
+    overlap: int = 6
     """A clip frame is matched with this many following ones, then at doubling gaps."""
-    loops: int = 4
+    loops: int = 3
     """Similar but distant frames of a clip matched with each frame."""
     neighbours: int = 14
     """Similar photos matched with each photo; small sets are matched completely."""

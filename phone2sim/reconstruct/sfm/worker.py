@@ -141,6 +141,8 @@ def map_scene(job: Job, database: Path, out: Path) -> Any:
     options.mapper.random_seed = job.seed
     options.triangulation.random_seed = job.seed
     options.ba_global_function_tolerance = 1e-6
+    options.ba_global_frames_ratio = 1.25  # fewer global adjustments on the way; the last one is complete
+    options.ba_global_points_ratio = 1.25
     out.mkdir(exist_ok=True)
     state = {"n": 2}
 
