@@ -26,7 +26,7 @@ def rows(demo: Path) -> list[tuple[str, str, str]]:
     found = [("sample", f"{sample.get('seconds', 0):.1f}", "the synthetic clip")]
     found += [(name, f"{seconds:.1f}", what.get(name, "")) for name, seconds in scene.seconds.items()]
     tried, kept = attempts(dataset)
-    seconds = dataset.figures.get("seconds")
+    seconds = dataset.manifest.get("seconds")
     found.append(
         (
             "generate",

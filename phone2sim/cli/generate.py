@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from phone2sim.cli.options import Json, Quiet, SceneDir, Seed, check_output, check_scene
 from phone2sim.cli.output import output
+from phone2sim.errors import GateError
 
 
 def generate(
@@ -38,13 +39,24 @@ def generate(
         from phone2sim.cli.summary import dataset_panel, next_steps
 
         result = run(scene, out, episodes=episodes, recipe=recipe, workers=workers, seed=seed)
-        o.result({"dataset": str(out), **result})
-        o.show(dataset_panel(out), next_steps([f"phone2sim report {out}", f"phone2sim replay {out} 0"]))
+        o.result(result)
+        o.show(dataset_panel(out), next_steps([f"phone2sim report {scene} {out}", f"phone2sim replay {out} 0"]))
+        if result["episodes"] < episodes:
+            raise GateError(
+                f"Only {result['episodes']} of {episodes} wanted episodes after {result['attempts']} attempts; they are kept."
+            )
 
 
-def run(scene: Path, out: Path, *, episodes: int, recipe: str, workers: int, seed: int) -> dict:
+def run(scene: Path, out: Path, *, episodes: int, recipe: str, workers: int, seed: int) -> dict[str, Any]:
+    """What `generate --json` prints: how many were tried and kept, why the others failed, and the digest of it all."""
     from phone2sim.sim_export.generate import GenerateConfig
     from phone2sim.sim_export.generate import generate as run_generate
 
-    config = GenerateConfig(recipe=recipe, episodes=episodes, workers=workers, seed=seed)
-    return dict(run_generate(scene, out, config))
+    made = run_generate(scene, out, GenerateConfig(recipe=recipe, episodes=episodes, workers=workers, seed=seed))
+    keys = ("attempts", "yield", "reasons", "frames", "seconds", "digest", "digests")
+    return {
+        "dataset": str(out),
+        "lerobot": str(out / "lerobot"),
+        "episodes": made["kept"],
+        **{k: made[k] for k in keys},
+    }

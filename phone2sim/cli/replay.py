@@ -26,9 +26,8 @@ def replay(
         from phone2sim.sim_export.replay import replay as run_replay
 
         result = run_replay(dataset, episode)
-        data = result if isinstance(result, dict) else {"same": bool(result)}
-        o.result({"dataset": str(dataset), "episode": episode, **data})
-        same = data.get("same", data.get("identical", data.get("match", True)))
-        if not same:
-            raise GateError(f"Episode {episode} of {dataset} did not come out the same: {data}.")
-        o.show(f"Episode {episode}: the same states, actions and pixels again.")
+        o.result({"dataset": str(dataset), "episode": episode, "identical": result["same"], "parts": result["parts"]})
+        if not result["same"]:
+            differ = ", ".join(name for name, same in result["parts"].items() if not same)
+            raise GateError(f"Episode {episode} of {dataset} came out different in: {differ}.")
+        o.show(f"Episode {episode} again, the same bytes: {', '.join(result['parts'])}.")

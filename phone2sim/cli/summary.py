@@ -13,6 +13,7 @@ from rich.text import Text
 
 from phone2sim.sim_export.report.dataset_sections import attempts
 from phone2sim.sim_export.report.facts import read_dataset, read_scene
+from phone2sim.stage import read_manifest
 
 
 def reconstruct_json(folder: Path) -> dict[str, Any]:
@@ -53,15 +54,11 @@ def build_json(folder: Path) -> dict[str, Any]:
     return {**reconstruct_json(folder), "assets": assets_json(folder)}
 
 
-def export_files(folder: Path) -> dict[str, str]:
-    """Paths of what simulators open, those that exist."""
+def export_files(folder: Path) -> dict[str, Any]:
+    """Format → path of the file to open (a list for URDF, one an object)."""
     export = folder / "export"
-    found = {}
-    for key, names in {"usd": ("scene.usda", "scene.usdc", "scene.usd", "scene.usdz"), "mjcf": ("scene.xml",)}.items():
-        path = next((export / n for n in names if (export / n).exists()), None)
-        if path is not None:
-            found[key] = str(path)
-    return found
+    made = (read_manifest(export) or {}).get("result", {})
+    return {k: [str(export / x) for x in v] if isinstance(v, list) else str(export / v) for k, v in made.items()}
 
 
 def scene_panel(folder: Path) -> RenderableType:
@@ -118,10 +115,11 @@ def dataset_panel(folder: Path) -> RenderableType:
     return Panel(t, title=f"dataset {folder}", title_align="left", box=box.ROUNDED, expand=False)
 
 
-def files_panel(files: dict[str, str], *, seconds: float) -> RenderableType:
+def files_panel(files: dict[str, Any], *, seconds: float) -> RenderableType:
     t = Table.grid(padding=(0, 2))
     for key, path in files.items():
-        t.add_row(key, Text(path, style="bold"))
+        if isinstance(path, str):
+            t.add_row(key, Text(path, style="bold"))
     return Panel(
         t, title=f"made in {seconds:.0f} s", title_align="left", border_style="green", box=box.ROUNDED, expand=False
     )

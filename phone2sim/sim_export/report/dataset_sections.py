@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from html import escape
 from typing import Any
 
@@ -27,17 +26,15 @@ def tiles(dataset: DatasetFacts) -> list[tuple[str, str]]:
     tried, kept = attempts(dataset)
     if tried:
         rows.append(("expert yield", f"{100 * kept / tried:.0f} %"))
-    if dataset.figures.get("seconds"):
-        rows.append(("generation time", f"{dataset.figures['seconds']:.0f} s"))
+    if dataset.manifest.get("seconds"):
+        rows.append(("generation time", f"{dataset.manifest['seconds']:.0f} s"))
     return rows
 
 
 def attempts(dataset: DatasetFacts) -> tuple[int, int]:
     """(tried, kept) picks."""
-    f = dataset.figures
-    tried = f.get("attempts", f.get("attempted", f.get("tried", len(dataset.specs))))
-    kept = f.get("kept", f.get("successes", f.get("succeeded", len(dataset.episodes))))
-    return int(len(tried) if isinstance(tried, list) else tried), int(len(kept) if isinstance(kept, list) else kept)
+    f = dataset.manifest
+    return int(f.get("attempts", len(dataset.specs))), int(f.get("kept", len(dataset.episodes)))
 
 
 def sections(dataset: DatasetFacts, scene: SceneFacts | None) -> list[tuple[str, str, str]]:
@@ -52,9 +49,7 @@ def sections(dataset: DatasetFacts, scene: SceneFacts | None) -> list[tuple[str,
 def variation(dataset: DatasetFacts, scene: SceneFacts | None) -> str:
     tried, kept = attempts(dataset)
     text = f'<p class="soft">{kept} of {tried} attempted picks succeeded and were kept.</p>' if tried else ""
-    reasons = dataset.figures.get("reasons", dataset.figures.get("failures", {}))
-    if isinstance(reasons, list):
-        reasons = Counter(str(r.get("reason", r) if isinstance(r, dict) else r) for r in reasons)
+    reasons = dataset.manifest.get("reasons", {})
     failed = bars(
         [(str(k), float(v), str(v)) for k, v in reasons.items() if isinstance(v, (int, float)) and k != "success"]
     )
@@ -140,4 +135,4 @@ def _episode(e: Episode) -> str:
         if images:
             strips.append(f'<div class="strip">{images}</div>')
     text = escape(task.get("language", ""))
-    return f'<div class="episode"><div class="head"><b>{escape(e.folder.name)}</b><span>“{text}”</span>{chips}</div>{"".join(strips)}</div>'
+    return f'<div class="episode"><div class="head"><b>{escape(e.folder.name.lstrip("0") or "0")}</b><span>“{text}”</span>{chips}</div>{"".join(strips)}</div>'

@@ -67,11 +67,6 @@ class DatasetFacts:
     """Every spec that was tried, successful or not."""
     episodes: tuple[Episode, ...]
 
-    @property
-    def figures(self) -> dict[str, Any]:
-        """The manifest's result, wherever it was put."""
-        return {**self.manifest, **self.manifest.get("result", {})}
-
 
 def read_scene(folder: Path) -> SceneFacts:
     """Everything the report says about a scene folder."""
