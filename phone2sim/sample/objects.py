@@ -156,7 +156,7 @@ def can(key: Key) -> SampleObject:
         d.line([(0, y), (w, y)], fill=(int(rng.uniform(130, 215)),) * 3)
     top, bottom = (1 - at[3]) * hh, (1 - at[2]) * hh
     hue = rng.uniform(-0.03, 0.05)
-    red, cream = prints.hsv(hue, 0.82, 0.70), (245, 236, 214)
+    red, cream = prints.hsv(hue, 0.82, 0.70), (242, 203, 104)
     d.rectangle([0, top, w, bottom], fill=red)
     span = bottom - top
     d.rectangle([0, top + span * 0.62, w, top + span * 0.66], fill=(228, 182, 66))

@@ -33,6 +33,12 @@ void add_part(World& w, In<float> vertices, In<int32_t> faces, In<float> normals
         w.uv.resize(w.uv.size() + 2 * nv, 0.0f);
     for (int i = 0; i < 3 * nf; ++i) w.face.push_back(faces.data()[i] + v0);
     w.face_part.resize(w.face_part.size() + nf, int32_t(w.parts.size()));
+    for (int f = f0; f < f0 + nf; ++f) {
+        const float *a = &w.position[3 * w.face[3 * f]], *b = &w.position[3 * w.face[3 * f + 1]], *c = &w.position[3 * w.face[3 * f + 2]];
+        const Vec3 u = {b[0] - a[0], b[1] - a[1], b[2] - a[2]}, v = {c[0] - a[0], c[1] - a[1], c[2] - a[2]};
+        const Vec3 n = {u.y * v.z - u.z * v.y, u.z * v.x - u.x * v.z, u.x * v.y - u.y * v.x};
+        w.face_normal.push_back(n * (1.0f / std::max(1e-30f, std::sqrt(dot(n, n)))));
+    }
     Part p{f0, f0 + nf, v0, v0 + nv, {rgb.data()[0], rgb.data()[1], rgb.data()[2]}, gloss, -1, double_sided};
     if (uv && texture) {
         p.texture = int(w.textures.size());
@@ -136,8 +142,8 @@ ShadowMap make_shadow(const World& world, In<double> poses, In<uint8_t> visible,
     seen.key.assign(size_t(n) * n, -1e30f);
     seen.id.assign(size_t(n) * n, -1);
     rasterize(world, orthographic(world, poses.data(), a, centre.data(), m.texel), visible.data(), seen, threads);
-    m.depth.resize(seen.key.size());
-    for (size_t i = 0; i < seen.key.size(); ++i) m.depth[i] = seen.id[i] < 0 ? 1e30f : -seen.key[i];
+    m.depth = std::move(seen.key);  // -1e30 where nothing becomes 1e30
+    for (float& z : m.depth) z = -z;
     m.build_coarse();
     return m;
 }

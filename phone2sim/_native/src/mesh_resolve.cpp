@@ -126,13 +126,19 @@ void resolve(const World& world, const View& view, const Visibility& seen, const
     shader.fx = S * view.K[0], shader.fy = S * view.K[4], shader.skew = S * view.K[1];
     shader.cx = S * view.K[2] - 0.5 * seen.w, shader.cy = S * view.K[5] - 0.5 * seen.h;
     const float ox = 0.5f - 0.5f * seen.w, oy = 0.5f - 0.5f * seen.h;
+    // Neighbouring faces of one smooth surface share a shading: same part, close in depth, normals within 20 degrees.
+    auto continues = [&](int a, float key_a, int b, float key_b) {
+        const int fa = seen.setups[a].face, fb = seen.setups[b].face;
+        return world.face_part[fa] == world.face_part[fb] && std::abs(key_a - key_b) < 0.02f * key_a &&
+               dot(world.face_normal[fa], world.face_normal[fb]) > 0.94f;
+    };
 #pragma omp parallel for schedule(dynamic, 8) num_threads(threads) if (threads > 1)
     for (int y = 0; y < view.height; ++y)
         for (int x = 0; x < view.width; ++x) {
             const size_t at = size_t(y) * view.width + x;
-            struct Group {
-                int id, count, part;
-                float X, Y;
+            struct Group {  // samples that one shading stands for
+                int id, count, part, own;
+                float X, Y, key;
             } groups[kMaxSamples];
             int n_groups = 0, empty = 0;
             for (int k = 0; k < n; ++k) {
@@ -142,10 +148,12 @@ void resolve(const World& world, const View& view, const Visibility& seen, const
                     ++empty;
                     continue;
                 }
+                const float near = seen.key[size_t(sy) * seen.w + sx];
                 int g = 0;
-                while (g < n_groups && groups[g].id != id) ++g;
-                if (g == n_groups) groups[n_groups++] = {id, 0, world.face_part[seen.setups[id].face], 0, 0};
-                groups[g].count++, groups[g].X += sx + ox, groups[g].Y += sy + oy;
+                while (g < n_groups && groups[g].id != id && !continues(groups[g].id, groups[g].key, id, near)) ++g;
+                if (g == n_groups) groups[n_groups++] = {id, 0, world.face_part[seen.setups[id].face], 0, 0, 0, near};
+                groups[g].count++;
+                if (groups[g].id == id) groups[g].own++, groups[g].X += sx + ox, groups[g].Y += sy + oy;
             }
             out.depth[at] = std::numeric_limits<float>::infinity();
             out.part[at] = -1;
@@ -159,7 +167,7 @@ void resolve(const World& world, const View& view, const Visibility& seen, const
                 if (v > votes || (v == votes && best < 0)) votes = v, best = g;
             }
             for (int g = 0; g < n_groups; ++g) {
-                const float inv = 1.0f / groups[g].count, share = float(groups[g].count) / n;
+                const float inv = 1.0f / groups[g].own, share = float(groups[g].count) / n;
                 float z;
                 Vec3 normal;
                 const Vec3 c = shader.shade(seen.setups[groups[g].id], groups[g].X * inv, groups[g].Y * inv, z, normal);

@@ -7,7 +7,7 @@
 namespace p2s {
 namespace {
 
-constexpr int kBlock = 16;
+constexpr int kBlock = 8;
 constexpr int kSearch = 16, kFilter = 24;
 
 struct Disk {
@@ -38,12 +38,13 @@ void ShadowMap::build_coarse() {
             float& m = least[size_t(y / kBlock) * nc + x / kBlock];
             m = std::min(m, depth[size_t(y) * n + x]);
         }
-    // Widen by the largest penumbra: softness × the depth range of the casters down to half the map's size.
+    // Widen by the largest penumbra: softness × the depth range of the casters.
     float lo = 1e30f, hi = -1e30f;
     for (float d : least)
         if (d < 1e29f) lo = std::min(lo, d), hi = std::max(hi, d);
-    const float reach = lo < 1e29f ? softness * (hi - lo + 0.25f * n * texel) : 0.0f;
-    const int r = std::min(nc, int(std::ceil(reach / (texel * kBlock))) + 1);
+    const float widest = lo < 1e29f ? softness * (hi - lo) : 0.0f;
+    const int r = std::min(nc, int(std::ceil(widest / (texel * kBlock))) + 1);
+    reach = r * kBlock;
     std::vector<float> rows(least.size(), 1e30f);
     coarse.assign(least.size(), 1e30f);
     for (int y = 0; y < nc; ++y)
@@ -64,16 +65,16 @@ float ShadowMap::visibility(Vec3 p, float bias) const {
     const float t = dot(q, dir) - bias;
     const float least = coarse[size_t(int(y) / kBlock) * nc + int(x) / kBlock];
     if (least >= t) return 1.0f;
-    const float reach = std::max(softness * (t - least) / texel, 1.0f);
+    const float radius_max = float(reach), wide = std::clamp(softness * (t - least) / texel, 1.0f, radius_max);
     float sum = 0.0f;
     int blockers = 0;
     for (const Disk& d : search_disk) {
-        const int i = std::clamp(int(x + reach * d.x), 0, n - 1), j = std::clamp(int(y + reach * d.y), 0, n - 1);
+        const int i = std::clamp(int(x + wide * d.x), 0, n - 1), j = std::clamp(int(y + wide * d.y), 0, n - 1);
         const float z = depth[size_t(j) * n + i];
         if (z < t) sum += z, ++blockers;
     }
     if (blockers == 0) return 1.0f;
-    const float radius = std::max(softness * (t - sum / blockers) / texel, 1.0f);
+    const float radius = std::clamp(softness * (t - sum / blockers) / texel, 1.0f, radius_max);
     float lit = 0.0f;
     for (const Disk& d : filter_disk) {
         const float sx = std::clamp(x + radius * d.x - 0.5f, 0.0f, n - 1.001f);

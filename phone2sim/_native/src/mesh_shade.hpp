@@ -11,7 +11,7 @@ struct ShadowMap {
     float softness;          // tangent of the light's half angle
     std::vector<float> depth;   // along dir from centre [m]; 1e30 where nothing
     std::vector<float> coarse;  // least depth in the neighbourhood of a block of texels
-    int nc;
+    int nc, reach;  // blocks a side; widest search [texels]
     void build_coarse();
     // Share of the key light that reaches p: 0–1. `bias` [m].
     float visibility(Vec3 p, float bias) const;

@@ -36,6 +36,7 @@ struct Part {
 struct World {
     std::vector<float> position, normal, uv;  // 3v, 3v, 2v
     std::vector<int32_t> face, face_part;     // 3f (global vertex indices), f
+    std::vector<Vec3> face_normal;            // f, part frame
     std::vector<Part> parts;
     std::vector<Texture> textures;
 };

@@ -27,7 +27,8 @@ from phone2sim.keys import Key
 from phone2sim.reconstruct.splat.cloud import SplatCloud
 from phone2sim.sim_export.render.background import BackgroundCache, BackgroundView, camera_matrices
 
-SHADOW_TEXEL_M = 0.0025
+SHADOW_TEXEL_M = (0.002, 0.004)
+"""Finest and coarsest texel of the shadow map; in between, about a picture's pixel at 0.9 m."""
 SHADOW_REACH_M = 1.1
 """Shadows and contact are drawn within this distance of the middle of all parts."""
 CONTACT_CELL_M = 0.004
@@ -96,6 +97,8 @@ class EpisodeRenderer:
         self._light = MeshLight(
             direction=np.array(lights.direction), key_rgb=np.array(lights.key_rgb), ambient_sh=np.array(lights.ambient_sh)
         )
+        focal = max((c.K[0][0] for c in self.cameras), default=300.0)
+        self._texel = float(np.clip(0.9 / focal, *SHADOW_TEXEL_M))
         cache = background_cache or BackgroundCache()
         relight = np.array(lights.relight_rgb, np.float32)
         self._views: list[tuple[CameraSpec, np.ndarray, np.ndarray, BackgroundView, np.ndarray]] = []
@@ -149,7 +152,7 @@ class EpisodeRenderer:
         center = np.round((low + high) / 2 / 0.1) * 0.1
         radius = float((np.linalg.norm(at - center, axis=1) + self._radii).max()) + 0.05
         radius = min(SHADOW_REACH_M, np.ceil(radius / 0.1) * 0.1)
-        resolution = int(np.clip(np.ceil(2 * radius / SHADOW_TEXEL_M / 64) * 64, 128, 1024))
+        resolution = int(np.clip(np.ceil(2 * radius / self._texel / 64) * 64, 128, 1024))
         shadows = shadow_map(
             self._world, T, direction=self._light.direction, center=center, radius_m=radius, resolution=resolution,
             threads=self.threads,
