@@ -13,12 +13,12 @@ Picture = Path | np.ndarray
 
 
 def overview(scene: SceneFacts | None, dataset: DatasetFacts | None) -> str:
-    """Photo, splat, what is left without the objects, robot: as many of them as there are; "" for none."""
+    """Photo, splat, what is left without the objects, robot: as many as there are; "" for fewer than two."""
     found = []
     for picture, text in (*_scene_pictures(scene), *_dataset_pictures(dataset)):
         if uri := embed(picture, max_side=640):
             found.append(f'<figure><img src="{uri}" alt="{text}"><figcaption>{text}</figcaption></figure>')
-    return f'<div class="hero">{"".join(found)}</div>' if found else ""
+    return f'<div class="hero">{"".join(found)}</div>' if len(found) > 1 else ""
 
 
 def _scene_pictures(scene: SceneFacts | None) -> list[tuple[Picture, str]]:

@@ -39,8 +39,8 @@ img{display:block;max-width:100%;border-radius:8px;background:var(--line)}
 .two{display:grid;grid-template-columns:repeat(auto-fit,minmax(320px,1fr));gap:24px;margin-top:14px}
 .pair{display:grid;grid-template-columns:1fr 1fr;gap:4px}.pair img{width:100%}
 .pairs{display:grid;grid-template-columns:repeat(auto-fit,minmax(300px,1fr));gap:18px;margin-top:14px}
-.cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(248px,1fr));gap:16px;margin-top:14px}
-.card{border:1px solid var(--line);border-radius:14px;overflow:hidden}.card>img{width:100%;aspect-ratio:4/3;object-fit:contain;border-radius:0}
+.cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(228px,1fr));gap:16px;margin-top:14px}
+.card{border:1px solid var(--line);border-radius:14px;overflow:hidden}.card>img{width:100%;aspect-ratio:1;object-fit:cover;border-radius:0}
 .card .in{padding:12px 16px 14px}.card h3{margin:0 0 2px}
 dl{display:grid;grid-template-columns:auto 1fr;gap:2px 14px;margin:8px 0 0;font-size:14px}
 dt{color:var(--soft)}dd{margin:0;text-align:right;font-variant-numeric:tabular-nums}
@@ -64,7 +64,7 @@ th{color:var(--soft);font-weight:500;text-align:left}th,td{padding:5px 12px 5px 
 footer{max-width:1120px;margin:0 auto;padding:0 24px 40px;color:var(--soft);font-size:13px}
 code{background:var(--bg);border:1px solid var(--line);border-radius:5px;padding:0 5px;font-size:.92em}
 .hero{display:grid;grid-template-columns:repeat(auto-fit,minmax(200px,1fr));gap:14px;margin-top:24px}
-.hero img{width:100%;height:250px;object-fit:cover;border-radius:14px}
+.hero img{width:100%;height:300px;object-fit:cover;border-radius:14px}
 @media(max-width:640px){main,header{padding-left:14px;padding-right:14px}section{padding:18px 16px}h1{font-size:27px}}
 """
 
