@@ -38,8 +38,8 @@ void ShadowMap::build_coarse() {
             float& m = least[size_t(y / kBlock) * nc + x / kBlock];
             m = std::min(m, depth[size_t(y) * n + x]);
         }
-    // Widen by the largest penumbra: softness × the depth range of the casters.
-    float lo = 1e30f, hi = -1e30f;
+    // Widen by the largest penumbra on anything inside the map's sphere.
+    float lo = 1e30f, hi = 0.5f * n * texel;
     for (float d : least)
         if (d < 1e29f) lo = std::min(lo, d), hi = std::max(hi, d);
     const float widest = lo < 1e29f ? softness * (hi - lo) : 0.0f;
