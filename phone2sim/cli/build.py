@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from phone2sim.cli.options import Force, Json, Quiet, Seed, check_exists, check_output
+from phone2sim.cli.options import STAGES, Force, Json, Quiet, Seed, check_exists, check_output
 from phone2sim.cli.output import output
 from phone2sim.cli.reconstruct import SceneOut, Side, Source, Steps, TagSize
 from phone2sim.cli.reconstruct import run as run_reconstruct
@@ -27,7 +27,7 @@ def build(
     stage is skipped where nothing changed; SCENE appears only once the capture could be read.
     """
     check_exists(source, "Capture")
-    check_output(out)
+    check_output(out, stages=STAGES)
     with output(json=json, quiet=quiet) as o:
         from phone2sim.cli.summary import assets_table, build_json, next_steps, scene_panel
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from phone2sim.cli.options import Json, Quiet, Seed, check_output
+from phone2sim.cli.options import STAGES, Json, Quiet, Seed, check_output
 from phone2sim.cli.output import output
 
 EPISODES = 8
@@ -25,7 +25,8 @@ def demo(
 
     Sample clip, metric scene, 8 robot episodes and a report, on the CPU, in minutes. A second run skips what is finished.
     """
-    check_output(out)
+    check_output(out, stages=("sample",))
+    check_output(out / "scene", stages=STAGES)
     with output(json=json, quiet=quiet) as o:
         from phone2sim.cli import build, generate
         from phone2sim.cli.summary import (

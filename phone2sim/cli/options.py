@@ -24,6 +24,10 @@ DatasetDir = Annotated[
 ]
 
 
+STAGES = ("capture", "cameras", "splat", "scene", "export")
+"""Folders of a scene, in order."""
+
+
 def check_exists(path: Path, what: str) -> Path:
     """`path`, or an `InputError` naming it and what stands beside it."""
     if not path.exists():
@@ -39,7 +43,7 @@ def check_scene(path: Path) -> Path:
     """`path` when it is a built scene folder."""
     check_exists(path, "Scene")
     if not (path / "scene" / "scene.json").exists():
-        done = [n for n in ("capture", "cameras", "splat", "scene") if (path / n / "manifest.json").exists()]
+        done = [n for n in STAGES if (path / n / "manifest.json").exists()]
         state = f"it only has {', '.join(done)}." if done else "it holds no stage at all."
         raise InputError(f"{path} is not a finished scene: {state}", hint=f"Make it: phone2sim build CAPTURE -o {path}")
     return path
@@ -55,8 +59,16 @@ def check_dataset(path: Path) -> Path:
     return path
 
 
-def check_output(path: Path) -> Path:
-    """`path` when it can become an output folder: absent, empty, or an earlier output of ours."""
+def check_output(path: Path, *, stages: tuple[str, ...] = ()) -> Path:
+    """`path` when it can become an output folder. What lies in it under the name of a stage must be ours: a stage
+    replaces its folder, and must never replace a user's."""
+    from phone2sim.stage import read_manifest
+
     if path.exists() and not path.is_dir():
         raise InputError(f"{path} is a file; the output must be a folder.")
+    for name in stages:
+        if (path / name).exists() and "fingerprint" not in (read_manifest(path / name) or {}):
+            raise InputError(
+                f"{path / name} was not made by phone2sim.", hint="Choose another output folder, or move it away."
+            )
     return path

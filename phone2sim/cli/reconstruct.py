@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from phone2sim.cli.options import Force, Json, Quiet, Seed, check_exists, check_output
+from phone2sim.cli.options import STAGES, Force, Json, Quiet, Seed, check_exists, check_output
 from phone2sim.cli.output import output
 
 Source = Annotated[
@@ -47,7 +47,7 @@ def reconstruct(
     The first half of `build`: no objects yet.
     """
     check_exists(source, "Capture")
-    check_output(out)
+    check_output(out, stages=STAGES)
     with output(json=json, quiet=quiet) as o:
         from phone2sim.cli.summary import reconstruct_json, scene_panel
 

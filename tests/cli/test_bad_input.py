@@ -86,3 +86,13 @@ def test_output_that_is_a_file(tmp_path: Path, capfd: pytest.CaptureFixture[str]
     assert main(["build", str(source), "-o", str(tmp_path / "scene")]) == 2
     assert "is a file; the output must be a folder." in capfd.readouterr().err
     assert (tmp_path / "scene").read_text() == "mine"
+
+
+def test_a_users_own_folder_is_never_replaced(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    source = two_photos(tmp_path)
+    mine = tmp_path / "holiday" / "capture" / "mine.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    assert main(["build", str(source), "-o", str(tmp_path / "holiday")]) == 2
+    assert f"{mine.parent} was not made by phone2sim." in capfd.readouterr().err
+    assert mine.read_text() == "mine" and len(list((tmp_path / "holiday").rglob("*"))) == 2
