@@ -38,7 +38,7 @@ class ReconstructConfig(Config):
         cls, *, seed: int = 0, tag_size_m: float | None = None, max_side: int | None = None, steps: int | None = None
     ) -> ReconstructConfig:
         """The defaults with the few things a user usually sets: one seed, tag edge [m], splat side [px] and steps."""
-        chosen = {"max_side": max_side, "iterations": steps}
+        chosen: dict[str, Any] = {"max_side": max_side, "iterations": steps}
         return cls(
             sfm=SfmConfig(seed=seed),
             metric=MetricConfig(seed=seed, tag_size_m=tag_size_m),

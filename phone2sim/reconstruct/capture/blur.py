@@ -39,7 +39,9 @@ def motion(before: np.ndarray, after: np.ndarray) -> float:
     corners = cv2.goodFeaturesToTrack(before, maxCorners=120, qualityLevel=0.01, minDistance=8)
     if corners is None or len(corners) < 8:
         return 0.0 if np.abs(before.astype(np.int16) - after).mean() < 2 else 0.1
-    found, ok, _ = cv2.calcOpticalFlowPyrLK(before, after, corners, np.empty_like(corners), winSize=(15, 15), maxLevel=3)
+    found, ok, _ = cv2.calcOpticalFlowPyrLK(
+        before, after, corners, np.empty_like(corners), winSize=(15, 15), maxLevel=3
+    )
     good = ok[:, 0] > 0
     if good.sum() < 8:
         return 0.1

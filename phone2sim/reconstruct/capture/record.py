@@ -61,7 +61,8 @@ class Capture:
         data = read_json(folder / "capture.json")
         try:
             return cls(
-                folder=folder, kind=data["kind"], source=data["source"], frames=tuple(Frame(**f) for f in data["frames"]),
+                folder=folder, kind=data["kind"], source=data["source"],
+                frames=tuple(Frame(**f) for f in data["frames"]),
                 refused=tuple(data["refused"]), advice=tuple(data["advice"]),
             )  # fmt: skip
         except (KeyError, TypeError) as e:

@@ -22,7 +22,7 @@ class MetricConfig(Config):
     """Evidence for scale and up."""
 
     tag_size_m: float | None = None
-    """Edge of the black border of AprilTags (tag36h11) that are not the phone2sim sheet's [m]; None: they do not count."""
+    """Edge [m] of AprilTags (tag36h11) that are not the phone2sim sheet's; None: they do not count."""
     handheld_m: tuple[float, float, float] = (0.3, 0.6, 1.5)
     """Without a tag: lowest, likeliest and highest median distance from the phone to what it sees [m]."""
     tag_frames: int = 60

@@ -95,7 +95,6 @@ def find_support(
     points = near[thinned(near - view.focus, 0.01 * view.reach)]
     tolerance = 0.008 * view.reach
     most_deg = 25.0 if up.uncertain_deg <= 5 else 60.0
-    best: tuple[float, np.ndarray, float] | None = None
     rng = key.rng()
     triples = rng.integers(0, len(points), (4000, 3))
     a, b, c = (points[triples[:, k]] for k in range(3))
@@ -112,17 +111,18 @@ def find_support(
         normals = np.concatenate([normals, np.repeat(extra[None], 60, axis=0)])
         heights = np.concatenate([heights, by_extra[rng.integers(0, len(points), 60)]])
     level = normals @ up.up > np.cos(np.radians(most_deg))
-    for n, h in zip(normals[level], heights[level], strict=True):
-        score = _score(n, h, points, cameras, view, tolerance)
-        if score > 0 and (best is None or score > best[0]):
-            best = (score, n, float(h))
-    if best is None:
+    normals, heights = normals[level], heights[level]
+    counts = np.array([np.count_nonzero(np.abs(points @ n - h) < tolerance) for n, h in zip(normals, heights)])
+    for k in np.argsort(-counts, kind="stable"):
+        if _supports(normals[k], heights[k], points, cameras, view, tolerance):
+            normal, height = normals[k], float(heights[k])
+            break
+    else:
         return None
-    _, normal, height = best
     for narrow in (1.5, 1.0, 1.0):
         inside = np.abs(points @ normal - height) < narrow * tolerance
         normal, height = _fit(points[inside], normal)
-    if angle_deg(normal, up.up) > most_deg + 5 or _score(normal, height, points, cameras, view, tolerance) <= 0:
+    if angle_deg(normal, up.up) > most_deg + 5 or not _supports(normal, height, points, cameras, view, tolerance):
         return None
     inside = np.abs(points @ normal - height) < tolerance
     held = points[inside]
@@ -135,30 +135,28 @@ def find_support(
     )  # fmt: skip
 
 
-def _score(n: np.ndarray, h: float, points: np.ndarray, cameras: Cameras, view: View, tolerance: float) -> float:
-    """Inliers of a candidate, 0 when it cannot be a support."""
+def _supports(n: np.ndarray, h: float, points: np.ndarray, cameras: Cameras, view: View, tolerance: float) -> bool:
+    """Whether things could stand on a candidate plane."""
     over = points @ n - h
     inside = np.abs(over) < tolerance
     count = int(inside.sum())
     if count < max(40, 0.12 * len(points)):
-        return 0.0
+        return False
     if abs(view.focus @ n - h) > 0.4 * view.reach:
-        return 0.0
+        return False
     if (cameras.centres @ n - h < 0.1 * view.reach).mean() > 0.05:
-        return 0.0
+        return False
     held = points[inside]
     middle = np.median(held, axis=0)
     radius = np.quantile(np.linalg.norm(held - middle, axis=1), 0.8)
     spread = np.sqrt(np.maximum(np.linalg.eigvalsh(np.cov((held - middle).T)), 0))
     if spread[1] < 0.06 * view.reach:
-        return 0.0
+        return False
     flat = points - middle
     flat = flat - np.outer(flat @ n, n)
     beneath = (np.linalg.norm(flat, axis=1) < radius) & (over < -3 * tolerance)
     above = (np.linalg.norm(flat, axis=1) < radius) & (over > -3 * tolerance)
-    if beneath.sum() > 0.12 * above.sum():
-        return 0.0
-    return float(count)
+    return bool(beneath.sum() <= 0.12 * above.sum())
 
 
 def _fit(points: np.ndarray, towards: np.ndarray) -> tuple[np.ndarray, float]:

@@ -12,7 +12,7 @@ from phone2sim.images import read_rgb
 from phone2sim.intervals import Interval
 from phone2sim.progress import track
 from phone2sim.reconstruct.cameras import Cameras
-from phone2sim.reconstruct.sfm.model import normalised, project
+from phone2sim.reconstruct.sfm.model import normalised, pixels_of
 
 MIN_VIEWS = 3
 MAX_ERROR_PX = 2.5
@@ -118,8 +118,14 @@ def triangulate(cameras: Cameras, which: np.ndarray, pixels: np.ndarray) -> tupl
     """
     from scipy.optimize import least_squares
 
+    which = np.asarray(which, dtype=int)
+    inverse = np.linalg.inv(cameras.T_world_camera[which])
+    K, lens = cameras.K[which], cameras.distortion[which]
+
     def errors(xyz: np.ndarray) -> np.ndarray:
-        return np.array([project(cameras, int(c), xyz[None])[0][0] - p for c, p in zip(which, pixels, strict=True)])
+        p = inverse[:, :3, :3] @ xyz + inverse[:, :3, 3]
+        xy = p[:, :2] / np.where(np.abs(p[:, 2:]) < 1e-12, 1e-12, p[:, 2:])
+        return pixels_of(xy, K, lens) - pixels
 
     A, b = np.zeros((3, 3)), np.zeros(3)
     for c, p in zip(which, pixels, strict=True):
@@ -133,10 +139,11 @@ def triangulate(cameras: Cameras, which: np.ndarray, pixels: np.ndarray) -> tupl
     size = np.linalg.norm(cameras.centres[which] - xyz, axis=1).mean()
     keep = np.ones(len(which), bool)
     for _ in range(2):
-        fit = least_squares(
-            lambda d: errors(xyz + d * size)[keep].ravel(), np.zeros(3), loss="huber", x_scale=1e-3, max_nfev=30
-        )
-        xyz = xyz + fit.x * size
+
+        def kept(d: np.ndarray, start: np.ndarray = xyz, keep: np.ndarray = keep) -> np.ndarray:
+            return errors(start + d * size)[keep].ravel()
+
+        xyz = xyz + size * least_squares(kept, np.zeros(3), loss="huber", x_scale=1e-3, max_nfev=30).x
         off = np.linalg.norm(errors(xyz), axis=1)
         keep = off < max(MAX_ERROR_PX, 3 * float(np.median(off)))
     return xyz, off
@@ -161,7 +168,7 @@ def triangulate_tags(cameras: Cameras, seen: list[Sighting]) -> dict[int, Tag]:
 
 
 def similarity(source: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-    """Scale s, rotation (3, 3), translation (3,) with target ≈ s R source + t in the least squares sense (Umeyama 1991)."""
+    """Scale s, rotation R (3, 3), translation t (3,) with target ≈ s R source + t by least squares (Umeyama 1991)."""
     a, b = source - source.mean(axis=0), target - target.mean(axis=0)
     U, S, Vt = np.linalg.svd(b.T @ a)
     D = np.diag([1.0, 1.0, 1.0 if np.linalg.det(U @ Vt) > 0 else -1.0])

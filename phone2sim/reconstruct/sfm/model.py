@@ -96,11 +96,18 @@ def project(cameras: Cameras, index: int, xyz: np.ndarray) -> tuple[np.ndarray, 
     """World points (k, 3) → distorted pixels (k, 2) and depths (k,) in camera `index`."""
     p = Pose.from_matrix(cameras.T_world_camera[index]).inverse().apply(xyz)
     z = np.where(np.abs(p[:, 2]) < 1e-12, 1e-12, p[:, 2])
-    x, y = p[:, 0] / z, p[:, 1] / z
-    k1, k2, p1, p2 = cameras.distortion[index]
+    return pixels_of(p[:, :2] / z[:, None], cameras.K[index], cameras.distortion[index]), p[:, 2]
+
+
+def pixels_of(xy: np.ndarray, K: np.ndarray, distortion: np.ndarray) -> np.ndarray:
+    """Coordinates (k, 2) on the plane z = 1 → distorted pixels (k, 2).
+
+    One lens for all, `K` (3, 3) and `distortion` (4,), or one each, (k, 3, 3) and (k, 4).
+    """
+    x, y = xy[:, 0], xy[:, 1]
+    k1, k2, p1, p2 = np.moveaxis(distortion, -1, 0)
     r2 = x * x + y * y
     radial = 1 + k1 * r2 + k2 * r2 * r2
     xd = x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x)
     yd = y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y
-    K = cameras.K[index]
-    return np.stack([K[0, 0] * xd + K[0, 2], K[1, 1] * yd + K[1, 2]], axis=1), p[:, 2]
+    return np.stack([K[..., 0, 0] * xd + K[..., 0, 2], K[..., 1, 1] * yd + K[..., 1, 2]], axis=1)

@@ -6,22 +6,27 @@ import numpy as np
 
 
 def similarity(described: list[np.ndarray], *, ratio: float = 0.85) -> np.ndarray:
-    """(n, n) counts of one-way matches between small sets of unit descriptors that pass Lowe's ratio test, made symmetric."""
+    """(n, n) counts of matches between small sets of unit descriptors that pass the ratio test (Lowe 2004), both ways."""
     n = len(described)
     score = np.zeros((n, n))
-    starts = np.cumsum([0, *(len(d) for d in described)])
-    everything = np.concatenate(described) if n else np.zeros((0, 128), np.float32)
+    most = max((len(d) for d in described), default=0)
+    if most < 2:
+        return score
+    padded = np.zeros((n, most, 128), np.float32)
+    for i, d in enumerate(described):
+        padded[i, : len(d)] = d
+    everything = padded.reshape(n * most, 128).T
     for i, d in enumerate(described):
         if len(d) == 0:
             continue
-        cosine = d @ everything.T
-        for j in range(n):
-            block = cosine[:, starts[j] : starts[j + 1]]
-            if j == i or block.shape[1] < 2:
-                continue
-            top = np.partition(block, -2, axis=1)[:, -2:]
-            near, second = np.sqrt(np.maximum(0.0, 2 - 2 * top[:, 1])), np.sqrt(np.maximum(0.0, 2 - 2 * top[:, 0]))
-            score[i, j] = np.count_nonzero(near < ratio * second)
+        cosine = (d @ everything).reshape(len(d), n, most)
+        best = cosine.argmax(axis=2)[..., None]
+        first = np.take_along_axis(cosine, best, axis=2)[..., 0]
+        np.put_along_axis(cosine, best, -1.0, axis=2)
+        second = cosine.max(axis=2)
+        near, next_near = (np.sqrt(np.maximum(0.0, 2 - 2 * c)) for c in (first, second))
+        score[i] = np.count_nonzero((near < ratio * next_near) & (first > 0.5), axis=0)
+    np.fill_diagonal(score, 0)
     return score + score.T
 
 

@@ -19,7 +19,7 @@ from phone2sim.progress import message, progress
 from phone2sim.reconstruct.capture.record import Capture
 from phone2sim.reconstruct.sfm.checks import judge
 from phone2sim.reconstruct.sfm.model import SparseModel, read_model
-from phone2sim.reconstruct.sfm.worker import Group, Job
+from phone2sim.reconstruct.sfm.worker import Group, Job, stands_still
 
 
 class SfmConfig(Config):
@@ -68,7 +68,10 @@ def solve(capture: Capture, work: Path, config: SfmConfig) -> SfmResult:
     """
     rungs = [
         {"max_side": config.max_side, "max_features": config.max_features, "first_octave": 0, "all_pairs": False},
-        {"max_side": max(config.max_side, 1280), "max_features": 2 * config.max_features, "first_octave": -1, "all_pairs": True},
+        {
+            "max_side": max(config.max_side, 1280), "max_features": 2 * config.max_features, "first_octave": -1,
+            "all_pairs": True,
+        },
     ]  # fmt: skip
     focal = {f.file: f.focal_px or config.clip_focal * max(f.width, f.height) for f in capture.frames}
     trusted = all(f.focal_px for f in capture.frames)
@@ -113,11 +116,6 @@ def solve(capture: Capture, work: Path, config: SfmConfig) -> SfmResult:
     )
 
 
-def stands_still(report: dict[str, Any]) -> bool:
-    """True when well matched frames show (nearly) the same picture everywhere."""
-    return report["verified_pairs"] >= 3 and report["largest_motion"] < 0.01
-
-
 def _refusal(attempts: list[dict[str, Any]], best: SfmResult | None, total: int) -> str:
     if best is not None:
         return f"Only {len(best.model.cameras)} of {total} frames fit together; the cameras are not reliable."
@@ -149,7 +147,8 @@ def _job(capture: Capture, folder: Path, config: SfmConfig, rung: dict[str, Any]
             )
         )  # fmt: skip
     return Job(
-        frames=str(capture.pictures), work=str(folder), names=tuple(f.file for f in capture.frames), groups=tuple(lenses),
+        frames=str(capture.pictures), work=str(folder), names=tuple(f.file for f in capture.frames),
+        groups=tuple(lenses),
         ordered=capture.kind == "clip", overlap=config.overlap, loops=config.loops, neighbours=config.neighbours,
         threads=config.threads or os.cpu_count() or 1, seed=config.seed, **rung,
     )  # fmt: skip
@@ -164,7 +163,9 @@ def run_worker(job: Job, folder: Path, *, time_limit_s: float) -> dict[str, Any]
     command = [sys.executable, "-m", "phone2sim.reconstruct.sfm.worker", str(folder / "job.json")]
     late = threading.Event()
     with (folder / "log.txt").open("w") as log:
-        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env={**os.environ, "PYTHONSAFEPATH": "1"})
+        child = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=log, text=True, env={**os.environ, "PYTHONSAFEPATH": "1"}
+        )
 
         def stop() -> None:
             late.set()
@@ -206,7 +207,9 @@ def _show(child: subprocess.Popen[str]) -> None:
                 if bar_of is not None:
                     bar_of.__exit__(None, None, None)
                 step, done = said["step"], 0.0
-                bar_of = progress(_LABELS.get(step, step), total=said["total"], unit="pairs" if step == "matching" else "frames")
+                bar_of = progress(
+                    _LABELS.get(step, step), total=said["total"], unit="pairs" if step == "matching" else "frames"
+                )
                 bar = bar_of.__enter__()
             if bar is not None:
                 bar.advance(said["done"] - done, note=said.get("note", ""))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -150,9 +151,7 @@ def map_scene(job: Job, database: Path, out: Path) -> Any:
         state["n"] += 1
         _say("mapping", min(state["n"], len(job.names)), len(job.names))
 
-    models = pycolmap.incremental_mapping(
-        database, job.frames, out, options=options, next_image_callback=registered
-    )
+    models = pycolmap.incremental_mapping(database, job.frames, out, options=options, next_image_callback=registered)
     if not models:
         return None
     return max(models.values(), key=lambda m: (m.num_reg_images(), m.num_points3D()))
@@ -215,14 +214,14 @@ def pair_motion(database: Path) -> dict[str, float]:
     with pycolmap.Database.open(database) as db:
         cameras = {c.camera_id: c for c in db.read_all_cameras()}
         images = {im.image_id: im for im in db.read_all_images()}
-        keypoints = {i: np.asarray(db.read_keypoints(i), dtype=np.float32).reshape(-1, 6)[:, :2] if db.num_keypoints_for_image(i) else np.zeros((0, 2)) for i in images}
+        keypoints = {i: np.asarray(db.read_keypoints(i), dtype=np.float32) for i in images}
         for pair_id, g in zip(*db.read_two_view_geometries(), strict=True):
             m = np.asarray(g.inlier_matches)
             if len(m) < 30:
                 continue
             a, b = pycolmap.pair_id_to_image_pair(pair_id)
             c = cameras[images[a].camera_id]
-            step = np.linalg.norm(keypoints[a][m[:, 0]] - keypoints[b][m[:, 1]], axis=1)
+            step = np.linalg.norm(keypoints[a][m[:, 0], :2] - keypoints[b][m[:, 1], :2], axis=1)
             moved.append(float(np.median(step)) / np.hypot(c.width, c.height))
             pairs += 1
             flat += "PANORAMIC" in str(g.config)
@@ -236,10 +235,15 @@ def pair_motion(database: Path) -> dict[str, float]:
     }
 
 
+def stands_still(report: Mapping[str, Any]) -> bool:
+    """True when well matched frames show (nearly) the same picture everywhere."""
+    return report["verified_pairs"] >= 3 and report["largest_motion"] < 0.01
+
+
 def main(argv: list[str]) -> int:
     import pycolmap
 
-    pycolmap.logging.minloglevel = pycolmap.logging.ERROR.value if hasattr(pycolmap.logging, "ERROR") else 2
+    pycolmap.logging.minloglevel = 2  # errors only
     job = Job.model_validate_json(Path(argv[0]).read_text())
     pycolmap.set_random_seed(job.seed)
     work = Path(job.work)
@@ -256,7 +260,8 @@ def main(argv: list[str]) -> int:
     timed("features", lambda: extract(job, database))
     report["pairs"] = timed("matching", lambda: match(job, database))
     report |= pair_motion(database)
-    model = timed("mapping", lambda: map_scene(job, database, work / "models"))
+    still = stands_still(report)
+    model = None if still else timed("mapping", lambda: map_scene(job, database, work / "models"))
     report["registered"] = 0 if model is None else model.num_reg_images()
     if model is not None:
         (work / "sparse").mkdir()
