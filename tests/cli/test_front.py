@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -61,11 +60,13 @@ def test_import_is_light() -> None:
 
 
 def test_help_is_fast() -> None:
+    """In processor seconds, which a busy machine does not stretch; more than that it does not wait."""
     seconds = []
     for _ in range(3):
-        start = time.perf_counter()
+        before = os.times()
         assert phone2sim("--help").returncode == 0
-        seconds.append(time.perf_counter() - start)
+        after = os.times()
+        seconds.append(after.children_user + after.children_system - before.children_user - before.children_system)
     assert min(seconds) < 0.5
 
 
