@@ -5,27 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from phone2sim.assets.scene import Asset
+from phone2sim.errors import ShapeError
 
 
 def convex_hull_2d(points: np.ndarray) -> np.ndarray:
-    """(k, 2) counter-clockwise hull of points (n, 2), by the monotone chain (Andrew 1979)."""
-    p = np.unique(np.round(points, 9), axis=0)
-    if len(p) < 3:
-        return p
+    """(k, 2) counter-clockwise hull of points (n, 2) that are not all on one line."""
+    from scipy.spatial import ConvexHull, QhullError
 
-    def chain(rows: np.ndarray) -> list[np.ndarray]:
-        out: list[np.ndarray] = []
-        for x in rows:
-            while len(out) > 1 and _cross(out[-1] - out[-2], x - out[-2]) <= 0:
-                out.pop()
-            out.append(x)
-        return out[:-1]
-
-    return np.array(chain(p) + chain(p[::-1]))
-
-
-def _cross(a: np.ndarray, b: np.ndarray) -> float:
-    return float(a[0] * b[1] - a[1] * b[0])
+    try:
+        return np.asarray(points, dtype=float)[ConvexHull(points).vertices]
+    except (QhullError, ValueError):
+        raise ShapeError(f"An outline of {len(points)} points has no area.") from None
 
 
 def footprint(asset: Asset, R_surface_asset: np.ndarray) -> np.ndarray:

@@ -65,7 +65,8 @@ def color_name(asset: Asset) -> str:
     t = asset.visual.texture
     if t is None:
         return ""
-    pixels = t.reshape(-1, 3)
+    step = max(1, int(np.sqrt(t.shape[0] * t.shape[1]) / 96))
+    pixels = t[::step, ::step].reshape(-1, 3)
     lit = pixels[pixels.sum(axis=1) > 24]
     r, g, b = (lit if len(lit) else pixels).mean(axis=0) / 255
     h, s, v = colorsys.rgb_to_hsv(float(r), float(g), float(b))

@@ -21,6 +21,8 @@ LIFT_M = 0.001
 """Placed objects start this far above the support and settle."""
 WORK_RADIUS_M = 0.30
 """The task stays this near the middle of the work space, where the cameras look."""
+MIN_HEIGHT_M = 0.018
+"""Lower objects are not picked: fingers would scrape the table."""
 TRIES = 800
 
 
@@ -45,6 +47,11 @@ class Resting:
     @property
     def radius_m(self) -> float:
         return float(np.linalg.norm(self.foot, axis=1).max())
+
+    @property
+    def height_m(self) -> float:
+        z = np.concatenate([h.vertices @ self.T_surface_asset.rotation[2] for h in self.asset.hulls])
+        return float(z.max() - z.min())
 
     @property
     def width_m(self) -> float:
@@ -89,14 +96,16 @@ def pose_spec(pose: Pose) -> PoseSpec:
 
 
 def choose_target(scene: Scene, bodies: list[Resting], recipe: TaskRecipe, key: Key, ws: Workspace) -> Resting:
-    """The asset to pick: the recipe's, or any that the gripper spans (the narrowest when none fits)."""
+    """The asset to pick: the recipe's, or any that the gripper spans and that is high enough to hold (of those too
+    wide, the narrowest)."""
     wanted = recipe.target(key.child("target").rng())
     if wanted != "any":
         names = [b.asset.name for b in bodies]
         if wanted not in names:
             raise RecipeError(f"task.target: no asset {wanted!r} in the scene;", hint=did_you_mean(str(wanted), names))
         return bodies[names.index(wanted)]
-    fits = [b for b in bodies if b.width_m <= ws.reach.gripper_m] or [min(bodies, key=lambda b: b.width_m)]
+    high = [b for b in bodies if b.height_m >= MIN_HEIGHT_M] or bodies
+    fits = [b for b in high if b.width_m <= ws.reach.gripper_m] or [min(high, key=lambda b: b.width_m)]
     return fits[int(key.child("target").rng().integers(len(fits)))]
 
 
