@@ -12,9 +12,9 @@ class SplatConfig(Config):
 
     max_side: int = Field(default=480, ge=32, le=4096)
     """Longer side of the training pictures [px]."""
-    iterations: int = Field(default=1500, ge=1)
+    iterations: int = Field(default=2200, ge=1)
     """Pictures looked at."""
-    cap: int = Field(default=40_000, ge=100)
+    cap: int = Field(default=50_000, ge=100)
     """Most Gaussians."""
     sh_degree: int = Field(default=1, ge=0, le=3)
     """Spherical-harmonic degree of the colour."""
