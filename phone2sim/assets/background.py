@@ -4,40 +4,30 @@ from __future__ import annotations
 
 import numpy as np
 
+from phone2sim.assets.inpaint import fill_by_copy
 from phone2sim.assets.mesh import TexturedMesh
 from phone2sim.assets.solid import Solid
 from phone2sim.assets.support import Support
-from phone2sim.assets.views import View
+from phone2sim.assets.views import View, spread
 from phone2sim.poses import quat_to_matrix
 from phone2sim.reconstruct.splat.cloud import SH_C0, SplatCloud
 
 
-def footprints(solids: list[Solid], *, spacing: float, margin: float, level: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The ground under the solids as a raster: origin (2,) [m], shadow of their columns (nx, ny) bool, grown by `margin`.
-
-    Returns origin, the bare columns, and the grown zone, on cells of `spacing` [m].
-    """
-    from scipy import ndimage
-
-    low = np.min([s.mesh.bounds[0, :2] for s in solids], axis=0) - margin - 0.04
-    high = np.max([s.mesh.bounds[1, :2] for s in solids], axis=0) + margin + 0.04
-    shape = tuple(int(n) for n in np.ceil((high - low) / spacing) + 1)
-    bare = np.zeros(shape, bool)
+def columns(solids: list[Solid], low: np.ndarray, shape: tuple[int, int], spacing: float, *, top_m: float | None = None) -> np.ndarray:
+    """(nx, ny) bool: ground cells of `spacing` [m] from `low` (2,) that lie under the solids, up to a height [m]."""
+    out = np.zeros(shape, bool)
     for s in solids:
-        columns = (s.distance < 0).any(axis=2)
-        near = ndimage.binary_dilation(columns)
-        i, j = np.nonzero(near)
-        n = max(1, int(np.ceil(s.grid.voxel / spacing)))
-        sub = (np.arange(n) + 0.5) / n - 0.5
-        for a in sub:
-            for b in sub:
-                x = s.grid.origin[0] + s.grid.voxel * (i + a)
-                y = s.grid.origin[1] + s.grid.voxel * (j + b)
-                p = np.round((np.stack([x, y], 1) - low) / spacing).astype(int)
-                ok = ((p >= 0) & (p < shape)).all(axis=1)
-                bare[p[ok, 0], p[ok, 1]] = True
-    grown = ndimage.distance_transform_edt(~bare) * spacing <= margin
-    return low, bare, grown
+        inside = s.distance < 0
+        if top_m is not None:
+            inside = inside[:, :, : max(1, int(top_m / s.grid.voxel) + 4)]
+        x, y = (low[a] + spacing * np.arange(shape[a]) for a in range(2))
+        p = np.round((x - s.grid.origin[0]) / s.grid.voxel).astype(int)
+        q = np.round((y - s.grid.origin[1]) / s.grid.voxel).astype(int)
+        nx, ny = s.grid.shape[:2]
+        a, b = np.flatnonzero((p >= 0) & (p < nx)), np.flatnonzero((q >= 0) & (q < ny))
+        ground: np.ndarray = np.asarray(inside).any(axis=2)
+        out[np.ix_(a, b)] |= ground[np.ix_(p[a], q[b])]
+    return out
 
 
 def ground_colors(points: np.ndarray, views: list[View], covered: list[np.ndarray], *, tolerance_m: float) -> tuple[np.ndarray, np.ndarray]:
@@ -64,39 +54,40 @@ def ground_colors(points: np.ndarray, views: list[View], covered: list[np.ndarra
 
 
 def fill_ground(
-    solids: list[Solid], views: list[View], covered: list[np.ndarray], *, level: float, spacing: float, margin: float
+    solids: list[Solid], support: Support, views: list[View], covered: list[np.ndarray], *, spacing: float, margin: float
 ) -> tuple[SplatCloud, np.ndarray, np.ndarray]:
     """New flat Gaussians for the ground under and right around the solids.
 
-    Returns the cloud, and the zone it covers as (origin (2,), (nx, ny) bool). Cells no photo shows bare are inpainted
-    from the ring around them (Telea 2004).
+    Returns the cloud, and the zone it covers as origin (2,) and (nx, ny) bool. Ground that photos show bare takes
+    their median colour; what none shows, and the contact shadow, is filled from elsewhere on the support.
     """
-    import cv2
     from scipy import ndimage
 
-    origin, bare, zone = footprints(solids, spacing=spacing, margin=margin, level=level)
-    around = ndimage.binary_dilation(zone, iterations=max(2, round(0.03 / spacing)))
-    ij = np.stack(np.nonzero(around), axis=1)
-    points = np.column_stack([origin + spacing * ij, np.full(len(ij), level)]).astype(np.float32)
-    color, count = ground_colors(points, views, covered, tolerance_m=0.012)
-    picture = np.zeros((*zone.shape, 3), np.uint8)
-    known = np.zeros(zone.shape, bool)
-    good = count >= 2
-    picture[ij[good, 0], ij[good, 1]] = np.clip(color[good] + 0.5, 0, 255)
-    known[ij[good, 0], ij[good, 1]] = True
-    # Right beside an object the photos show its contact shadow: that goes with the object.
-    dark = ndimage.distance_transform_edt(~bare) * spacing < 0.5 * margin
-    hole = around & (~known | dark)
-    filled = np.where(around[..., None], cv2.inpaint(picture, hole.astype(np.uint8), 5 * 1.0, cv2.INPAINT_TELEA), 0)
+    level = support.surface.height_m
+    outline = support.surface.outline + support.surface.T_world_surface.translation[:2]
+    low = np.maximum(outline.min(axis=0), np.min([s.mesh.bounds[0, :2] for s in solids], axis=0) - 0.25)
+    high = np.minimum(outline.max(axis=0), np.max([s.mesh.bounds[1, :2] for s in solids], axis=0) + 0.25)
+    nx, ny = (int(n) for n in np.ceil((high - low) / spacing) + 1)
+    under = columns(solids, low, (nx, ny), spacing)
+    zone = np.asarray(ndimage.distance_transform_edt(~under)) * spacing <= margin
+    ij = np.stack(np.unravel_index(np.arange(nx * ny), (nx, ny)), axis=1)
+    points = np.column_stack([low + spacing * ij, np.full(len(ij), level)]).astype(np.float32)
+    some = spread(len(views), 24)
+    color, count = ground_colors(points, [views[i] for i in some], [covered[i] for i in some], tolerance_m=0.012)
+    picture = np.clip(color + 0.5, 0, 255).astype(np.uint8).reshape(nx, ny, 3)
+    known = (count >= 2).reshape(nx, ny)
+    touching = columns(solids, low, (nx, ny), spacing, top_m=0.5 * margin)
+    # Right beside the contact the photos show its shadow: that goes with the object.
+    dark = ndimage.distance_transform_edt(~touching) * spacing < 0.6 * margin
+    filled = fill_by_copy(picture, known, zone & (~known | dark))
     i, j = np.nonzero(zone)
-    means = np.column_stack([origin[0] + spacing * i, origin[1] + spacing * j, np.full(len(i), level)])
-    n = len(means)
+    n = len(i)
     flat = SplatCloud(
-        means=means, quats_wxyz=np.tile([1.0, 0, 0, 0], (n, 1)),
-        scales=np.tile([0.75 * spacing, 0.75 * spacing, 4e-4], (n, 1)), opacities=np.full(n, 0.97),
-        sh=((filled[i, j] / 255.0 - 0.5) / SH_C0)[:, None],
+        means=np.column_stack([low[0] + spacing * i, low[1] + spacing * j, np.full(n, level)]),
+        quats_wxyz=np.tile([1.0, 0, 0, 0], (n, 1)), scales=np.tile([0.6 * spacing, 0.6 * spacing, 4e-4], (n, 1)),
+        opacities=np.full(n, 0.97), sh=((filled[i, j] / 255.0 - 0.5) / SH_C0)[:, None],
     )  # fmt: skip
-    return flat, origin, zone
+    return flat, low, zone
 
 
 def hanging(cloud: SplatCloud, support: Support, *, origin: np.ndarray, cell: float, clear_m: float, top_m: float) -> np.ndarray:

@@ -8,6 +8,9 @@ import numpy as np
 
 from phone2sim.assets.views import View
 
+DOUBT = 0.12
+"""Weight of a view that has a surface before a point, against one that sees through it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
@@ -63,9 +66,14 @@ class Field:
 
 
 def integrate(points: np.ndarray, views: list[View], *, truncation: float) -> tuple[np.ndarray, np.ndarray]:
-    """Mean truncated distance [m] and number of observing views at world points (n, 3)."""
+    """Mean truncated distance [m] and number of observing views at world points (n, 3).
+
+    A point that few views see through while `1 / DOUBT` times as many have a surface before it is not free: single
+    wrong depths do not bore holes.
+    """
     total = np.zeros(len(points), np.float32)
     count = np.zeros(len(points), np.float32)
+    hidden = np.zeros(len(points), np.float32)
     for view in views:
         index, z, inside = view.pixels(points)
         d = view.depth.ravel()[index]
@@ -73,7 +81,10 @@ def integrate(points: np.ndarray, views: list[View], *, truncation: float) -> tu
         seen = inside & (d > 0) & (s > -truncation)
         total += np.where(seen, np.minimum(s, truncation), 0)
         count += seen
-    return total / np.maximum(count, 1), count
+        hidden += inside & (d > 0) & (s <= -truncation)
+    mean = total / np.maximum(count, 1)
+    doubt = np.minimum(DOUBT * hidden / np.maximum(count, 1), 2)
+    return mean - doubt * np.maximum(mean, 0), count
 
 
 def fuse(views: list[View], low: np.ndarray, high: np.ndarray, *, voxel: float, band: int = 3) -> Field:

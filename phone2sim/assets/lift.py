@@ -66,9 +66,9 @@ def find_objects(views: list[View], *, min_size: float = 0.02, max_share: float 
     """
     middle, distance = region(views)
     scales = Scales.of(views, distance)
-    half = 0.95 * distance
+    half = 0.85 * distance
     low = np.array([middle[0] - half, middle[1] - half, -0.1 * distance])
-    high = np.array([middle[0] + half, middle[1] + half, 0.7 * distance])
+    high = np.array([middle[0] + half, middle[1] + half, 0.5 * distance])
     field = fuse(views, low, high, voxel=scales.scene_voxel)
     support = find_support(field, middle, search_m=0.03 * distance)
     if support is None:

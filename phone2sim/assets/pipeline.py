@@ -172,7 +172,7 @@ def clear_background(
     solids = [bodies.solids[k - 1] for k in removed]
     spacing = max(1.2 * found.scales.voxel, 0.0015)
     patch, origin, zone = fill_ground(
-        solids, views, [np.isin(m, removed) for m in masks], level=level, spacing=spacing, margin=1.2 * clear
+        solids, found.support, views, [np.isin(m, removed) for m in masks], spacing=spacing, margin=1.2 * clear
     )
     under = over_zone(cloud, origin, zone, spacing, low=level - 2 * clear, high=level + 2 * clear)
     drop |= under & ~stays

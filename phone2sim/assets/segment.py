@@ -71,11 +71,15 @@ def find_clusters(
     clusters: list[Cluster] = []
     refused: list[Rejected] = []
     boxes = ndimage.find_objects(labels)
-    for k in np.argsort(-sizes[1:]) + 1:
-        if sizes[k] < least:
+    parts = []
+    for k in np.argsort(-sizes[1:], kind="stable") + 1:
+        if sizes[k] < max(4, least // 4):
             break
         box = boxes[k - 1]
-        ijk = np.stack(np.nonzero(labels[box] == k), axis=1) + [s.start for s in box]
+        parts.append(np.stack(np.nonzero(labels[box] == k), axis=1) + [s.start for s in box])
+    for ijk in join_stacked(parts):
+        if len(ijk) < least:
+            continue
         points = grid.origin + grid.voxel * (ijk + 0.5)
         extents = np.ptp(points, axis=0)
         columns = np.zeros(grid.shape[:2], bool)
@@ -95,13 +99,61 @@ def find_clusters(
             reason = "too small"
         elif np.prod(extents[:2]) > max_share * support_area:
             reason = "too large for the support"
-        elif seen < min_views:
+        elif seen < max(min_views, 0.08 * len(views)):
             reason = f"seen in {seen} views"
+        elif explained_by_ground(points, views, level):
+            reason = "the photos show flat ground there"
         if reason:
             refused.append(Rejected(reason=reason, centre=points.mean(axis=0), extents=extents))
         else:
             clusters.append(Cluster(points=points, views=seen))
     return clusters, refused
+
+
+def explained_by_ground(points: np.ndarray, views: list[View], level: float, *, least: float = 6.0) -> bool:
+    """Whether the photos agree better when the points (n, 3) are laid onto the plane z = `level` than where they are.
+
+    Agreement is the median deviation of grey levels (0–255) between views; only a plane that agrees to within `least`
+    levels, and clearly better than the surface, explains a cluster away: a bump in badly seen ground.
+    """
+    some = points[:: max(1, len(points) // 400)]
+    laid = some.copy()
+    laid[:, 2] = level
+    ground = _disagreement(laid, views)
+    return ground < least and ground < 0.75 * _disagreement(some, views)
+
+
+def _disagreement(points: np.ndarray, views: list[View]) -> float:
+    grey = np.full((len(views), len(points)), np.nan, np.float32)
+    for k, view in enumerate(views):
+        _, _, inside = view.pixels(points)
+        grey[k, inside] = view.colors(points[inside]).mean(axis=1)
+    grey = grey[:, np.isfinite(grey).sum(axis=0) >= 2]
+    if not grey.size:
+        return np.inf
+    deviation = np.nanmedian(np.abs(grey - np.nanmedian(grey, axis=0)), axis=0)
+    return 1.4826 * float(np.median(deviation))
+
+
+def join_stacked(parts: list[np.ndarray]) -> list[np.ndarray]:
+    """Merge voxel sets (n, 3), largest first, with a larger one whose outline from above covers most of them.
+
+    The inside of a mug and its wall, or a lid seen apart from its box, are one object.
+    """
+    import cv2
+
+    groups: list[list[np.ndarray]] = []
+    outlines: list[np.ndarray] = []
+    for ijk in parts:
+        for group, outline in zip(groups, outlines):
+            some = ijk[:: max(1, len(ijk) // 200), :2].astype(float)
+            if np.mean([cv2.pointPolygonTest(outline, (float(x), float(y)), True) > -1.0 for x, y in some]) > 0.6:
+                group.append(ijk)
+                break
+        else:
+            groups.append([ijk])
+            outlines.append(cv2.convexHull(ijk[:, :2].astype(np.float32)))
+    return [np.concatenate(g) for g in groups]
 
 
 def _sees(view: View, points: np.ndarray) -> bool:

@@ -33,8 +33,8 @@ class Solid:
 def silhouette_distance(points: np.ndarray, views: list[View], masks: list[np.ndarray], *, truncation: float, votes: int = 3) -> np.ndarray:
     """Distance [m] outside (+) or inside (−) the visual hull at world points (n, 3).
 
-    A view says "outside" where the point projects beside the object's mask and nothing nearer hides it; `votes`
-    views must agree, so one bad mask cuts nothing.
+    A view says "outside" where the point projects beside the object's mask and the depth there lies behind the point,
+    so a hole in a mask on the object's own surface cuts nothing; `votes` views must agree.
     """
     from scipy import ndimage
 
@@ -42,12 +42,20 @@ def silhouette_distance(points: np.ndarray, views: list[View], masks: list[np.nd
     for view, mask in zip(views, masks, strict=True):
         if not mask.any():
             continue
-        signed = ndimage.distance_transform_edt(~mask) - ndimage.distance_transform_edt(mask)
-        signed = np.where(mask, signed + 0.5, signed - 0.5).astype(np.float32)
         index, z, inside = view.pixels(points)
+        h, w = mask.shape
+        rows, cols = index[inside] // w, index[inside] % w
+        if not len(rows):
+            continue
+        box = np.s_[rows.min() : rows.max() + 1, cols.min() : cols.max() + 1]
+        part = mask[box]
+        signed = np.full(mask.shape, -1e3 if part.all() else 1e3, np.float32)
+        if part.any() and not part.all():
+            out, within = ndimage.distance_transform_edt(~part), ndimage.distance_transform_edt(part)
+            signed[box] = np.where(part, 0.5 - within, out - 0.5)
         d = view.depth.ravel()[index]
         metres = signed.ravel()[index] * z / view.K[0, 0]
-        hidden = (d > 0) & (d < z - 2 * truncation) & (metres > 0)
+        hidden = (d > 0) & (d < z + 0.5 * truncation) & (metres > 0)
         value = np.where(inside & ~hidden, np.clip(metres, -truncation, truncation), -truncation)
         for k in range(votes):
             higher = value > top[k]

@@ -154,6 +154,7 @@ def _fill(
         out[flat] = 128
     out = out.reshape(picture.shape)
     if not covered.all():
+        nearest: Any
         _, nearest = ndimage.distance_transform_edt(~covered, return_indices=True)
         out = out[nearest[0], nearest[1]]
         soft = cv2.GaussianBlur(out, (0, 0), 2)
