@@ -86,7 +86,7 @@ def test_depth_agrees_with_the_mesh_and_the_table(plain):
         slope = 1 / (rays(c) @ T[:3, :3].T)[1:-1, 1:-1][core]
     low, high = (np.array([-0.04, -0.04, 0]) - EYE) * slope, (np.array([0.04, 0.04, 0.1]) - EYE) * slope
     z = np.minimum(low, high).max(1)  # slab method: where the ray enters the box
-    assert len(z) > 300
+    assert len(z) > 150
     assert np.median(np.abs(truth.depth[1:-1, 1:-1][core] - z)) < 1e-4
     table = (truth.part < 0) & np.isfinite(truth.depth)
     height = EYE[2] + (rays(c) @ T[:3, :3].T)[..., 2] * truth.depth
