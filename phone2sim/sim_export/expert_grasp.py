@@ -15,7 +15,7 @@ FINGER_M = 0.023
 FINGER_HALF_WIDTH_M = 0.014
 PALM_HALF_M = (0.04, 0.11)
 """Half size of the palm across and along the closing direction."""
-SLACK_M = 0.006
+SLACK_M = 0.003
 """Least room on each side between object and open finger."""
 TABLE_GAP_M = 0.003
 
@@ -79,8 +79,7 @@ def find_grasps(
     heights = np.unique(np.round(np.clip(np.linspace(low + 0.006, top - 0.004, 9), least, max(top, least)), 4))
     heights = heights[heights > top - robot.palm_above_pinch_m + 0.004]
     found, reasons = [], {"too_wide": 0, "no_flat_sides": 0, "no_room_for_fingers": 0, "blocked_by_clutter": 0}
-    for k in range(YAWS):
-        yaw = k * np.pi / YAWS
+    for yaw in [*_narrow_yaws(p), *(np.arange(YAWS) * np.pi / YAWS)]:
         c, s = np.cos(yaw), np.sin(yaw)
         frame = np.array([[c, s, 0.0], [-s, c, 0], [0, 0, 1]])
         uvz = (p - [center_of_mass[0], center_of_mass[1], 0]) @ frame.T
@@ -101,13 +100,13 @@ def find_grasps(
                     right, left = here & (uvz[:, 0] > hi - reach), here & (uvz[:, 0] < lo + reach)
                     flat = min(float(np.mean(side[right])), float(-np.mean(side[left])))
                     if flat < (0.3 if rim else 0.72):
-                        reasons["no_flat_sides"] += 1
+                        reasons["no_flat_sides"] += not rim
                         continue
                     gap = min(robot.opening_m, width + 0.024) if rim else robot.opening_m
                     openings = [gap, *([width + 2 * SLACK_M + 0.004] if width + 2 * SLACK_M + 0.004 < gap else [])]
                     free = [o for o in openings if not _hits(uvz, mid, v0, h, o, robot)]
                     if not free:
-                        reasons["no_room_for_fingers"] += 1
+                        reasons["no_room_for_fingers"] += not rim
                         continue
                     free = [o for o in free if not _hits(other, mid, v0, h, o, robot)]
                     if not free:
@@ -129,6 +128,18 @@ def find_grasps(
     found.sort(key=lambda g: -g.score)
     why = max(reasons, key=lambda r: reasons[r]) if any(reasons.values()) else "no_height"
     return found, "" if found else why
+
+
+def _narrow_yaws(points: np.ndarray) -> list[float]:
+    """Direction in which the outline seen from above is narrowest, and the one across it."""
+    from scipy.spatial import ConvexHull
+
+    outline = points[ConvexHull(points[:, :2]).vertices][:, :2]
+    edge = np.roll(outline, -1, axis=0) - outline
+    across = np.arctan2(edge[:, 0], -edge[:, 1])
+    width = np.ptp(outline @ np.stack([np.cos(across), np.sin(across)]), axis=0)
+    yaw = float(across[int(np.argmin(np.round(width, 6)))]) % np.pi
+    return [yaw, (yaw + np.pi / 2) % np.pi]
 
 
 def _spans(u: np.ndarray) -> list[tuple[float, float, bool]]:

@@ -45,7 +45,7 @@ def episode_parts(scene: Scene, episode: Episode) -> list[Any]:
         RenderPart(name=o.name, mesh=scene.asset(o.asset).visual, rgb=white, rgb_gain=o.rgb_gain) for o in spec.objects
     ]
     arm = [
-        RenderPart(name=p.name, mesh=p.mesh, rgb=p.rgb, rgb_gain=white)
+        RenderPart(name=p.name, mesh=p.mesh, rgb=p.rgb, rgb_gain=white, gloss=0.2, double_sided=False)
         for p in get_robot(spec.robot.model).render_parts()
     ]
     return objects + arm

@@ -48,7 +48,10 @@ _BODIES = (
     (2.6, (0.05, 0.05, 0.11), (0, 0, -0.09)), (1.5, (0.07, 0.06, 0.06), (0.05, 0, 0)),
     (0.6, (0.045, 0.045, 0.03), (0, 0, 0.07)),
 )  # fmt: skip
-_KP = (3500.0, 3500.0, 3000.0, 3000.0, 1500.0, 1500.0, 1000.0)
+# Gains are such that velocity gain × time step stays below the rotors' inertia: no chatter at the torque limit.
+_KP = (2500.0, 2500.0, 2000.0, 2000.0, 800.0, 800.0, 600.0)
+_KV = (100.0, 100.0, 80.0, 80.0, 28.0, 28.0, 22.0)
+_ROTOR = (0.3, 0.3, 0.3, 0.3, 0.12, 0.12, 0.12)
 _WHITE, _GREY, _DARK, _PAD = (0.80, 0.81, 0.82), (0.30, 0.32, 0.35), (0.07, 0.075, 0.085), (0.025, 0.025, 0.028)
 
 
@@ -123,7 +126,7 @@ def build_arm(*, visual: bool = False, collision: bool = True) -> Any:
         _inertial(body, *_BODIES[i])
         body.add_joint(
             name=JOINTS[i], type=mujoco.mjtJoint.mjJNT_HINGE, axis=[0, 0, 1], range=LIMITS_RAD[i], limited=1,
-            armature=0.1, damping=1.0,
+            armature=_ROTOR[i], damping=1.0,
         )  # fmt: skip
     q = np.pi / 8
     hand = body.add_body(name="hand", pos=[0, 0, FLANGE_M], quat=[np.cos(q), 0, 0, -np.sin(q)], gravcomp=1)
@@ -143,7 +146,7 @@ def build_arm(*, visual: bool = False, collision: bool = True) -> Any:
 
     for i, joint in enumerate(JOINTS):
         act = spec.add_actuator(name=joint, target=joint, trntype=mujoco.mjtTrn.mjTRN_JOINT)
-        act.set_to_position(kp=_KP[i], kv=0.05 * _KP[i])
+        act.set_to_position(kp=_KP[i], kv=_KV[i])
         act.ctrlrange, act.ctrllimited = LIMITS_RAD[i], 1
         act.forcerange, act.forcelimited = [-TORQUE_NM[i], TORQUE_NM[i]], 1
     tendon = spec.add_tendon(name="grip")

@@ -40,7 +40,7 @@ def loft(
     `dome` times the smaller radius.
     """
     path = np.array(spine, float)
-    half = np.array([(r, r) if np.isscalar(r) else r for r in radii], float)
+    half = np.array([np.broadcast_to(r, 2) for r in radii], float)
     t = np.linspace(0, len(path) - 1, samples)
     path, half = _catmull(path, t), _catmull(half, t)
     tangent = np.gradient(path, axis=0)
@@ -103,8 +103,8 @@ def _rounded(p: np.ndarray, fillet: float) -> np.ndarray:
     out = [p[0]]
     for a, b, c in zip(p[:-2], p[1:-1], p[2:], strict=True):
         u, v = a - b, c - b
-        lu, lv = np.linalg.norm(u), np.linalg.norm(v)
-        cut = min(fillet, 0.45 * lu, 0.45 * lv)
+        lu, lv = float(np.linalg.norm(u)), float(np.linalg.norm(v))
+        cut = float(min(fillet, 0.45 * lu, 0.45 * lv))
         if cut < 1e-6:
             out.append(b)
             continue

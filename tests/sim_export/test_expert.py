@@ -1,0 +1,151 @@
+"""Grasps obey the gripper; the expert succeeds on simple things and says why it cannot do others."""
+
+import numpy as np
+import pytest
+
+from phone2sim.augment.sampler import sample_episode
+from phone2sim.keys import Key
+from phone2sim.sim_export.expert import Infeasible, PickPlaceExpert
+from phone2sim.sim_export.expert_grasp import find_grasps, surface_of
+from phone2sim.sim_export.expert_ik import ArmIK, pointing_down
+from phone2sim.sim_export.robots.arm import ARM
+from phone2sim.sim_export.tasks import pick_place_outcome
+from phone2sim.sim_export.workers import Job, Maker
+from tests.sim_export.scenes import box_asset, can_asset, cube_scene, scene_of
+
+NOTHING = np.zeros((0, 3))
+
+
+def grasps_of(asset, clutter=NOTHING):
+    com = asset.T_world_asset.apply(asset.inertia.center_of_mass[None])[0]
+    surface = surface_of(asset).moved(asset.T_world_asset.rotation, asset.T_world_asset.translation)
+    return find_grasps(surface, com, clutter, robot=ARM, table_m=0.0)
+
+
+def test_surface_points_lie_on_the_box_evenly():
+    s = surface_of(box_asset("cube"), n=6000)
+    on_face = np.isclose(np.abs(s.points - [0, 0, 0.025]).max(axis=1), 0.025, atol=1e-6)
+    assert on_face.all()
+    for axis in range(3):
+        assert abs((s.normals[:, axis] > 0.9).mean() - 1 / 6) < 0.01
+
+
+@pytest.mark.parametrize("yaw", [0.0, 0.3, 0.8])
+def test_a_box_is_grasped_across_its_narrow_faces(yaw):
+    grasps, why = grasps_of(box_asset("block", size=(0.12, 0.04, 0.05), yaw_rad=yaw, xy=(0.1, -0.05)))
+    best = grasps[0]
+    turn = (best.yaw_rad - (yaw + np.pi / 2) + np.pi / 2) % np.pi - np.pi / 2
+    assert why == "" and abs(turn) < 0.01
+    np.testing.assert_allclose(best.pinch[:2], [0.1, -0.05], atol=0.005)
+    assert 0.015 < best.pinch[2] < 0.05
+
+
+def test_what_is_wider_than_the_gripper_is_refused():
+    assert grasps_of(box_asset("slab", size=(0.1, 0.1, 0.05))) == ([], "too_wide")
+    assert grasps_of(box_asset("edge", size=(0.0745, 0.1, 0.05)))[1] == "too_wide"
+    assert grasps_of(box_asset("fits", size=(0.07, 0.1, 0.05)))[1] == ""
+
+
+def test_clutter_between_the_fingers_way_blocks_only_those_grasps():
+    walls = surface_of(box_asset("wall", size=(0.02, 0.2, 0.12))).points
+    free, _ = grasps_of(can_asset("can"))
+    some, _ = grasps_of(can_asset("can"), walls + [0.055, 0, 0])
+    assert 0 < len(some) < len(free)
+    assert all(abs(np.cos(g.yaw_rad)) < 0.95 for g in some)
+    ring = np.concatenate([walls + [0.055, 0, 0], walls[:, [1, 0, 2]] + [0, 0.055, 0]])
+    ring = np.concatenate([ring, -ring * [1, 1, -1]])
+    assert grasps_of(can_asset("can"), ring) == ([], "blocked_by_clutter")
+
+
+def test_ik_reaches_and_reports_what_it_cannot():
+    ik = ArmIK(ARM)
+    target, R = np.array([0.45, 0.2, 0.1]), pointing_down(0.4)
+    q, error = ik.solve(np.array(ARM.home_rad), target, R, iterations=60)
+    p, got = ik.pose(q)
+    assert error < 1e-3
+    np.testing.assert_allclose(p, target, atol=1e-3)
+    np.testing.assert_allclose(got, R, atol=5e-3)
+    low, high = np.array(ARM.limits_rad).T
+    assert (q >= low).all() and (q <= high).all()
+    assert ik.solve(np.array(ARM.home_rad), np.array([1.2, 0, 0.1]), R, iterations=60)[1] > 0.1
+
+
+def test_pointing_down_is_a_rotation_with_the_closing_direction():
+    R = pointing_down(0.7)
+    np.testing.assert_allclose(R.T @ R, np.eye(3), atol=1e-12)
+    assert np.linalg.det(R) == pytest.approx(1)
+    np.testing.assert_allclose(R[:, 1], [np.cos(0.7), np.sin(0.7), 0])
+    np.testing.assert_allclose(R[:, 2], [0, 0, -1])
+
+
+def maker(scene, tmp_path, seed=0):
+    return Maker(
+        Job(
+            scene_dir=tmp_path, dataset_dir=tmp_path, recipe="default", seed=seed, scene_fingerprint="",
+            simulator="mujoco", pictures=False,
+        ),
+        scene=scene,
+    )  # fmt: skip
+
+
+def test_outcome_names_the_first_thing_that_went_wrong():
+    spec = sample_episode(scene_of(box_asset("cube")), "none", Key(0), 0)
+    start, goal = np.array(spec.objects[0].pose.translation), np.array([*spec.task.goal_xy, 0.0])
+    path = np.tile(np.r_[start, 1, 0, 0, 0], (4, 1, 1))
+    path[1:3, 0, 2] += 0.1
+
+    def outcome(end, lifted_step=2, speed=0.0, held=False):
+        p = path.copy()
+        p[3, 0, :2] = end
+        return pick_place_outcome(spec, p, lifted_step=lifted_step, speed=speed, held=held)
+
+    assert outcome(goal[:2]) == ""
+    assert outcome(goal[:2], lifted_step=0) == "not_grasped"
+    assert outcome(goal[:2] + 0.05) == "missed_goal"
+    assert outcome(goal[:2] + 0.2) == "dropped"
+    assert outcome(goal[:2], speed=0.2) == "not_at_rest"
+    assert outcome(goal[:2], held=True) == "still_held"
+
+
+def test_an_infeasible_episode_is_rejected_with_its_reason(tmp_path):
+    m = maker(scene_of(box_asset("slab", size=(0.11, 0.11, 0.06))), tmp_path)
+    assert m.attempt(0).reason == "too_wide"
+    assert not (tmp_path / "episodes").exists() and (tmp_path / "rejected" / "000000.json").exists()
+    spec = m.sample(0)
+    far = spec.model_copy(
+        update={
+            "robot": spec.robot.model_copy(
+                update={"base": spec.robot.base.model_copy(update={"translation": (3.0, 0, 0)})}
+            )
+        }
+    )
+    expert = PickPlaceExpert(scene_of(box_asset("slab")))
+    poses = np.array([[*o.pose.translation, *o.pose.quat_wxyz] for o in far.objects])
+    with pytest.raises(Infeasible, match="unreachable"):
+        expert.plan(far, poses)
+
+
+def test_commands_are_smooth_and_within_limits(tmp_path):
+    e = maker(scene_of(box_asset("cube")), tmp_path).simulate(
+        sample_episode(scene_of(box_asset("cube")), "default", Key(1), 0)
+    )
+    assert e.success, e.reason
+    low, high = np.array(ARM.limits_rad).T
+    assert (e.actions[:, :7] >= low - 1e-6).all() and (e.actions[:, :7] <= high + 1e-6).all()
+    speed = np.abs(np.diff(e.actions[:, :7], axis=0)) * e.spec.fps
+    assert speed.max() < 2.6
+    assert np.abs(e.states[1:, :7] - e.actions[:-1, :7]).max() < 0.15
+    assert len(e) == 200 and 0 <= e.actions[:, 7].min() and e.actions[:, 7].max() <= 1
+
+
+@pytest.mark.slow
+def test_at_least_38_of_40_cubes(tmp_path):
+    m = maker(scene_of(box_asset("cube")), tmp_path)
+    results = [m.simulate(m.sample(i)) for i in range(40)]
+    assert sum(e.success for e in results) >= 38, [e.reason for e in results]
+
+
+def test_mixed_objects_among_clutter(tmp_path):
+    m = maker(cube_scene(cans=2, boxes=2), tmp_path, seed=2)
+    results = [m.simulate(m.sample(i)) for i in range(6)]
+    assert sum(e.success for e in results) >= 5, [e.reason for e in results]
