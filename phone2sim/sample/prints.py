@@ -29,7 +29,7 @@ def hsv(h: float, s: float, v: float) -> RGB:
 
 def finish(picture: Image.Image | np.ndarray, rng: np.random.Generator, *, mottle: float = 5.0, grain: float = 3.0) -> np.ndarray:
     """Paper and paint are never flat: soft mottling and fine grain, in 8-bit steps."""
-    a = np.asarray(picture, np.float32)
+    a: np.ndarray = np.asarray(picture, np.float32)
     h, w = a.shape[:2]
     a = a + mottle * noise(h, w, rng, (max(2, h / 60), max(2, w / 60)), 4)[..., None]
     a = a + grain * rng.standard_normal((h, w, 1)).astype(np.float32)

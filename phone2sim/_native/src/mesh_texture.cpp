@@ -21,6 +21,16 @@ std::array<uint16_t, 256> srgb_table() {
 TextureLevel halve(const TextureLevel& a) {
     TextureLevel b{std::max(1, a.w / 2), std::max(1, a.h / 2), {}};
     b.rgba.resize(size_t(b.w) * b.h * 4);
+    if (a.w == 2 * b.w && a.h == 2 * b.h) {
+        for (int y = 0; y < b.h; ++y) {
+            const uint16_t *p = a.rgba.data() + size_t(2 * y) * a.w * 4, *q = p + size_t(a.w) * 4;
+            uint16_t* out = b.rgba.data() + size_t(y) * b.w * 4;
+            for (int x = 0; x < b.w; ++x)
+                for (int c = 0; c < 4; ++c)
+                    out[4 * x + c] = uint16_t((uint32_t(p[8 * x + c]) + p[8 * x + 4 + c] + q[8 * x + c] + q[8 * x + 4 + c] + 2) / 4);
+        }
+        return b;
+    }
     const double sx = double(a.w) / b.w, sy = double(a.h) / b.h;
     for (int y = 0; y < b.h; ++y) {
         const double v0 = y * sy, v1 = (y + 1) * sy;
