@@ -6,7 +6,7 @@ import numpy as np
 
 
 def similarity(described: list[np.ndarray], *, ratio: float = 0.85) -> np.ndarray:
-    """(n, n) counts of matches between small sets of unit descriptors that pass the ratio test (Lowe 2004), both ways."""
+    """(n, n) counts of matches between small sets of unit descriptors by the ratio test (Lowe 2004), both ways."""
     n = len(described)
     score = np.zeros((n, n))
     most = max((len(d) for d in described), default=0)

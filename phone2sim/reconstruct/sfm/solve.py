@@ -18,8 +18,8 @@ from phone2sim.errors import ReconstructionError
 from phone2sim.progress import message, progress
 from phone2sim.reconstruct.capture.record import Capture
 from phone2sim.reconstruct.sfm.checks import judge
+from phone2sim.reconstruct.sfm.job import Group, Job, stands_still
 from phone2sim.reconstruct.sfm.model import SparseModel, read_model
-from phone2sim.reconstruct.sfm.worker import Group, Job, stands_still
 
 
 class SfmConfig(Config):
@@ -28,7 +28,7 @@ class SfmConfig(Config):
     max_side: int = 960
     """Pictures are resized to this for feature detection [px]."""
     max_features: int = 4096
-    """SIFT keypoints per frame in the first attempt; the retry takes twice as many."""
+    """SIFT keypoints per frame in the first attempt; the retry takes twice as many of up to 30 frames."""
     overlap: int = 6
     """A clip frame is matched with this many following ones, then at doubling gaps."""
     loops: int = 3
@@ -42,7 +42,7 @@ class SfmConfig(Config):
     retry_below: float = 0.9
     """A smaller registered part causes the retry with more features and all pairs."""
     threads: int = 0
-    """Worker threads; 0 takes every core. The result does not depend on it up to rounding."""
+    """Worker threads for features and matching; 0 takes every core. The result does not depend on it."""
     seed: int = 0
     """Seed of every random choice."""
     time_limit_s: float = 3600.0
@@ -66,10 +66,12 @@ def solve(capture: Capture, work: Path, config: SfmConfig) -> SfmResult:
 
     Raises `ReconstructionError` with the counts and what to do when no attempt passes the checks.
     """
+    total = len(capture.frames)
+    more = 2 if total <= 30 else 1  # all pairs of many frames are dear enough without more features
     rungs = [
         {"max_side": config.max_side, "max_features": config.max_features, "first_octave": 0, "all_pairs": False},
         {
-            "max_side": max(config.max_side, 1280), "max_features": 2 * config.max_features, "first_octave": -1,
+            "max_side": max(config.max_side, 1280), "max_features": more * config.max_features, "first_octave": -1,
             "all_pairs": True,
         },
     ]  # fmt: skip
@@ -77,7 +79,6 @@ def solve(capture: Capture, work: Path, config: SfmConfig) -> SfmResult:
     trusted = all(f.focal_px for f in capture.frames)
     best: SfmResult | None = None
     attempts: list[dict[str, Any]] = []
-    total = len(capture.frames)
     for number, rung in enumerate(rungs):
         folder = work / f"attempt{number + 1}"
         folder.mkdir(parents=True)
@@ -104,7 +105,9 @@ def solve(capture: Capture, work: Path, config: SfmConfig) -> SfmResult:
         if best is not None and len(best.model.cameras) >= config.retry_below * total:
             break
         if number + 1 < len(rungs):
-            message(f"{report['registered']} of {total} frames fit together; trying again with more features.")
+            message(
+                f"{report['registered']} of {total} frames fit together; trying again with finer features and all pairs."
+            )
     if best is None or len(best.model.cameras) < max(3, config.min_registered * total):
         raise ReconstructionError(_refusal(attempts, best, total), hint=_advice(attempts[-1]))
     if best.unregistered:

@@ -1,7 +1,7 @@
 """One SfM attempt in a process of its own: `python -m phone2sim.reconstruct.sfm.worker job.json`.
 
 pycolmap may abort the process on unusual input; here that cannot take the caller with it. Progress goes to stdout as
-one JSON object per line. The job and the result are files; see `Job` and `write_model`.
+one JSON object per line. The job and the result are files; see `job.Job` and `write_model`.
 """
 
 from __future__ import annotations
@@ -9,48 +9,16 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from phone2sim.config import Config
+from phone2sim.reconstruct.sfm.job import Job, stands_still
 from phone2sim.reconstruct.sfm.pairs import choose_pairs
 
 CHUNK = 8
-
-
-class Group(Config):
-    """Frames that share one lens."""
-
-    names: tuple[str, ...]
-    width: int
-    height: int
-    focal_px: float
-    prior: bool
-    """True when the focal length was read from EXIF, False for a guess."""
-
-
-class Job(Config):
-    """Everything one attempt needs; the same job gives the same model."""
-
-    frames: str
-    work: str
-    names: tuple[str, ...]
-    """All frames in capture order."""
-    groups: tuple[Group, ...]
-    ordered: bool
-    """True for a clip: neighbours in time overlap."""
-    max_side: int
-    max_features: int
-    first_octave: int
-    all_pairs: bool
-    overlap: int
-    loops: int
-    neighbours: int
-    threads: int
-    seed: int
+"""Frames per call of the feature extractor, for progress."""
 
 
 def _say(step: str, done: float, total: float, note: str = "") -> None:
@@ -134,11 +102,11 @@ def map_scene(job: Job, database: Path, out: Path) -> Any:
     import pycolmap
 
     options = pycolmap.IncrementalPipelineOptions()
-    options.num_threads = job.threads
+    options.num_threads = 1  # more threads add up in another order each time, and gain next to nothing here
     options.random_seed = job.seed
     options.min_model_size = 3
     options.max_num_models = 5
-    options.mapper.num_threads = job.threads
+    options.mapper.num_threads = 1
     options.mapper.random_seed = job.seed
     options.triangulation.random_seed = job.seed
     options.ba_global_function_tolerance = 1e-6
@@ -233,11 +201,6 @@ def pair_motion(database: Path) -> dict[str, float]:
         "flat_part": flat / pairs if pairs else 0.0,
         "median_features": float(np.median(features)) if features else 0.0,
     }
-
-
-def stands_still(report: Mapping[str, Any]) -> bool:
-    """True when well matched frames show (nearly) the same picture everywhere."""
-    return report["verified_pairs"] >= 3 and report["largest_motion"] < 0.01
 
 
 def main(argv: list[str]) -> int:
