@@ -11,7 +11,6 @@ import numpy as np
 from phone2sim.assets.mesh import TexturedMesh
 from phone2sim.assets.scene import Asset, Scene, SupportSurface
 from phone2sim.errors import InputError, did_you_mean
-from phone2sim.poses import Pose
 
 TIMESTEP_S = 0.002
 SLAB_M = 0.06
@@ -173,23 +172,30 @@ def _add_visual(spec: Any, files: dict[str, bytes], body: Any, name: str, mesh: 
 def settle_drift(
     model: Any, names: list[str], *, drop_m: float = 0.001, seconds: float = 2.0
 ) -> dict[str, dict[str, float]]:
-    """Drop every named body by `drop_m` and report per name: `moved_m` after the drop, `speed` [m/s], `turned_rad`."""
+    """Drop every named body by `drop_m` and report where it rests, against where it was captured.
+
+    Per name: `moved_m`, the larger of what its origin and its centre of mass moved; `speed` [m/s] at the end;
+    `turned_rad`; `tilted_rad`, how far its z axis leaned over.
+    """
     import mujoco
 
     data = mujoco.MjData(model)
+    mujoco.mj_forward(model, data)
+    before = {
+        n: (data.body(n).xpos.copy(), data.body(n).xipos.copy(), data.body(n).xmat.reshape(3, 3).copy()) for n in names
+    }
     for n in names:
         data.joint(n).qpos[2] += drop_m
-    mujoco.mj_forward(model, data)
-    start = {n: Pose(data.joint(n).qpos[:3].copy(), data.joint(n).qpos[3:7].copy()) for n in names}
     mujoco.mj_step(model, data, int(round(seconds / model.opt.timestep)))
     out = {}
     for n in names:
-        q = data.joint(n).qpos
-        delta = start[n].inverse() @ Pose(q[:3].copy(), q[3:7].copy())
-        moved = q[:3] - start[n].translation + [0, 0, drop_m]
+        origin, com, R = before[n]
+        body = data.body(n)
+        turn = body.xmat.reshape(3, 3) @ R.T
         out[n] = {
-            "moved_m": float(np.linalg.norm(moved)),
+            "moved_m": float(max(np.linalg.norm(body.xpos - origin), np.linalg.norm(body.xipos - com))),
             "speed": float(np.linalg.norm(data.joint(n).qvel[:3])),
-            "turned_rad": float(2 * np.arccos(np.clip(delta.quat_wxyz[0], -1, 1))),
+            "turned_rad": float(np.arccos(np.clip((np.trace(turn) - 1) / 2, -1, 1))),
+            "tilted_rad": float(np.arccos(np.clip(turn[2, 2], -1, 1))),
         }
     return out
