@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from phone2sim.cli.options import STAGES, Json, Quiet, Seed, check_output
 from phone2sim.cli.output import output
+from phone2sim.errors import InputError
 
 EPISODES = 8
 WORKERS = 2
@@ -28,7 +30,7 @@ def demo(
     check_output(out, stages=("sample",))
     check_output(out / "scene", stages=STAGES)
     with output(json=json, quiet=quiet) as o:
-        from phone2sim.cli import build, generate
+        from phone2sim.cli import build
         from phone2sim.cli.summary import (
             assets_table,
             build_json,
@@ -57,7 +59,7 @@ def demo(
         message("2/4  Clip to metric, physical scene")
         build.run(clip, scene, seed=seed)
         message(f"3/4  {EPISODES} varied pick-and-place episodes")
-        result = generate.run(scene, picks, episodes=EPISODES, recipe="default", workers=WORKERS, seed=seed)
+        result = _episodes(scene, picks, seed=seed)
         message("4/4  Report")
         report = write_report(scene, picks, out / "report.html")
 
@@ -85,3 +87,21 @@ def demo(
                 ]
             ),
         )
+
+
+def _episodes(scene: Path, picks: Path, *, seed: int) -> dict[str, Any]:
+    """The demo's dataset; one of an older scene or seed is made anew, since the demo's folder is the demo's own."""
+    from phone2sim.cli import generate
+    from phone2sim.progress import message
+
+    def run() -> dict[str, Any]:
+        return generate.run(scene, picks, episodes=EPISODES, recipe="default", workers=WORKERS, seed=seed)
+
+    if not (picks / "dataset.json").exists():
+        return run()
+    try:
+        return run()
+    except InputError:
+        message("The episodes were of an older scene: making them anew.")
+        shutil.rmtree(picks)
+        return run()

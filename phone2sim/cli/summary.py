@@ -89,8 +89,8 @@ def assets_table(folder: Path) -> RenderableType:
     for name, justify in (
         ("object", "left"),
         ("material", "left"),
-        ("size [cm]", "right"),
-        ("mass [g]", "right"),
+        ("size, cm", "right"),
+        ("mass, g", "right"),
         ("hulls", "right"),
     ):
         t.add_column(name, justify=justify)  # type: ignore[arg-type]
