@@ -42,7 +42,8 @@ def episode_parts(scene: Scene, episode: Episode) -> list[Any]:
     spec = episode.spec
     white = (1.0, 1.0, 1.0)
     objects = [
-        RenderPart(name=o.name, mesh=scene.asset(o.asset).visual, rgb=white, rgb_gain=o.rgb_gain) for o in spec.objects
+        RenderPart(name=o.name, mesh=scene.asset(o.asset).visual, rgb=white, rgb_gain=o.rgb_gain, double_sided=False)
+        for o in spec.objects
     ]
     arm = [
         RenderPart(name=p.name, mesh=p.mesh, rgb=p.rgb, rgb_gain=white, gloss=0.2, double_sided=False)
