@@ -14,6 +14,8 @@ from PIL import Image
 
 GAP = 12
 PAPER = 255
+LARGEST = 950_000
+"""Bytes; a larger picture is stored in 256 colours."""
 
 
 def row(pictures: list[np.ndarray], *, height: int) -> np.ndarray:
@@ -41,7 +43,9 @@ def save(path: Path, picture: np.ndarray, *, width: int) -> None:
     im = Image.fromarray(picture)
     if im.width > width:
         im = im.resize((width, round(im.height * width / im.width)), Image.Resampling.LANCZOS)
-    im.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)
+    im.save(path, optimize=True)
+    if path.stat().st_size > LARGEST:
+        im.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)
     print(f"{path}  {im.width}×{im.height}  {path.stat().st_size / 1e3:.0f} kB")
 
 
@@ -72,7 +76,7 @@ def novel_views(demo: Path) -> np.ndarray:
         between = (cameras.centres[at] + cameras.centres[order[order.tolist().index(at) + 1]]) / 2
         eye = middle + nearer * (between - middle) + [0, 0, lift]
         w, h = 960, 640
-        f = 1.15 * w
+        f = 0.9 * w
         K = np.array([[f, 0, w / 2], [0, f, h / 2], [0, 0, 1]])
         T = look_at(eye, middle).inverse().matrix
         rgb = rasterize(cloud, K=K, T_camera_world=T, width=w, height=h).rgb
@@ -105,10 +109,10 @@ def episodes(demo: Path) -> np.ndarray:
 def main(demo: Path, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     for name, make, width in (
-        ("clip", clip, 1120),
-        ("novel_view", novel_views, 1440),
+        ("clip", clip, 900),
+        ("novel_view", novel_views, 1200),
         ("objects", objects, 1200),
-        ("episodes", episodes, 1600),
+        ("episodes", episodes, 1200),
     ):
         save(out / f"{name}.png", make(demo), width=width)
 

@@ -38,7 +38,7 @@ img{display:block;max-width:100%;border-radius:8px;background:var(--line)}
 .thumbs img{width:100%;aspect-ratio:var(--ratio,3/4);object-fit:cover}
 .two{display:grid;grid-template-columns:repeat(auto-fit,minmax(320px,1fr));gap:24px;margin-top:14px}
 .pair{display:grid;grid-template-columns:1fr 1fr;gap:4px}.pair img{width:100%}
-.pairs{display:grid;grid-template-columns:repeat(auto-fit,minmax(300px,1fr));gap:18px;margin-top:14px}
+.pairs{display:grid;grid-template-columns:repeat(auto-fit,minmax(230px,1fr));gap:18px;margin-top:14px}
 .cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(228px,1fr));gap:16px;margin-top:14px}
 .card{border:1px solid var(--line);border-radius:14px;overflow:hidden}.card>img{width:100%;aspect-ratio:1;object-fit:cover;border-radius:0}
 .card .in{padding:12px 16px 14px}.card h3{margin:0 0 2px}

@@ -116,7 +116,7 @@ def _vote(vote: dict[str, Any], chosen: float) -> str:
     """A row: what it is about, who says so, and what they say relative to what was chosen."""
     if vote.get("about") == "scale" and chosen:
         low, value, high = (vote[k] / chosen for k in ("low", "value", "high"))
-        says = f"{value:.3g} × the chosen size <span class='soft'>({low:.3g} – {high:.3g})</span> {escape(vote.get('why', ''))}"
+        says = f"{value:.4g} × the chosen size <span class='soft'>({low:.4g} – {high:.4g})</span> {escape(vote.get('why', ''))}"
     elif "from_chosen_deg" in vote:
         says = f"{vote['from_chosen_deg']:.2g}° from the chosen up <span class='soft'>(± {vote['interval_deg']:.2g}°)</span>"
     else:
