@@ -176,7 +176,9 @@ class Trainer:
         level = 2 if t < c.quarter_until else 1 if t < c.half_until else 0
         view = self.views[index]
         l = view.levels[level]
-        rgb, raster = self.render(view, level, degree=0 if t < 0.15 else c.sh_degree)
+        # A background that is never the same twice: nothing may stay transparent and borrow its colour from it.
+        background = self.key.child("background", step).rng().random(3, dtype=np.float32)
+        rgb, raster = self.render(view, level, degree=0 if t < 0.15 else c.sh_degree, background=background)
         grad = np.empty_like(rgb)
         gain, bias = self.exposure.of(index)
         loss, _, _, g_gain, g_bias = self.kernels.photometric_loss(
