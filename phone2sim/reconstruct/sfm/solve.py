@@ -106,7 +106,7 @@ def solve(capture: Capture, work: Path, config: SfmConfig) -> SfmResult:
             break
         if number + 1 < len(rungs):
             message(
-                f"{report['registered']} of {total} frames fit together; trying again with finer features and all pairs."
+                f"{report['registered']} of {total} frames fit together; trying again with finer features, all pairs."
             )
     if best is None or len(best.model.cameras) < max(3, config.min_registered * total):
         raise ReconstructionError(_refusal(attempts, best, total), hint=_advice(attempts[-1]))
@@ -120,12 +120,12 @@ def solve(capture: Capture, work: Path, config: SfmConfig) -> SfmResult:
 
 
 def _refusal(attempts: list[dict[str, Any]], best: SfmResult | None, total: int) -> str:
-    if best is not None:
-        return f"Only {len(best.model.cameras)} of {total} frames fit together; the cameras are not reliable."
     counts = max(a["registered"] for a in attempts)
-    why = next((a["refused"][0] for a in reversed(attempts) if a["refused"]), "")
+    if best is not None and len(best.model.cameras) >= counts:
+        return f"Only {counts} of {total} frames fit together; the cameras are not reliable."
     if counts < 3:
         return f"No cameras found: the {total} frames do not overlap enough to be matched."
+    why = next(a["refused"][0] for a in attempts if a["registered"] == counts)
     return f"No reliable cameras: {counts} of {total} frames fit together, but {why}."
 
 
