@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Protocol, TypeVar
@@ -54,7 +54,7 @@ def progress(label: str, *, total: float | None = None, unit: str = "") -> Itera
 
 def track(items: Iterable[T], label: str, *, total: int | None = None, unit: str = "") -> Iterator[T]:
     """Iterate with a bar."""
-    n = total if total is not None else (len(items) if hasattr(items, "__len__") else None)
+    n = total if total is not None else (len(items) if isinstance(items, Sized) else None)
     with progress(label, total=n, unit=unit) as bar:
         for item in items:
             yield item

@@ -112,7 +112,8 @@ class Cameras:
 
         K = np.zeros((len(rows), 3, 3))
         for i, r in enumerate(rows):
-            K[i] = [[value(r, "fl_x"), 0, value(r, "cx")], [0, value(r, "fl_y"), value(r, "cy")], [0, 0, 1]]
+            K[i, 0, 0], K[i, 1, 1], K[i, 2, 2] = value(r, "fl_x"), value(r, "fl_y"), 1
+            K[i, 0, 2], K[i, 1, 2] = value(r, "cx"), value(r, "cy")
         T = np.array([r["transform_matrix"] for r in rows], dtype=float)
         return cls(
             T_world_camera=T @ _GL,
