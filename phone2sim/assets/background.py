@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from phone2sim.assets.inpaint import fill_by_copy
@@ -25,7 +27,7 @@ def columns(solids: list[Solid], low: np.ndarray, shape: tuple[int, int], spacin
         q = np.round((y - s.grid.origin[1]) / s.grid.voxel).astype(int)
         nx, ny = s.grid.shape[:2]
         a, b = np.flatnonzero((p >= 0) & (p < nx)), np.flatnonzero((q >= 0) & (q < ny))
-        ground: np.ndarray = np.asarray(inside).any(axis=2)
+        ground: Any = inside.any(axis=2)
         out[np.ix_(a, b)] |= ground[np.ix_(p[a], q[b])]
     return out
 
@@ -55,10 +57,10 @@ def ground_colors(points: np.ndarray, views: list[View], covered: list[np.ndarra
 
 def fill_ground(
     solids: list[Solid], support: Support, views: list[View], covered: list[np.ndarray], *, spacing: float, margin: float
-) -> tuple[SplatCloud, np.ndarray, np.ndarray]:
+) -> tuple[SplatCloud, np.ndarray, np.ndarray, np.ndarray]:
     """New flat Gaussians for the ground under and right around the solids.
 
-    Returns the cloud, and the zone it covers as origin (2,) and (nx, ny) bool. Ground that photos show bare takes
+    Returns the cloud, the origin (2,) of its raster, and the zone it covers and its core as (nx, ny) bool. Ground that photos show bare takes
     their median colour; what none shows, and the contact shadow, is filled from elsewhere on the support.
     """
     from scipy import ndimage
@@ -76,9 +78,9 @@ def fill_ground(
     color, count = ground_colors(points, [views[i] for i in some], [covered[i] for i in some], tolerance_m=0.012)
     picture = np.clip(color + 0.5, 0, 255).astype(np.uint8).reshape(nx, ny, 3)
     known = (count >= 2).reshape(nx, ny)
-    touching = columns(solids, low, (nx, ny), spacing, top_m=0.5 * margin)
+    touching = columns(solids, low, (nx, ny), spacing, top_m=0.02)
     # Right beside the contact the photos show its shadow: that goes with the object.
-    dark = ndimage.distance_transform_edt(~touching) * spacing < 0.6 * margin
+    dark = ndimage.distance_transform_edt(~touching) * spacing < 0.3 * margin
     filled = fill_by_copy(picture, known, zone & (~known | dark))
     i, j = np.nonzero(zone)
     n = len(i)
@@ -87,7 +89,8 @@ def fill_ground(
         quats_wxyz=np.tile([1.0, 0, 0, 0], (n, 1)), scales=np.tile([0.6 * spacing, 0.6 * spacing, 4e-4], (n, 1)),
         opacities=np.full(n, 0.97), sh=((filled[i, j] / 255.0 - 0.5) / SH_C0)[:, None],
     )  # fmt: skip
-    return flat, low, zone
+    core = np.asarray(ndimage.distance_transform_edt(~under)) * spacing <= 0.4 * margin
+    return flat, low, zone, core
 
 
 def hanging(cloud: SplatCloud, support: Support, *, origin: np.ndarray, cell: float, clear_m: float, top_m: float) -> np.ndarray:
@@ -112,6 +115,22 @@ def over_zone(cloud: SplatCloud, origin: np.ndarray, zone: np.ndarray, spacing: 
     ok = ((ij >= 0) & (ij < zone.shape)).all(axis=1)
     ok[ok] = zone[ij[ok, 0], ij[ok, 1]]
     return ok & (cloud.means[:, 2] > low) & (cloud.means[:, 2] < high)
+
+
+def reaching(cloud: SplatCloud, origin: np.ndarray, zone: np.ndarray, spacing: float, *, low: float, high: float) -> np.ndarray:
+    """(n,) bool: Gaussians near the ground whose long axis (2 sigma) ends in the zone: they grew where nobody looked."""
+    R = quat_to_matrix(cloud.quats_wxyz)
+    k = np.argmax(cloud.scales, axis=1)
+    rows = np.arange(len(cloud))
+    axis = R[rows, :, k] * (2 * cloud.scales[rows, k])[:, None]
+    near = (cloud.means[:, 2] > low) & (cloud.means[:, 2] < high)
+    out = np.zeros(len(cloud), bool)
+    for tip in (cloud.means + axis, cloud.means - axis):
+        ij = np.round((tip[:, :2] - origin) / spacing).astype(int)
+        ok = ((ij >= 0) & (ij < zone.shape)).all(axis=1)
+        ok[ok] = zone[ij[ok, 0], ij[ok, 1]]
+        out |= ok & near
+    return out
 
 
 def slab(support: Support, *, thickness: float = 0.02) -> TexturedMesh:

@@ -31,11 +31,13 @@ class Grid:
         return cls(origin=np.asarray(low, float), voxel=voxel, shape=(nx, ny, nz))
 
     def points(self, flat: np.ndarray | None = None) -> np.ndarray:
-        """(n, 3) float32 node positions of flat indices, or of all nodes in C order."""
+        """(n, 3) float32 node positions of flat indices, or of all nodes in C order; column-major in memory."""
         if flat is None:
             flat = np.arange(np.prod(self.shape))
-        ijk = np.stack(np.unravel_index(flat, self.shape), axis=1)
-        return (self.origin + self.voxel * ijk).astype(np.float32)
+        ijk = np.stack(np.unravel_index(flat, self.shape)).astype(np.float32)
+        ijk *= np.float32(self.voxel)
+        ijk += self.origin.astype(np.float32)[:, None]
+        return ijk.T
 
     def index(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Flat index of the nearest node of points (n, 3), and whether each lies in the grid."""
@@ -65,21 +67,26 @@ class Field:
         return out.reshape(self.grid.shape)
 
 
-def integrate(points: np.ndarray, views: list[View], *, truncation: float) -> tuple[np.ndarray, np.ndarray]:
+def integrate(
+    points: np.ndarray, views: list[View], *, truncation: float, free_m: float | None = None, inset_m: float = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
     """Mean truncated distance [m] and number of observing views at world points (n, 3).
 
-    A point that few views see through while `1 / DOUBT` times as many have a surface before it is not free: single
+    `free_m` clips what a view may say for free space: a splat errs by seeing too deep far more often than too near, so
+    a low clip keeps a third of wrong views from denting a surface. `inset_m` is how far the splat's surface lies
+    inside the real one. A point that few views see through while `1 / DOUBT` times as many have a surface before it is not free: single
     wrong depths do not bore holes.
     """
+    free = truncation if free_m is None else free_m
     total = np.zeros(len(points), np.float32)
     count = np.zeros(len(points), np.float32)
     hidden = np.zeros(len(points), np.float32)
     for view in views:
         index, z, inside = view.pixels(points)
         d = view.depth.ravel()[index]
-        s = d - z
+        s = d - z - inset_m
         seen = inside & (d > 0) & (s > -truncation)
-        total += np.where(seen, np.minimum(s, truncation), 0)
+        total += np.where(seen, np.minimum(s, free), 0)
         count += seen
         hidden += inside & (d > 0) & (s <= -truncation)
     mean = total / np.maximum(count, 1)

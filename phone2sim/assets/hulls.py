@@ -20,7 +20,7 @@ class Hulls:
     """The concavity bound CoACD met, None for a single hull."""
 
 
-def decompose(mesh: Any, *, single_excess: float = 0.08, concavity: float = 0.06, max_parts: int = 12, faces: int = 600) -> Hulls:
+def decompose(mesh: Any, *, single_excess: float = 0.08, concavity: float = 0.06, max_parts: int = 12, faces: int = 400) -> Hulls:
     """Convex parts of a closed `trimesh.Trimesh`. The lowest point of the parts is the mesh's lowest point."""
     from phone2sim.assets.solid import simplify
 
@@ -35,8 +35,8 @@ def decompose(mesh: Any, *, single_excess: float = 0.08, concavity: float = 0.06
     small = simplify(mesh, faces=faces, tolerance=2e-4 * float(np.max(mesh.extents)))
     parts = coacd.run_coacd(
         coacd.Mesh(np.asarray(small.vertices, np.float64), np.asarray(small.faces, np.int32)),
-        threshold=concavity, max_convex_hull=max_parts, preprocess_mode="off", resolution=800, mcts_nodes=10,
-        mcts_iterations=40, mcts_max_depth=1, pca=False, merge=True, decimate=True, max_ch_vertex=48, extrude=False, seed=0,
+        threshold=concavity, max_convex_hull=max_parts, preprocess_mode="off", resolution=800, mcts_nodes=8,
+        mcts_iterations=30, mcts_max_depth=1, pca=False, merge=True, decimate=True, max_ch_vertex=48, extrude=False, seed=0,
     )  # fmt: skip
     import trimesh
 

@@ -15,8 +15,13 @@ def fill_by_copy(picture: np.ndarray, known: np.ndarray, hole: np.ndarray, *, ri
     import cv2
     from scipy import ndimage
 
-    out = picture.copy()
     sure = known & ~hole
+    # Specks nobody saw take their neighbour's colour, so that they do not spoil every source.
+    far, nearest = ndimage.distance_transform_edt(~sure, return_indices=True)
+    out = picture[tuple(nearest)]
+    out[far > 3] = picture[far > 3]
+    sure = np.asarray(far <= 3) & ~hole
+    picture = out.copy()
     labels, count = ndimage.label(ndimage.binary_dilation(hole, iterations=2))
     for k in range(1, count + 1):
         own = hole & (labels == k)

@@ -110,7 +110,7 @@ def close_bodies(cloud: SplatCloud, found: Found, views: list[View], *, max_view
         try:
             solid = build_solid(
                 low - pad, high + pad, chosen, [m == k for m in masks], level=level, voxel=scales.voxel,
-                skirt_m=max(2.5 * scales.voxel, 0.5 * clear), seed=cluster.points,
+                skirt_m=max(4 * scales.voxel, 0.5 * clear), seed=cluster.points,
             )  # fmt: skip
         except AssetError as e:
             message(f"An object near {cluster.points.mean(0).round(3).tolist()} was left out: {e.message}")
@@ -163,16 +163,27 @@ def make_asset(
     )  # fmt: skip
 
 
+def stand(body: Any, level: float, *, faces: int, voxel: float) -> Any:
+    """A simplified `trimesh.Trimesh` whose lowest vertices lie exactly on z = `level`, watertight also once welded.
+
+    Raises `AssetError` when no tolerance gives a closed mesh.
+    """
+    for share in (0.2, 0.3, 0.12, 0.45, 0.07, 0.02):
+        mesh = simplify(body, faces=faces, tolerance=share * voxel)
+        vertices = np.array(mesh.vertices)
+        vertices[vertices[:, 2] < level + 0.3 * voxel, 2] = level
+        mesh.vertices = vertices
+        if TexturedMesh(vertices=mesh.vertices, faces=mesh.faces).welded().is_watertight:
+            return mesh
+    raise AssetError("An object's surface could not be closed.", hint="Film it from more sides.")
+
+
 def finish(
     name: str, solid: Solid, cloud: SplatCloud, views: list[View], masks: list[np.ndarray], *, level: float, voxel: float,
     override: Override, faces: int, texture_px: int, concavity: float, volume_error: float,
 ) -> Asset:  # fmt: skip
     """Simplify, texture, decompose and weigh one body; `cloud` are its own Gaussians in the world frame."""
-    mesh = simplify(solid.mesh, faces=faces, tolerance=0.2 * voxel)
-    vertices = np.array(mesh.vertices)
-    low = vertices[:, 2] < max(level, vertices[:, 2].min()) + 0.3 * voxel
-    vertices[low, 2] = level  # stands flat
-    mesh.vertices = vertices
+    mesh = stand(solid.mesh, level, faces=faces, voxel=voxel)
     baked = bake(mesh, views, masks, size=texture_px, tolerance_m=5 * voxel)
     T_world_asset = contact_frame(mesh, level)
     inverse = T_world_asset.inverse()

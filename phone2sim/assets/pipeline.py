@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from phone2sim.assets.background import fill_ground, hanging, over_zone, slab
+from phone2sim.assets.background import fill_ground, hanging, over_zone, reaching, slab
 from phone2sim.assets.lift import Bodies, Found, close_bodies, find_objects, finish
 from phone2sim.assets.overrides import Override, read_overrides
 from phone2sim.assets.preview import asset_picture, splat_picture
@@ -31,7 +31,7 @@ class AssetsConfig(Config):
 
     view_side: int = 640
     """Longer side of the pictures that depth, masks and textures come from [px]."""
-    max_views: int = 60
+    max_views: int = 40
     """Pictures used to close bodies and bake textures, spread evenly over the capture."""
     min_size: float = 0.02
     """Least height and width of an object relative to the filming distance."""
@@ -171,10 +171,11 @@ def clear_background(
         return cloud.take(~drop)
     solids = [bodies.solids[k - 1] for k in removed]
     spacing = max(1.2 * found.scales.voxel, 0.0015)
-    patch, origin, zone = fill_ground(
-        solids, found.support, views, [np.isin(m, removed) for m in masks], spacing=spacing, margin=1.2 * clear
+    patch, origin, zone, core = fill_ground(
+        solids, found.support, views, [np.isin(m, removed) for m in masks], spacing=spacing, margin=2.2 * clear
     )
     under = over_zone(cloud, origin, zone, spacing, low=level - 2 * clear, high=level + 2 * clear)
+    under |= reaching(cloud, origin, core, spacing, low=level - 3 * clear, high=level + 2 * clear)
     drop |= under & ~stays
     return SplatCloud.concatenate([cloud.take(~drop), patch])
 

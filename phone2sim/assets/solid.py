@@ -80,9 +80,12 @@ def build_solid(
     truncation = 4 * grid.voxel
     above = points[:, 2] > level + 0.5 * grid.voxel
     tsdf = np.full(len(points), truncation, np.float32)
-    fused, count = integrate(points[above], views, truncation=truncation)
+    seen_points = points.T[:, above].T
+    fused, count = integrate(
+        seen_points, views, truncation=5.5 * grid.voxel, free_m=grid.voxel, inset_m=0.4 * grid.voxel
+    )
     unseen = np.where(count >= 2, fused, -truncation)
-    hull = silhouette_distance(points[above], views, masks, truncation=truncation)
+    hull = silhouette_distance(seen_points, views, masks, truncation=truncation)
     tsdf[above] = np.maximum(unseen, hull)
     field = tsdf.reshape(grid.shape)
     k0 = int(np.ceil((level + skirt_m - grid.origin[2]) / grid.voxel))
@@ -91,7 +94,7 @@ def build_solid(
         edge = np.moveaxis(field, axis, 0)
         edge[0] = edge[-1] = truncation
     field[:, :, -1] = truncation
-    field = ndimage.gaussian_filter(field, 0.8)
+    field = ndimage.gaussian_filter(field, 1.0)
 
     labels, n = ndimage.label(field < 0)
     flat, ok = grid.index(seed)
@@ -116,9 +119,12 @@ def continue_down(field: np.ndarray, k0: int, voxel: float, *, steps: int = 3) -
     """
     from scipy import ndimage
 
-    base = field[:, :, k0]
-    growth = ndimage.gaussian_filter(base - field[:, :, k0 + steps], 1.5) / (steps * voxel)
-    slope = np.clip(growth, 0, 1) * np.clip(base / voxel + 3, 0, 1)  # only beside the surface, not deep inside
+    base = ndimage.gaussian_filter(field[:, :, k0], 1.0)
+    area, above = float((base < 0).sum()), float((field[:, :, k0 + 2 * steps] < 0).sum())
+    slope = np.zeros_like(base)
+    if area < 0.9 * above:  # the body as a whole narrows downwards
+        growth = ndimage.gaussian_filter(field[:, :, k0] - field[:, :, k0 + steps], 2.5) / (steps * voxel)
+        slope = np.clip(growth, 0, 1) * np.clip(base / voxel + 3, 0, 1)  # only beside the surface, not deep inside
     depth = voxel * np.arange(k0, 0, -1)
     out = field.copy()
     out[:, :, :k0] = base[:, :, None] + slope[:, :, None] * depth

@@ -154,9 +154,8 @@ def _fill(
         out[flat] = 128
     out = out.reshape(picture.shape)
     if not covered.all():
-        nearest: Any
-        _, nearest = ndimage.distance_transform_edt(~covered, return_indices=True)
-        out = out[nearest[0], nearest[1]]
+        nearest = ndimage.distance_transform_edt(~covered, return_indices=True)[1]
+        out = out[tuple(nearest)]
         soft = cv2.GaussianBlur(out, (0, 0), 2)
         out = np.where(covered[..., None], out, soft)
     return np.clip(out + 0.5, 0, 255).astype(np.uint8)
