@@ -60,7 +60,7 @@ $(STAMP): pyproject.toml constraints.txt $(NATIVE) | compiler $(BIN)/python
 
 $(BIN)/python:
 	@py='$(PYTHON)'; \
-	for p in $${py:-python3.12 python3.11 python3.13 python3.10 python3 python}; do \
+	for p in $${py:-python3.11 python3.12 python3.10 python3.13 python3 python}; do \
 		if "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 10))' >/dev/null 2>&1; then found=$$p; break; fi; \
 	done; \
 	if [ -z "$$found" ]; then echo "error: Python 3.10 or newer is missing$${py:+ ($$py is not one)}; install it, or say where: make PYTHON=/path/to/python" >&2; exit 1; fi; \

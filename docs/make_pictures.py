@@ -1,7 +1,7 @@
 """Write the README's four pictures from a demo folder: `python docs/make_pictures.py demo docs/img`.
 
-clip.png: three frames of the clip. novel_view.png: the splat from views no camera had. objects.png: the cut-out
-objects. episodes.png: four varied episodes.
+clip.jpg: three frames of the clip. novel_view.jpg: the splat from views no camera had. objects.jpg: the cut-out
+objects. episodes.jpg: four varied episodes.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ from PIL import Image
 
 GAP = 12
 PAPER = 255
-LARGEST = 950_000
-"""Bytes; a larger picture is stored in 256 colours."""
 
 
 def row(pictures: list[np.ndarray], *, height: int) -> np.ndarray:
@@ -43,9 +41,7 @@ def save(path: Path, picture: np.ndarray, *, width: int) -> None:
     im = Image.fromarray(picture)
     if im.width > width:
         im = im.resize((width, round(im.height * width / im.width)), Image.Resampling.LANCZOS)
-    im.save(path, optimize=True)
-    if path.stat().st_size > LARGEST:
-        im.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)
+    im.save(path, quality=88, subsampling=0, optimize=True)
     print(f"{path}  {im.width}×{im.height}  {path.stat().st_size / 1e3:.0f} kB")
 
 
@@ -114,7 +110,7 @@ def main(demo: Path, out: Path) -> None:
         ("objects", objects, 1200),
         ("episodes", episodes, 1200),
     ):
-        save(out / f"{name}.png", make(demo), width=width)
+        save(out / f"{name}.jpg", make(demo), width=width)
 
 
 if __name__ == "__main__":
