@@ -68,11 +68,11 @@ class Field:
 
 
 def integrate(
-    points: np.ndarray, views: list[View], *, truncation: float, free_m: float | None = None, inset_m: float = 0.0
+    points: np.ndarray, views: list[View], *, truncation: float, free_m: float | np.ndarray | None = None, inset_m: float = 0.0
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean truncated distance [m] and number of observing views at world points (n, 3).
 
-    `free_m` clips what a view may say for free space: a splat errs by seeing too deep far more often than too near, so
+    `free_m` [m], one or per point, clips what a view may say for free space: a splat errs by seeing too deep far more often than too near, so
     a low clip keeps a third of wrong views from denting a surface. `inset_m` is how far the splat's surface lies
     inside the real one. A point that few views see through while `1 / DOUBT` times as many have a surface before it is not free: single
     wrong depths do not bore holes.
@@ -86,7 +86,7 @@ def integrate(
         d = view.depth.ravel()[index]
         s = d - z - inset_m
         seen = inside & (d > 0) & (s > -truncation)
-        total += np.where(seen, np.minimum(s, free), 0)
+        total += np.where(seen, np.minimum(s, free), np.float32(0))
         count += seen
         hidden += inside & (d > 0) & (s <= -truncation)
     mean = total / np.maximum(count, 1)

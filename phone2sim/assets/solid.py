@@ -14,6 +14,10 @@ from phone2sim.assets.views import View
 from phone2sim.errors import AssetError
 
 
+RIM = 2.2
+"""Voxels inside the visual hull where thin parts are protected."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Solid:
     """Signed distance of one object on a grid (world frame), negative inside, and its closed surface."""
@@ -81,11 +85,11 @@ def build_solid(
     above = points[:, 2] > level + 0.5 * grid.voxel
     tsdf = np.full(len(points), truncation, np.float32)
     seen_points = points.T[:, above].T
-    fused, count = integrate(
-        seen_points, views, truncation=5.5 * grid.voxel, free_m=grid.voxel, inset_m=0.4 * grid.voxel
-    )
-    unseen = np.where(count >= 2, fused, -truncation)
     hull = silhouette_distance(seen_points, views, masks, truncation=truncation)
+    # Just inside the silhouettes there is usually something, be it as thin as a rim: depth must speak louder there.
+    free = np.where(hull > -RIM * grid.voxel, 0.35, 1.0).astype(np.float32) * np.float32(grid.voxel)
+    fused, count = integrate(seen_points, views, truncation=5.5 * grid.voxel, free_m=free, inset_m=0.4 * grid.voxel)
+    unseen = np.where(count >= 2, fused, -truncation)
     tsdf[above] = np.maximum(unseen, hull)
     field = tsdf.reshape(grid.shape)
     k0 = int(np.ceil((level + skirt_m - grid.origin[2]) / grid.voxel))
