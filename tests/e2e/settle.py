@@ -14,7 +14,6 @@ def drop(asset: Asset, *, height_m: float = 0.001, seconds: float = 2.0) -> tupl
     spec.option.timestep = 0.002
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
-    spec.option.enableflags |= mujoco.mjtEnableBit.mjENBL_MULTICCD
     spec.worldbody.add_geom(
         type=mujoco.mjtGeom.mjGEOM_PLANE, size=[2, 2, 0.1], friction=[asset.friction.value, 0.005, 0.0001]
     )
