@@ -22,14 +22,14 @@ W, H, N = 64, 48, 17
 K = np.array([[70.0, 0, 32], [0, 70.0, 24], [0, 0, 1]])
 
 
-def truth(n: int = 900, seed: int = 0) -> SplatCloud:
-    """A bumpy coloured sheet of opaque discs about a metre wide."""
+def truth(n: int = 6000, seed: int = 0) -> SplatCloud:
+    """A bumpy coloured sheet of opaque discs that fills every view, as a room fills a photo."""
     rng = np.random.default_rng(seed)
-    xy = rng.uniform(-0.9, 0.9, (n, 2))
+    xy = rng.uniform(-2.6, 2.6, (n, 2))
     z = 0.1 * np.sin(4 * xy[:, 0]) * np.cos(3 * xy[:, 1])
     color = 0.5 + 0.4 * np.stack([np.sin(7 * xy[:, 0]), np.cos(6 * xy[:, 1]), np.sin(5 * xy.sum(1))], 1)
     return SplatCloud(
-        means=np.column_stack([xy, z]), quats_wxyz=np.tile([1.0, 0, 0, 0], (n, 1)), scales=np.tile([0.05, 0.05, 0.005], (n, 1)),
+        means=np.column_stack([xy, z]), quats_wxyz=np.tile([1.0, 0, 0, 0], (n, 1)), scales=np.tile([0.06, 0.06, 0.005], (n, 1)),
         opacities=np.full(n, 0.95), sh=((color - 0.5) / 0.28209479)[:, None],
     )  # fmt: skip
 
@@ -48,11 +48,11 @@ def capture(gain=None):
     for i in range(N):
         rgb = rasterize(cloud, K=K, T_camera_world=cameras.T_camera_world[i], width=W, height=H).rgb
         images.append((np.clip(rgb * (1 if gain is None else gain[i]), 0, 1) * 255 + 0.5).astype(np.uint8))
-    pick = np.random.default_rng(1).permutation(len(cloud))[:250]
+    pick = np.random.default_rng(1).permutation(len(cloud))[:2000]
     return images, cameras, cloud.means[pick], (cloud.colors[pick] * 255).astype(np.uint8)
 
 
-CONFIG = SplatConfig(iterations=300, cap=1500, threads=2)
+CONFIG = SplatConfig(iterations=300, cap=4000, threads=2)
 
 
 @pytest.fixture(scope="module")
