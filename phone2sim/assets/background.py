@@ -10,7 +10,8 @@ from phone2sim.assets.inpaint import fill_by_copy
 from phone2sim.assets.mesh import TexturedMesh
 from phone2sim.assets.solid import Solid
 from phone2sim.assets.support import Support
-from phone2sim.assets.views import View, spread
+from phone2sim.assets.texture import blend
+from phone2sim.assets.views import View
 from phone2sim.poses import quat_to_matrix
 from phone2sim.reconstruct.splat.cloud import SH_C0, SplatCloud
 
@@ -32,37 +33,15 @@ def columns(solids: list[Solid], low: np.ndarray, shape: tuple[int, int], spacin
     return out
 
 
-def ground_colors(points: np.ndarray, views: list[View], covered: list[np.ndarray], *, tolerance_m: float) -> tuple[np.ndarray, np.ndarray]:
-    """Median colour (n, 3) 0–255 of ground points (n, 3) [m] over the photos that see them bare, and how many do.
-
-    `covered` (h, w) bool per view: pixels of objects.
-    """
-    import cv2
-
-    samples = np.full((len(views), len(points), 3), np.nan, np.float32)
-    for k, (view, mask) in enumerate(zip(views, covered, strict=True)):
-        wide = cv2.dilate(mask.astype(np.uint8), np.ones((7, 7), np.uint8)).ravel().astype(bool)
-        index, z, inside = view.pixels(points)
-        d = view.depth.ravel()[index]
-        ok = inside & ~wide[index] & (d > 0) & (np.abs(d - z) < tolerance_m + 0.01 * z)
-        rows = np.flatnonzero(ok)
-        if len(rows):
-            samples[k, rows] = view.colors(points[rows])
-    count = np.isfinite(samples[..., 0]).sum(axis=0)
-    out = np.zeros((len(points), 3), np.float32)
-    seen = count > 0
-    out[seen] = np.nanmedian(samples[:, seen], axis=0)
-    return out, count
-
-
 def fill_ground(
     solids: list[Solid], support: Support, views: list[View], covered: list[np.ndarray], *, spacing: float, margin: float
 ) -> tuple[SplatCloud, np.ndarray, np.ndarray, np.ndarray]:
     """New flat Gaussians for the ground under and right around the solids.
 
     Returns the cloud, the origin (2,) of its raster, and the zone it covers and its core as (nx, ny) bool. Ground that photos show bare takes
-    their median colour; what none shows, and the contact shadow, is filled from elsewhere on the support.
+    their colour; what none shows, and the contact shadow, is filled from elsewhere on the support.
     """
+    import cv2
     from scipy import ndimage
 
     level = support.surface.height_m
@@ -74,10 +53,11 @@ def fill_ground(
     zone = np.asarray(ndimage.distance_transform_edt(~under)) * spacing <= margin
     ij = np.stack(np.unravel_index(np.arange(nx * ny), (nx, ny)), axis=1)
     points = np.column_stack([low + spacing * ij, np.full(len(ij), level)]).astype(np.float32)
-    some = spread(len(views), 24)
-    color, count = ground_colors(points, [views[i] for i in some], [covered[i] for i in some], tolerance_m=0.012)
+    up = np.tile(np.array([0, 0, 1], np.float32), (len(points), 1))
+    bare = [~cv2.dilate(c.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool) for c in covered]
+    color, weight = blend(points, up, views, bare, tolerance_m=0.008, best=5)
     picture = np.clip(color + 0.5, 0, 255).astype(np.uint8).reshape(nx, ny, 3)
-    known = (count >= 2).reshape(nx, ny)
+    known = (weight > 0).reshape(nx, ny)
     touching = columns(solids, low, (nx, ny), spacing, top_m=0.02)
     # Right beside the contact the photos show its shadow: that goes with the object.
     dark = ndimage.distance_transform_edt(~touching) * spacing < 0.3 * margin
@@ -86,7 +66,7 @@ def fill_ground(
     n = len(i)
     flat = SplatCloud(
         means=np.column_stack([low[0] + spacing * i, low[1] + spacing * j, np.full(n, level)]),
-        quats_wxyz=np.tile([1.0, 0, 0, 0], (n, 1)), scales=np.tile([0.6 * spacing, 0.6 * spacing, 4e-4], (n, 1)),
+        quats_wxyz=np.tile([1.0, 0, 0, 0], (n, 1)), scales=np.tile([0.55 * spacing, 0.55 * spacing, 4e-4], (n, 1)),
         opacities=np.full(n, 0.97), sh=((filled[i, j] / 255.0 - 0.5) / SH_C0)[:, None],
     )  # fmt: skip
     core = np.asarray(ndimage.distance_transform_edt(~under)) * spacing <= 0.4 * margin

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from phone2sim.assets.overrides import Override, given
 from phone2sim.assets.physics import guess_material, inertia, mass_interval, material
 from phone2sim.assets.scene import Asset
 from phone2sim.assets.segment import Cluster, Rejected, clearance, find_clusters
-from phone2sim.assets.solid import Solid, build_solid, simplify
+from phone2sim.assets.solid import Solid, build_solid, close_on_plane, separated, simplify
 from phone2sim.assets.support import Support, find_support, region
 from phone2sim.assets.texture import Baked, bake
 from phone2sim.assets.views import View, spread
@@ -32,14 +32,14 @@ class Scales:
     distance: float
     """Median distance from the cameras to the support's middle."""
     voxel: float
-    """Edge of an object's voxels: about one pixel."""
+    """Edge of an object's voxels: about one pixel, and no finer than the surface is known."""
     scene_voxel: float
     """Edge of the whole support's voxels."""
 
     @classmethod
     def of(cls, views: list[View], distance: float) -> Scales:
         pixel = distance / float(np.median([v.K[0, 0] for v in views]))
-        return cls(distance=distance, voxel=1.25 * pixel, scene_voxel=max(2.2 * pixel, distance / 300))
+        return cls(distance=distance, voxel=max(1.25 * pixel, distance / 450), scene_voxel=max(2.2 * pixel, distance / 300))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +73,7 @@ def find_objects(views: list[View], *, min_size: float = 0.02, max_share: float 
     support = find_support(field, middle, search_m=0.03 * distance)
     if support is None:
         return None
+    scales = replace(scales, voxel=max(scales.voxel, 0.7 * support.noise_m))
     clear = clearance(support, field.grid.voxel, 0.011 * distance)
     clusters, refused = find_clusters(
         field, support, views, clear_m=clear, min_size_m=min_size * distance, max_share=max_share
@@ -163,18 +164,21 @@ def make_asset(
     )  # fmt: skip
 
 
-def stand(body: Any, level: float, *, faces: int, voxel: float) -> Any:
-    """A simplified `trimesh.Trimesh` whose lowest vertices lie exactly on z = `level`, watertight also once welded.
+def stand(solid: Solid, *, faces: int) -> Any:
+    """A simplified `trimesh.Trimesh`, exactly flat on the support, watertight also once equal vertices are welded.
 
-    Raises `AssetError` when no tolerance gives a closed mesh.
+    A surface too rough to simplify is taken from a smoother, coarser field. Raises `AssetError` when nothing closes.
     """
-    for share in (0.2, 0.3, 0.12, 0.45, 0.07, 0.02):
-        mesh = simplify(body, faces=faces, tolerance=share * voxel)
-        vertices = np.array(mesh.vertices)
-        vertices[vertices[:, 2] < level + 0.3 * voxel, 2] = level
-        mesh.vertices = vertices
-        if TexturedMesh(vertices=mesh.vertices, faces=mesh.faces).welded().is_watertight:
-            return mesh
+    import trimesh
+
+    for coarser in (1.0, 1.5, 2.2, 3.2):
+        raw = trimesh.Trimesh(*solid.surface(coarser), process=False)
+        for share in (0.2, 0.3, 0.12):
+            small = simplify(raw, faces=faces, tolerance=share * coarser * solid.grid.voxel)
+            mesh = separated(close_on_plane(small.vertices, small.faces, solid.level))
+            closed = TexturedMesh(vertices=mesh.vertices, faces=mesh.faces).welded().is_watertight
+            if closed and len(mesh.faces) <= 1.5 * faces:
+                return mesh
     raise AssetError("An object's surface could not be closed.", hint="Film it from more sides.")
 
 
@@ -183,7 +187,7 @@ def finish(
     override: Override, faces: int, texture_px: int, concavity: float, volume_error: float,
 ) -> Asset:  # fmt: skip
     """Simplify, texture, decompose and weigh one body; `cloud` are its own Gaussians in the world frame."""
-    mesh = stand(solid.mesh, level, faces=faces, voxel=voxel)
+    mesh = stand(solid, faces=faces)
     baked = bake(mesh, views, masks, size=texture_px, tolerance_m=5 * voxel)
     T_world_asset = contact_frame(mesh, level)
     inverse = T_world_asset.inverse()

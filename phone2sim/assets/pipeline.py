@@ -30,7 +30,9 @@ class AssetsConfig(Config):
     """How objects are cut out and closed."""
 
     view_side: int = 640
-    """Longer side of the pictures that depth, masks and textures come from [px]."""
+    """Longer side of the pictures that depth and masks are rendered at [px]."""
+    photo_side: int = 960
+    """Longer side of the photos that textures come from [px]."""
     max_views: int = 40
     """Pictures used to close bodies and bake textures, spread evenly over the capture."""
     min_size: float = 0.02
@@ -89,7 +91,9 @@ def _compute(scene_dir: Path, folder: Path, config: AssetsConfig, overrides: dic
     views: list[View] = []
     found: Found | None = None
     if metric.get("support"):
-        views = render_views(cloud, cameras, scene_dir / "capture" / "frames", max_side=config.view_side)
+        views = render_views(
+            cloud, cameras, scene_dir / "capture" / "frames", max_side=config.view_side, photo_side=config.photo_side
+        )
         clock.lap("depth")
         geometry = [views[i] for i in spread(len(views), config.max_views)]
         found = find_objects(geometry, min_size=config.min_size, max_share=config.max_share)
@@ -170,7 +174,7 @@ def clear_background(
     if not removed:
         return cloud.take(~drop)
     solids = [bodies.solids[k - 1] for k in removed]
-    spacing = max(1.2 * found.scales.voxel, 0.0015)
+    spacing = max(0.9 * found.scales.voxel, 0.0012)
     patch, origin, zone, core = fill_ground(
         solids, found.support, views, [np.isin(m, removed) for m in masks], spacing=spacing, margin=2.2 * clear
     )

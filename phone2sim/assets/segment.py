@@ -41,11 +41,13 @@ def clearance(support: Support, voxel: float, minimum: float) -> float:
 
 
 def find_clusters(
-    field: Field, support: Support, views: list[View], *, clear_m: float, min_size_m: float, max_share: float, min_views: int = 3
+    field: Field, support: Support, views: list[View], *, clear_m: float, min_size_m: float, max_share: float, min_views: int = 3,
+    min_share: float = 0.3,
 ) -> tuple[list[Cluster], list[Rejected]]:
     """Connected parts of the surface above the support, largest first, and the parts refused with the reason.
 
     `min_size_m` is the least height and diagonal; `max_share` the largest footprint relative to the support's.
+    Fewer than `min_views` views, or than the share `min_share` of all, are not enough: badly seen ground grows bumps.
     """
     from scipy import ndimage
 
@@ -99,9 +101,9 @@ def find_clusters(
             reason = "too small"
         elif np.prod(extents[:2]) > max_share * support_area:
             reason = "too large for the support"
-        elif seen < max(min_views, 0.08 * len(views)):
+        elif seen < max(min_views, min_share * len(views)):
             reason = f"seen in {seen} views"
-        elif explained_by_ground(points, views, level):
+        elif seen < 0.5 * len(views) and explained_by_ground(points, views, level):
             reason = "the photos show flat ground there"
         if reason:
             refused.append(Rejected(reason=reason, centre=points.mean(axis=0), extents=extents))
@@ -111,27 +113,25 @@ def find_clusters(
 
 
 def explained_by_ground(points: np.ndarray, views: list[View], level: float, *, least: float = 6.0) -> bool:
-    """Whether the photos agree better when the points (n, 3) are laid onto the plane z = `level` than where they are.
+    """Whether the photos agree as well when the points (n, 3) are laid onto the plane z = `level` as where they are.
 
-    Agreement is the median deviation of grey levels (0–255) between views; only a plane that agrees to within `least`
-    levels, and clearly better than the surface, explains a cluster away: a bump in badly seen ground.
+    Agreement is the median deviation of colours (0–255, mean of the channels) between views, never less than `least`.
     """
     some = points[:: max(1, len(points) // 400)]
     laid = some.copy()
     laid[:, 2] = level
-    ground = _disagreement(laid, views)
-    return ground < least and ground < 0.75 * _disagreement(some, views)
+    return max(_disagreement(laid, views), least) < 1.2 * max(_disagreement(some, views), least)
 
 
 def _disagreement(points: np.ndarray, views: list[View]) -> float:
-    grey = np.full((len(views), len(points)), np.nan, np.float32)
+    rgb = np.full((len(views), len(points), 3), np.nan, np.float32)
     for k, view in enumerate(views):
         _, _, inside = view.pixels(points)
-        grey[k, inside] = view.colors(points[inside]).mean(axis=1)
-    grey = grey[:, np.isfinite(grey).sum(axis=0) >= 2]
-    if not grey.size:
+        rgb[k, inside] = view.colors(points[inside])
+    rgb = rgb[:, np.isfinite(rgb[..., 0]).sum(axis=0) >= 2]
+    if not rgb.size:
         return np.inf
-    deviation = np.nanmedian(np.abs(grey - np.nanmedian(grey, axis=0)), axis=0)
+    deviation = np.nanmedian(np.abs(rgb - np.nanmedian(rgb, axis=0)).mean(axis=2), axis=0)
     return 1.4826 * float(np.median(deviation))
 
 

@@ -3,7 +3,7 @@ what nobody saw stays solid, and the support closes the bottom."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,6 @@ from phone2sim.assets.fusion import Grid, integrate
 from phone2sim.assets.isosurface import isosurface
 from phone2sim.assets.views import View
 from phone2sim.errors import AssetError
-
 
 RIM = 2.2
 """Voxels inside the visual hull where thin parts are protected."""
@@ -26,7 +25,20 @@ class Solid:
     distance: np.ndarray
     """(shape) float32 [m], truncated."""
     mesh: Any
-    """`trimesh.Trimesh`, watertight, world frame [m]."""
+    """`trimesh.Trimesh`, watertight, world frame [m], flat on the support."""
+    level: float
+    """Height of the support [m]."""
+
+    def surface(self, coarser: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+        """Vertices [m] and faces before the cut at the support, from a field smoothed and resampled `coarser` times."""
+        from scipy import ndimage
+
+        field = self.distance
+        if coarser > 1:
+            field = ndimage.zoom(ndimage.gaussian_filter(field, 0.7 * coarser), 1 / coarser, order=1)
+        scale = self.grid.voxel * (np.array(self.grid.shape) - 1) / (np.array(field.shape) - 1)
+        v, f = isosurface(np.pad(field, 1, constant_values=float(field.max())))
+        return self.grid.origin + scale * (v - 1), f
 
     def signed_distance(self, points: np.ndarray) -> np.ndarray:
         """(n,) [m] by nearest node; large outside of the grid."""
@@ -111,9 +123,8 @@ def build_solid(
     # Voids that no camera could have seen are filled.
     filled = ndimage.binary_fill_holes(field < 0)
     field = np.where(filled & (field >= 0), -0.25 * grid.voxel, field)
-    v, f = isosurface(np.pad(field, 1, constant_values=truncation))
-    world = grid.origin + grid.voxel * (v - 1)
-    return Solid(grid=grid, distance=field, mesh=close_on_plane(world, f, level))
+    solid = Solid(grid=grid, distance=field, mesh=None, level=level)
+    return replace(solid, mesh=close_on_plane(*solid.surface(), level))
 
 
 def continue_down(field: np.ndarray, k0: int, voxel: float, *, steps: int = 3) -> np.ndarray:
@@ -126,7 +137,7 @@ def continue_down(field: np.ndarray, k0: int, voxel: float, *, steps: int = 3) -
     base = ndimage.gaussian_filter(field[:, :, k0], 1.0)
     area, above = float((base < 0).sum()), float((field[:, :, k0 + 2 * steps] < 0).sum())
     slope = np.zeros_like(base)
-    if area < 0.9 * above:  # the body as a whole narrows downwards
+    if area < 0.8 * above:  # the body as a whole narrows downwards
         growth = ndimage.gaussian_filter(field[:, :, k0] - field[:, :, k0 + steps], 2.5) / (steps * voxel)
         slope = np.clip(growth, 0, 1) * np.clip(base / voxel + 3, 0, 1)  # only beside the surface, not deep inside
     depth = voxel * np.arange(k0, 0, -1)
@@ -161,6 +172,32 @@ def simplify(mesh: Any, *, faces: int, tolerance: float) -> Any:
             break
         tolerance *= 1.35
     return as_trimesh(best)
+
+
+def separated(mesh: Any) -> Any:
+    """The mesh with coincident but distinct vertices moved apart by micrometres, so that welding by position is safe."""
+    import trimesh
+
+    v = np.array(mesh.vertices)
+    _, inverse, counts = np.unique(np.round(v, 6), axis=0, return_inverse=True, return_counts=True)
+    inverse = inverse.ravel()
+    order = np.argsort(inverse, kind="stable")
+    first = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    rank = np.empty(len(v), int)
+    rank[order] = np.arange(len(v)) - np.repeat(first, counts)
+    again = np.flatnonzero(rank > 0)
+    if not len(again):
+        return mesh
+    # Towards the middle of a vertex's own faces, sideways only, so that a flat bottom stays flat.
+    middle = mesh.triangles.mean(axis=1)
+    pull = np.zeros_like(v)
+    np.add.at(pull, np.asarray(mesh.faces).ravel(), np.repeat(middle, 3, axis=0))
+    pull /= np.maximum(np.bincount(np.asarray(mesh.faces).ravel(), minlength=len(v)), 1)[:, None]
+    step = pull[again] - v[again]
+    step[:, 2] = 0
+    step /= np.maximum(np.linalg.norm(step, axis=1, keepdims=True), 1e-9)
+    v[again] += 4e-6 * rank[again, None] * step
+    return trimesh.Trimesh(v, mesh.faces, process=False)
 
 
 def as_trimesh(body: Any) -> Any:

@@ -142,7 +142,7 @@ def _fill(
     from scipy import ndimage
     from scipy.spatial import cKDTree
 
-    out = picture.reshape(-1, 3).copy()
+    out: np.ndarray = picture.reshape(-1, 3).copy()
     if good.any() and not good.all():
         tree = cKDTree(position[good])
         k = min(12, int(good.sum()))

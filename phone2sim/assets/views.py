@@ -18,7 +18,7 @@ class View:
 
     name: str
     photo: np.ndarray
-    """(h, w, 3) uint8, exposure-normalised to the splat's mean appearance."""
+    """(sh, sw, 3) uint8, the same picture at `s` times the depth's size, exposure-normalised to the splat's appearance."""
     depth: np.ndarray
     """(h, w) float32 depth along the optical axis [m]; 0 where nothing opaque is seen."""
     K: np.ndarray
@@ -58,6 +58,7 @@ class View:
         """Bilinear photo colour (n, 3) float32 0–255 at world points that fall into the picture."""
         u, v, _ = self.project(points)
         h, w = self.photo.shape[:2]
+        u, v = u * np.float32(w / self.depth.shape[1]), v * np.float32(h / self.depth.shape[0])
         u, v = np.clip(u - 0.5, 0, w - 1.001), np.clip(v - 0.5, 0, h - 1.001)
         i, j = v.astype(np.int32), u.astype(np.int32)
         fv, fu = (v - i)[:, None].astype(np.float32), (u - j)[:, None].astype(np.float32)
@@ -81,11 +82,15 @@ def spread(n: int, limit: int) -> np.ndarray:
     return np.unique(np.round(np.linspace(0, n - 1, min(n, limit))).astype(int))
 
 
-def render_views(cloud: SplatCloud, cameras: Cameras, frames: Path, *, max_side: int) -> list[View]:
-    """Render the splat at every camera, and read, undistort and exposure-normalise the photos to match."""
+def render_views(cloud: SplatCloud, cameras: Cameras, frames: Path, *, max_side: int, photo_side: int = 960) -> list[View]:
+    """Render the splat at every camera, and read, undistort and exposure-normalise the photos to match.
+
+    `max_side` [px] is the depth's longer side, `photo_side` the photos'.
+    """
     from phone2sim.reconstruct.splat.rasterize import rasterize
 
-    photos, small = load_views(cameras, frames, max_side=max_side)
+    photos, sharp = load_views(cameras, frames, max_side=max(max_side, photo_side))
+    small = sharp.resized(max_side)
     views = []
     for i in track(range(len(small)), "Rendering depth"):
         w, h = (int(x) for x in small.size_wh[i])
@@ -103,9 +108,13 @@ def render_views(cloud: SplatCloud, cameras: Cameras, frames: Path, *, max_side:
 
 def normalise_exposure(photo: np.ndarray, rendered: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """Scale each channel of `photo` (h, w, 3) uint8 so that its median ratio to the render (0–1) is one."""
-    p = photo[::4, ::4].reshape(-1, 3) / 255.0
-    r = np.asarray(rendered)[::4, ::4].reshape(-1, 3)
-    ok = (alpha[::4, ::4].ravel() > 0.8) & (p.min(1) > 0.05) & (p.max(1) < 0.95) & (r.min(1) > 0.02)
+    import cv2
+
+    h, w = alpha.shape
+    p = cv2.resize(photo, (w // 4, h // 4), interpolation=cv2.INTER_AREA).reshape(-1, 3) / 255.0
+    r = cv2.resize(np.asarray(rendered), (w // 4, h // 4), interpolation=cv2.INTER_AREA).reshape(-1, 3)
+    alpha = cv2.resize(alpha, (w // 4, h // 4), interpolation=cv2.INTER_AREA)
+    ok = (alpha.ravel() > 0.8) & (p.min(1) > 0.05) & (p.max(1) < 0.95) & (r.min(1) > 0.02)
     if ok.sum() < 200:
         return photo
     gain = np.clip(np.median(r[ok] / p[ok], axis=0), 0.6, 1.6)

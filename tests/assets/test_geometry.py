@@ -1,0 +1,137 @@
+"""Fusion, isosurface, support, segmentation and closed bodies against known shapes."""
+
+import numpy as np
+import pytest
+import trimesh
+
+from phone2sim.assets.fusion import Grid, dilate, fuse, integrate
+from phone2sim.assets.isosurface import isosurface
+from phone2sim.assets.segment import clearance, find_clusters
+from phone2sim.assets.solid import build_solid, close_on_plane, simplify
+from phone2sim.assets.support import find_support, region
+
+
+def sphere_field(n: int, radius: float) -> np.ndarray:
+    g = np.stack(np.meshgrid(*[np.arange(n)] * 3, indexing="ij"), -1)
+    return (np.linalg.norm(g - (n - 1) / 2.03, axis=-1) - radius).astype(np.float32)
+
+
+def test_isosurface_is_closed_outward_and_of_the_right_volume():
+    v, f = isosurface(sphere_field(40, 12.0))
+    m = trimesh.Trimesh(v, f, process=False)
+    assert m.is_watertight and m.is_winding_consistent
+    assert m.volume == pytest.approx(4 / 3 * np.pi * 12**3, rel=0.01)
+
+
+def test_isosurface_of_noise_is_closed():
+    rng = np.random.default_rng(0)
+    field = np.pad(rng.normal(size=(9, 8, 7)).astype(np.float32), 1, constant_values=1.0)
+    v, f = isosurface(field)
+    edges = np.sort(f[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
+    assert (np.unique(edges, axis=0, return_counts=True)[1] % 2 == 0).all()
+
+
+def test_isosurface_leaves_out_invalid_cells_and_empty_fields():
+    field = sphere_field(20, 6.0)
+    valid = np.ones(field.shape, bool)
+    valid[:10] = False
+    v, _ = isosurface(field, valid)
+    assert v[:, 0].min() >= 9
+    assert len(isosurface(np.ones((4, 4, 4), np.float32))[1]) == 0
+
+
+def test_simplify_stays_watertight_and_close_on_plane_is_flat():
+    v, f = isosurface(sphere_field(40, 12.0))
+    body = close_on_plane(v, f, 14.0)
+    assert body.is_watertight and body.bounds[0, 2] == pytest.approx(14.0, abs=1e-5)
+    small = simplify(body, faces=500, tolerance=0.05)
+    assert len(small.faces) <= 500 and small.is_watertight
+    assert small.volume == pytest.approx(body.volume, rel=0.05)
+
+
+def test_grid_index_inverts_points():
+    grid = Grid.around(np.zeros(3), np.array([0.1, 0.2, 0.05]), 0.01)
+    flat = np.array([0, 7, 100, np.prod(grid.shape) - 1])
+    back, ok = grid.index(grid.points(flat))
+    assert ok.all() and (back == flat).all()
+    assert not grid.index(np.array([[-1.0, 0, 0]]))[1].any()
+
+
+def test_dilate_grows_a_cube():
+    m = np.zeros((9, 9, 9), bool)
+    m[4, 4, 4] = True
+    assert dilate(m, 2).sum() == 125
+
+
+def test_views_project_and_unproject(truth):
+    view = truth.views[3]
+    points = view.unproject(7)
+    u, v, z = view.project(points)
+    assert np.allclose((u - 0.5) % 7, np.round((u - 0.5) % 7), atol=1e-2)
+    assert np.allclose(z, view.depth[::7, ::7][view.depth[::7, ::7] > 0], atol=1e-4)
+
+
+def test_one_wrong_view_in_ten_bores_no_hole(truth):
+    from dataclasses import replace
+
+    inside = np.array([[-0.12, 0.05, 0.035]], np.float32)
+    wrong = [replace(v, depth=np.full_like(v.depth, 5.0)) if i < 2 else v for i, v in enumerate(truth.views)]
+    assert integrate(inside, truth.views, truncation=0.01)[1][0] == 0
+    value, count = integrate(inside, wrong, truncation=0.01)
+    assert count[0] == 2 and value[0] <= 0
+
+
+@pytest.fixture(scope="module")
+def found(truth):
+    middle, distance = region(truth.views)
+    low, high = np.array([*(middle - 0.5), -0.06]), np.array([*(middle + 0.5), 0.3])
+    field = fuse(truth.views, low, high, voxel=0.004)
+    support = find_support(field, middle, search_m=0.02)
+    return field, support
+
+
+def test_support_height_and_outline(found):
+    _, support = found
+    assert abs(support.surface.height_m) < 5e-4 and support.tilt_rad < 2e-3
+    outline = support.surface.outline + support.surface.T_world_surface.translation[:2]
+    assert np.allclose(np.abs(outline).max(axis=0), [0.35, 0.3], atol=0.012)
+
+
+def test_every_object_found_and_none_invented(truth, found):
+    field, support = found
+    clusters, _ = find_clusters(
+        field, support, truth.views, clear_m=clearance(support, field.grid.voxel, 0.007), min_size_m=0.013, max_share=0.35
+    )
+    assert len(clusters) == 3
+    for mesh in truth.meshes.values():
+        assert min(np.linalg.norm(c.points.mean(0)[:2] - mesh.centroid[:2]) for c in clusters) < 0.01
+
+
+def test_nothing_is_found_on_a_bare_table():
+    import synthetic
+
+    bare = synthetic.raycast(with_bodies=False)
+    field = fuse(bare.views, np.array([-0.5, -0.5, -0.06]), np.array([0.5, 0.5, 0.3]), voxel=0.004)
+    support = find_support(field, np.zeros(2), search_m=0.02)
+    clusters, _ = find_clusters(field, support, bare.views, clear_m=0.009, min_size_m=0.013, max_share=0.35)
+    assert clusters == []
+
+
+def test_no_support_far_from_the_plane(truth):
+    field = fuse(truth.views, np.array([-0.1, -0.1, 0.14]), np.array([0.1, 0.1, 0.3]), voxel=0.006)
+    assert find_support(field, np.zeros(2), search_m=0.02) is None
+
+
+@pytest.mark.parametrize("name", ["box", "can", "ball"])
+def test_body_matches_the_truth(truth, name):
+    k = list(truth.meshes).index(name) + 1
+    mesh = truth.meshes[name]
+    solid = build_solid(
+        mesh.bounds[0] - 0.012, mesh.bounds[1] + 0.012, truth.views, [m == k for m in truth.masks], level=0.0, voxel=0.0025,
+        skirt_m=0.006, seed=mesh.vertices,
+    )  # fmt: skip
+    assert solid.mesh.is_watertight
+    assert np.abs(solid.mesh.bounds[0, 2]) < 1e-6
+    assert np.linalg.norm(solid.mesh.center_mass - mesh.center_mass) < 0.003
+    assert np.abs(solid.mesh.extents - mesh.extents).max() < 0.005
+    assert solid.mesh.volume == pytest.approx(mesh.volume, rel=0.15)
