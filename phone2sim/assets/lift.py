@@ -24,6 +24,9 @@ from phone2sim.poses import Pose
 from phone2sim.progress import message, track
 from phone2sim.reconstruct.splat.cloud import SplatCloud
 
+MIN_SEEN = 0.5
+"""Least share of a body's surface that two views must have seen: less is a bump grown from badly seen ground."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Scales:
@@ -104,7 +107,7 @@ def close_bodies(cloud: SplatCloud, found: Found, views: list[View], *, max_view
     boxes = [c.bounds + [[-grown] * 3, [grown] * 3] for c in found.clusters]
     labels = label_by_clusters(cloud, found.clusters, reach_m=clear + 1.5 * found.cell, level=level, floor_m=0.4 * clear)
     masks = render_masks(cloud, labels, boxes, chosen)
-    solids, kept = [], []
+    solids: list[Solid] = []
     for k, cluster in enumerate(track(found.clusters, "Closing bodies"), start=1):
         low, high = cluster.bounds
         pad = 6 * scales.voxel + 0.5 * found.cell
@@ -116,13 +119,29 @@ def close_bodies(cloud: SplatCloud, found: Found, views: list[View], *, max_view
         except AssetError as e:
             message(f"An object near {cluster.points.mean(0).round(3).tolist()} was left out: {e.message}")
             continue
+        if seen_share(solid.mesh, chosen, tolerance_m=2.5 * scales.voxel) < MIN_SEEN:
+            centre, size = cluster.points.mean(axis=0), np.ptp(cluster.points, axis=0)
+            found.refused.append(Rejected(reason="most of its surface was never seen", centre=centre, extents=size))
+            continue
         solids.append(solid)
-        kept.append(cluster)
     order = np.argsort([-s.mesh.volume for s in solids], kind="stable")
     solids = [solids[i] for i in order]
     labels = label_by_solids(cloud, solids, reach_m=2.5 * scales.voxel, level=level, floor_m=0.35 * clear)
     boxes = [s.mesh.bounds + [[-grown] * 3, [grown] * 3] for s in solids]
     return Bodies(solids=solids, labels=labels, masks=render_masks(cloud, labels, boxes, views))
+
+
+def seen_share(mesh: Any, views: list[View], *, tolerance_m: float) -> float:
+    """Share of a closed mesh's vertices that at least two views see: facing them, and at the depth they render there."""
+    step = max(1, len(mesh.vertices) // 3000)
+    points, normals = np.asarray(mesh.vertices)[::step], np.asarray(mesh.vertex_normals)[::step]
+    count = np.zeros(len(points), int)
+    for view in views:
+        index, z, inside = view.pixels(points)
+        d = view.depth.ravel()[index]
+        facing = ((view.centre - points) * normals).sum(axis=1) > 0
+        count += inside & facing & (d > 0) & (np.abs(d - z) < tolerance_m + 0.005 * z)
+    return float((count >= 2).mean())
 
 
 def contact_frame(mesh: Any, level: float) -> Pose:
@@ -149,12 +168,12 @@ def contact_frame(mesh: Any, level: float) -> Pose:
 
 def make_asset(
     name: str, solid: Solid, baked: Baked, hulls: tuple[TexturedMesh, ...], splat: SplatCloud, T_world_asset: Pose, closed: Any,
-    *, override: Override, volume_error: float, notes: tuple[str, ...] = (),
+    *, override: Override, scale: tuple[float, float], notes: tuple[str, ...] = (),
 ) -> Asset:  # fmt: skip
     """The asset of a closed body: everything already in its own frame, physics from the material table or the user."""
     label = override.label or (override.name or "object")
     kind = material(override.material or guess_material(override.name or override.label or ""))
-    mass = given(override.mass_kg) if override.mass_kg is not None else mass_interval(closed.volume, kind, volume_error=volume_error)
+    mass = given(override.mass_kg) if override.mass_kg is not None else mass_interval(closed.volume, kind, scale=scale)
     return Asset(
         name=override.name or name, label=label, material=kind.name, T_world_asset=T_world_asset, visual=baked.mesh,
         hulls=hulls, splat=splat, volume_m3=float(closed.volume), mass_kg=mass, inertia=inertia(closed, mass.value),
@@ -184,7 +203,7 @@ def stand(solid: Solid, *, faces: int) -> Any:
 
 def finish(
     name: str, solid: Solid, cloud: SplatCloud, views: list[View], masks: list[np.ndarray], *, level: float, voxel: float,
-    override: Override, faces: int, texture_px: int, concavity: float, volume_error: float,
+    override: Override, faces: int, texture_px: int, concavity: float, scale: tuple[float, float],
 ) -> Asset:  # fmt: skip
     """Simplify, texture, decompose and weigh one body; `cloud` are its own Gaussians in the world frame."""
     mesh = stand(solid, faces=faces)
@@ -201,5 +220,5 @@ def finish(
     notes = () if hulls.concavity is None else (f"hulls meet a concavity of {hulls.concavity:g}",)
     return make_asset(
         name, solid, Baked(mesh=visual, seen_fraction=baked.seen_fraction), hulls.parts, cloud.moved(inverse),
-        T_world_asset, closed, override=override, volume_error=volume_error, notes=notes,
+        T_world_asset, closed, override=override, scale=scale, notes=notes,
     )  # fmt: skip

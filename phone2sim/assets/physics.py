@@ -60,12 +60,17 @@ def guess_material(name: str) -> str:
     return "unknown"
 
 
-def mass_interval(volume_m3: float, kind: Material, *, volume_error: float = 0.1) -> Interval:
-    """Mass [kg] of a closed volume [m³] known to within the relative `volume_error`."""
+def mass_interval(volume_m3: float, kind: Material, *, shape_error: float = 0.1, scale: tuple[float, float] = (1.0, 1.0)) -> Interval:
+    """Mass [kg] of a closed volume [m³] whose shape is known to within the relative `shape_error`.
+
+    `scale` are the factors (low, high) between which true lengths lie, relative to reported ones; volume goes with
+    their cubes.
+    """
     d = kind.density
+    small, large = (1 - shape_error) * scale[0] ** 3, (1 + shape_error) * scale[1] ** 3
     return Interval(
-        value=volume_m3 * d.value, low=volume_m3 * (1 - volume_error) * d.low, high=volume_m3 * (1 + volume_error) * d.high,
-        why=f"{volume_m3 * 1e6:.0f} cm3 +-{volume_error:.0%} x {d.low:.0f}-{d.high:.0f} kg/m3, {d.why}",
+        value=volume_m3 * d.value, low=volume_m3 * small * d.low, high=volume_m3 * large * d.high,
+        why=f"{volume_m3 * 1e6:.0f} cm3 ({small:.2g} to {large:.2g} times) x {d.low:.0f}-{d.high:.0f} kg/m3, {d.why}",
     )  # fmt: skip
 
 

@@ -145,7 +145,7 @@ def _objects(
         asset = finish(
             name, solid, cloud.take(bodies.labels == k), chosen, [bodies.masks[i] == k for i in some], level=level, voxel=voxel,
             override=override, faces=config.faces, texture_px=config.texture_px, concavity=config.hull_concavity,
-            volume_error=0.1 + 3 * _scale_error(metric),
+            scale=_scale_factors(metric),
         )  # fmt: skip
         if asset.name in {a.name for a in assets}:
             raise InputError(f"assets.toml gives two objects the name {asset.name!r}.", hint="Make names unique.")
@@ -224,12 +224,10 @@ def _preview_background(folder: Path, cloud: SplatCloud, cameras: Cameras, confi
     write_rgb(folder / "preview" / "background.png", splat_picture(cloud, small.K[i], small.T_camera_world[i], w, h))
 
 
-def _scale_error(metric: dict[str, Any]) -> float:
-    """Relative half-width of the metric scale, 0 when unknown."""
-    scale = metric.get("scale")
-    if isinstance(scale, dict) and {"value", "low", "high"} <= scale.keys() and scale["value"]:
-        return float((scale["high"] - scale["low"]) / 2 / scale["value"])
-    return 0.0
+def _scale_factors(metric: dict[str, Any]) -> tuple[float, float]:
+    """Between which factors (low, high) true lengths lie, relative to reported ones."""
+    scale = metric["scale"]
+    return scale["low"] / scale["value"], scale["high"] / scale["value"]
 
 
 def _result(scene: Scene, clock: _Clock, more: dict[str, Any]) -> dict[str, Any]:

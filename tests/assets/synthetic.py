@@ -102,7 +102,7 @@ def splat(truth: Truth, seed: int = 5) -> SplatCloud:
     table = np.column_stack([x.ravel(), y.ravel(), np.zeros(x.size)])
     points, normals, colors = [table], [np.tile([0.0, 0, 1], (len(table), 1))], [albedo(table, 0)]
     for k, m in enumerate(truth.meshes.values(), start=1):
-        n = int(m.area / 0.003**2)
+        n = int(m.area / 0.0028**2)
         bary = rng.dirichlet([1, 1, 1], n)
         face = rng.choice(len(m.faces), n, p=m.area_faces / m.area)
         p = np.einsum("nk,nkc->nc", bary, m.triangles[face])
@@ -113,7 +113,8 @@ def splat(truth: Truth, seed: int = 5) -> SplatCloud:
     q = np.column_stack([1 + n[:, 2], -n[:, 1], n[:, 0], np.zeros(len(n))])  # turns z onto the normal
     q[np.linalg.norm(q, axis=1) < 1e-6] = [0, 1, 0, 0]
     q /= np.linalg.norm(q, axis=1, keepdims=True)
-    scales = np.tile([0.0025, 0.0025, 0.0006], (len(p), 1))
+    scales = np.tile([0.0019, 0.0019, 0.0005], (len(p), 1))
+    scales[: len(table), :2] = 0.003
     return SplatCloud(means=p, quats_wxyz=q, scales=scales, opacities=np.full(len(p), 0.95), sh=((c - 0.5) / SH_C0)[:, None])
 
 
@@ -125,7 +126,9 @@ def write_scene_dir(truth: Truth, folder: Path, *, support: bool = True) -> Path
     for v in truth.views:
         write_rgb(folder / "capture" / "frames" / v.name, v.photo)
     truth.cameras.save(folder / "cameras" / "transforms.json")
-    write_json(folder / "cameras" / "metric.json", {"scale_source": "truth", "support": {"height_m": 0.0} if support else None})
+    scale = {"value": 1.0, "low": 0.997, "high": 1.003, "why": "truth"}
+    metric = {"scale": scale, "scale_source": "truth", "support": {"height_m": 0.0} if support else None}
+    write_json(folder / "cameras" / "metric.json", metric)
     splat(truth).save_ply(folder / "splat" / "splat.ply")
     for stage in ("capture", "cameras", "splat"):
         write_json(folder / stage / "manifest.json", {"schema": 1, "fingerprint": f"{stage}-synthetic"})
