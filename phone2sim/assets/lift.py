@@ -203,7 +203,7 @@ def stand(solid: Solid, *, faces: int) -> Any:
 
 def finish(
     name: str, solid: Solid, cloud: SplatCloud, views: list[View], masks: list[np.ndarray], *, level: float, voxel: float,
-    override: Override, faces: int, texture_px: int, hull_excess: float, scale: tuple[float, float],
+    override: Override, faces: int, texture_px: int, concavity: float, scale: tuple[float, float],
 ) -> Asset:  # fmt: skip
     """Simplify, texture, decompose and weigh one body; `cloud` are its own Gaussians in the world frame."""
     mesh = stand(solid, faces=faces)
@@ -216,8 +216,8 @@ def finish(
         vertices=inverse.apply(baked.mesh.vertices.astype(np.float64)), faces=baked.mesh.faces, uv=baked.mesh.uv,
         texture=baked.mesh.texture,
     )  # fmt: skip
-    hulls = decompose(closed, excess=hull_excess)
-    notes = (f"{len(hulls.parts)} hulls overfill the body by {hulls.excess:.0%}",) if len(hulls.parts) > 1 else ()
+    hulls = decompose(closed, concavity=concavity)
+    notes = () if hulls.concavity is None else (f"hulls meet a concavity of {hulls.concavity:g}",)
     return make_asset(
         name, solid, Baked(mesh=visual, seen_fraction=baked.seen_fraction), hulls.parts, cloud.moved(inverse),
         T_world_asset, closed, override=override, scale=scale, notes=notes,

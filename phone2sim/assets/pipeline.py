@@ -23,7 +23,7 @@ from phone2sim.reconstruct.cameras import Cameras
 from phone2sim.reconstruct.splat.cloud import SplatCloud
 from phone2sim.stage import StageResult, fingerprint_files, read_manifest, run_stage
 
-VERSION = 2
+VERSION = 1
 
 
 class AssetsConfig(Config):
@@ -43,8 +43,8 @@ class AssetsConfig(Config):
     """Triangles of an object's visual mesh at most."""
     texture_px: int = 512
     """Side of an object's texture [px]."""
-    hull_excess: float = 0.12
-    """Share by which the convex parts may overfill an object, where one hull would overfill it by more than 8%."""
+    hull_concavity: float = 0.06
+    """CoACD's concavity bound where one convex hull is not enough."""
 
 
 class _Clock:
@@ -144,7 +144,7 @@ def _objects(
             continue
         asset = finish(
             name, solid, cloud.take(bodies.labels == k), chosen, [bodies.masks[i] == k for i in some], level=level, voxel=voxel,
-            override=override, faces=config.faces, texture_px=config.texture_px, hull_excess=config.hull_excess,
+            override=override, faces=config.faces, texture_px=config.texture_px, concavity=config.hull_concavity,
             scale=_scale_factors(metric),
         )  # fmt: skip
         if asset.name in {a.name for a in assets}:
