@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from phone2sim.assets.views import View
+from phone2sim.progress import track
 
 DOUBT = 0.12
 """Weight of a view that has a surface before a point, against one that sees through it."""
@@ -68,7 +70,7 @@ class Field:
 
 
 def integrate(
-    points: np.ndarray, views: list[View], *, truncation: float, free_m: float | np.ndarray | None = None, inset_m: float = 0.0
+    points: np.ndarray, views: Iterable[View], *, truncation: float, free_m: float | np.ndarray | None = None, inset_m: float = 0.0
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean truncated distance [m] and number of observing views at world points (n, 3).
 
@@ -98,12 +100,12 @@ def fuse(views: list[View], low: np.ndarray, high: np.ndarray, *, voxel: float, 
     """Fuse all views' depth over the box low–high [m] within `band` voxels of any seen surface point."""
     grid = Grid.around(low, high, voxel)
     hit = np.zeros(int(np.prod(grid.shape)), bool)
-    for view in views:
+    for view in track(views, "Gathering depth"):
         flat, ok = grid.index(view.unproject())
         hit[flat[ok]] = True
     near = dilate(hit.reshape(grid.shape), band)
     nodes = np.flatnonzero(near)
-    tsdf, weight = integrate(grid.points(nodes), views, truncation=(band + 1) * grid.voxel)
+    tsdf, weight = integrate(grid.points(nodes), track(views, "Fusing depth"), truncation=(band + 1) * grid.voxel)
     return Field(grid=grid, nodes=nodes, tsdf=tsdf, weight=weight)
 
 

@@ -193,7 +193,7 @@ def write_masks(folder: Path, masks: np.ndarray, ids: list[int], views: list[Vie
     table = np.zeros(256, np.uint8)
     for new, old in enumerate(ids, start=1):
         table[old] = new
-    for i, view in enumerate(views):
+    for i, view in enumerate(track(views, "Writing masks")):
         w, h = (int(x) for x in cameras.size_wh[i])
         u, v = np.meshgrid(np.arange(w, dtype=np.float32) + 0.5, np.arange(h, dtype=np.float32) + 0.5)
         if np.any(cameras.distortion[i]):

@@ -1,5 +1,6 @@
 #!/bin/sh
 # Opens a dataset with the real LeRobot loader, in an environment of its own (ENVIRONMENT, default .side/lerobot).
+# Not part of continuous integration: the environment is 1.5 GB, takes two minutes, and needs a system package.
 # Needs FFmpeg's shared libraries (Debian: apt-get install ffmpeg).
 # usage: tests/side/lerobot_check.sh DATASET [ENVIRONMENT]
 set -eu
