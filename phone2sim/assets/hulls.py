@@ -17,7 +17,7 @@ class Hulls:
     excess: float
     """Volume of the union's parts over the mesh's, minus 1: how much the collision shape overfills."""
     concavity: float | None
-    """The concavity bound CoACD met, None for a single hull."""
+    """The concavity CoACD aimed at (more parts than the limit are merged again), None for a single hull."""
 
 
 def decompose(mesh: Any, *, single_excess: float = 0.08, concavity: float = 0.06, max_parts: int = 12, faces: int = 400) -> Hulls:

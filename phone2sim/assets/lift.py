@@ -217,7 +217,7 @@ def finish(
         texture=baked.mesh.texture,
     )  # fmt: skip
     hulls = decompose(closed, concavity=concavity)
-    notes = () if hulls.concavity is None else (f"hulls meet a concavity of {hulls.concavity:g}",)
+    notes = (f"{len(hulls.parts)} hulls overfill the body by {hulls.excess:.0%}",) if len(hulls.parts) > 1 else ()
     return make_asset(
         name, solid, Baked(mesh=visual, seen_fraction=baked.seen_fraction), hulls.parts, cloud.moved(inverse),
         T_world_asset, closed, override=override, scale=scale, notes=notes,

@@ -98,7 +98,7 @@ def _vote_scale(
     tags: dict[int, Tag], view: View, config: MetricConfig, flagged: list[str]
 ) -> tuple[Interval, str, list[dict[str, Any]]]:
     low, value, high = (d / view.reach for d in config.handheld_m)
-    prior = Interval(value=value, low=low, high=high, why="phones are held at arm's length; no tag was seen")
+    prior = Interval(value=value, low=low, high=high, why="phones are held at arm's length")
     cast: list[tuple[str, Interval]] = []
     if (vote := sheet_vote(tags)) is not None:
         cast.append(("sheet", vote))
