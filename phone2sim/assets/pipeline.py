@@ -23,7 +23,7 @@ from phone2sim.reconstruct.cameras import Cameras
 from phone2sim.reconstruct.splat.cloud import SplatCloud
 from phone2sim.stage import StageResult, fingerprint_files, read_manifest, run_stage
 
-VERSION = 1
+VERSION = 2
 
 
 class AssetsConfig(Config):

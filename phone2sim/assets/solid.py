@@ -134,9 +134,15 @@ def continue_down(field: np.ndarray, k0: int, voxel: float, *, steps: int = 3) -
     """
     from scipy import ndimage
 
+    field = field.copy()
     base = ndimage.gaussian_filter(field[:, :, k0], 1.0)
     area, above = float((base < 0).sum()), float((field[:, :, k0 + 2 * steps] < 0).sum())
     slope = np.zeros_like(base)
+    if area >= 0.8 * above:  # upright sides: wrong depth beside the support leaves no notch that the section above lacks
+        outline = convex_fill(base < 0)
+        for k in range(k0 + 2 * steps - 1, k0 - 1, -1):
+            field[:, :, k] = np.where(outline, np.minimum(field[:, :, k], field[:, :, k + 1]), field[:, :, k])
+        base = ndimage.gaussian_filter(field[:, :, k0], 1.0)
     if area < 0.8 * above:  # the body as a whole narrows downwards
         growth = ndimage.gaussian_filter(field[:, :, k0] - field[:, :, k0 + steps], 2.5) / (steps * voxel)
         slope = np.clip(growth, 0, 1) * np.clip(base / voxel + 3, 0, 1)  # only beside the surface, not deep inside
@@ -144,6 +150,17 @@ def continue_down(field: np.ndarray, k0: int, voxel: float, *, steps: int = 3) -
     out = field.copy()
     out[:, :, :k0] = base[:, :, None] + slope[:, :, None] * depth
     return out
+
+
+def convex_fill(section: np.ndarray) -> np.ndarray:
+    """The convex hull of a section (nx, ny) bool, as the same raster."""
+    import cv2
+
+    ij = np.argwhere(section).astype(np.int32)
+    out = np.zeros(section.shape, np.uint8)
+    if len(ij) >= 3:
+        cv2.fillConvexPoly(out, cv2.convexHull(ij[:, ::-1].copy()), 1)
+    return out.astype(bool)
 
 
 def close_on_plane(vertices: np.ndarray, faces: np.ndarray, level: float) -> Any:
