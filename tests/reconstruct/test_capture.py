@@ -113,15 +113,22 @@ def test_files_that_are_no_clip(tmp_path: Path, name: str, content: bytes, said:
     assert not (tmp_path / "scene" / "capture").exists()
 
 
-def test_missing_empty_and_single(tmp_path: Path) -> None:
+def test_missing_and_empty(tmp_path: Path) -> None:
     with pytest.raises(CaptureError, match="does not exist"):
         find_source(tmp_path / "nothing")
     (tmp_path / "empty").mkdir()
     with pytest.raises(CaptureError, match="is empty"):
         find_source(tmp_path / "empty")
-    jpeg(tmp_path / "one.jpg", scene())
-    with pytest.raises(CaptureError, match="is one photo"):
-        find_source(tmp_path / "one.jpg")
+
+
+def test_one_photo_alone_or_in_a_folder_is_a_single_photo(tmp_path: Path) -> None:
+    (tmp_path / "album").mkdir()
+    jpeg(tmp_path / "album" / "one.jpg", scene(), f35=26)
+    for given in (tmp_path / "album", tmp_path / "album" / "one.jpg"):
+        assert find_source(given) == ("photo", [tmp_path / "album" / "one.jpg"])
+    made = ingest(tmp_path / "album", tmp_path / "capture", CaptureConfig())
+    assert made.kind == "photo" and made.source == "one.jpg" and [f.file for f in made.frames] == ["0000.jpg"]
+    assert made.frames[0].focal_px == pytest.approx(26 * 200 / 43.2666, rel=1e-3)
 
 
 def clip(path: Path, times_ms: list[int], *, rotation: int = 0) -> list[np.ndarray]:

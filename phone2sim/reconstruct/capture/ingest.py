@@ -12,13 +12,12 @@ from phone2sim.images import write_rgb
 from phone2sim.progress import message, progress
 from phone2sim.reconstruct.capture.blur import grey, local_part, sharpness
 from phone2sim.reconstruct.capture.clip import choose_frames, decode, survey
-from phone2sim.reconstruct.capture.content import content_of
-from phone2sim.reconstruct.capture.photos import natural_key, read_photo
+from phone2sim.reconstruct.capture.photos import read_photo
 from phone2sim.reconstruct.capture.record import Capture, Frame
+from phone2sim.reconstruct.capture.source import find_source
 from phone2sim.stage import StageResult, fingerprint_files, run_stage
 
 VERSION = 1
-_INSIDE = ("images", "frames", "rgb", "input", "photos")
 
 
 class CaptureConfig(Config):
@@ -38,68 +37,34 @@ class CaptureConfig(Config):
     """Quality of the stored frames."""
 
 
-def find_source(source: Path) -> tuple[str, list[Path]]:
-    """`("clip", [file])` or `("photos", [files, naturally sorted])`; anything else is a `CaptureError`."""
-    source = Path(source)
-    if not source.exists():
-        raise CaptureError(f"{source} does not exist.", hint="Give a clip, or a folder of photos.")
-    if source.is_file():
-        kind = content_of(source)
-        if kind == "clip":
-            return "clip", [source]
-        if kind in ("photo", "heif"):
-            raise CaptureError(
-                f"{source.name} is one photo; cameras need at least 3 overlapping photos.",
-                hint="Give a folder of photos, or a clip.",
-            )
-        what = {"text": "holds text, not video", "empty": "is empty"}.get(kind, "is neither a clip nor a photo")
-        raise CaptureError(f"{source.name} {what}.", hint="Give a clip that a phone recorded, or a folder of photos.")
-    photos, clips = _sorted_out(source)
-    if not photos and not clips:
-        for name in _INSIDE:
-            if (source / name).is_dir():
-                photos, clips = _sorted_out(source / name)
-                if photos or clips:
-                    break
-    if photos:
-        return "photos", photos
-    if len(clips) == 1:
-        return "clip", clips
-    if clips:
-        raise CaptureError(f"{source} holds {len(clips)} clips.", hint="Give one of them.")
-    n = sum(1 for p in source.iterdir() if not p.name.startswith("."))
-    said = "is empty" if n == 0 else f"holds no photo among its {n} entries"
-    raise CaptureError(f"{source} {said}.", hint="Give a folder of JPEG, PNG or HEIC photos, or a clip.")
-
-
-def _sorted_out(folder: Path) -> tuple[list[Path], list[Path]]:
-    files = sorted((p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")), key=natural_key)
-    kinds = [(p, content_of(p)) for p in files]
-    pictures = {".jpg", ".jpeg", ".png", ".heic", ".heif", ".hif"}
-    photos = [p for p, k in kinds if k in ("photo", "heif") or (k == "empty" and p.suffix.lower() in pictures)]
-    return photos, [p for p, k in kinds if k == "clip"]
-
-
 def capture_stage(source: Path, scene: Path, config: CaptureConfig, *, force: bool = False) -> StageResult:
     """Run `ingest` as the stage `scene/capture`, skipped when neither the source nor the config changed."""
     kind, files = find_source(source)
     if kind == "photos" and len(files) < config.min_photos:
         raise CaptureError(too_few(len(files), config.min_photos, source.name), hint=_MORE_PHOTOS)
-    print_of = fingerprint_files(files[0]) if kind == "clip" else fingerprint_files(files[0].parent)
+    print_of = fingerprint_files(files[0].parent if kind == "photos" else files[0])
     return run_stage(
         scene / "capture",
         version=VERSION,
         config=config,
-        inputs={"name": files[0].name if kind == "clip" else "", "source": print_of},
+        inputs={"name": "" if kind == "photos" else files[0].name, "source": print_of},
         compute=lambda folder: _figures(ingest(source, folder, config)),
         force=force,
     )
 
 
 def ingest(source: Path, folder: Path, config: CaptureConfig) -> Capture:
-    """Write the upright frames of a clip or photo folder into `folder`. Bad input raises `CaptureError`."""
+    """Write the upright frames of a clip, a photo folder or a single photo into `folder`.
+
+    Bad input raises `CaptureError`.
+    """
     kind, files = find_source(source)
-    capture = _from_clip(files[0], folder, config) if kind == "clip" else _from_photos(files, folder, config)
+    if kind == "clip":
+        capture = _from_clip(files[0], folder, config)
+    elif kind == "photo":
+        capture = _from_photo(files[0], folder, config)
+    else:
+        capture = _from_photos(files, folder, config)
     capture.save()
     return capture
 
@@ -126,6 +91,25 @@ def _fit(rgb: np.ndarray, max_side: int) -> tuple[np.ndarray, float]:
     return cv2.resize(rgb, (round(w * s), round(h * s)), interpolation=cv2.INTER_AREA), s
 
 
+def _from_photo(path: Path, folder: Path, config: CaptureConfig) -> Capture:
+    frame = _store(path, folder, 0, {}, config)
+    return Capture(folder=folder, kind="photo", source=path.name, frames=(frame,))
+
+
+def _store(path: Path, folder: Path, index: int, groups: dict[str, int], config: CaptureConfig) -> Frame:
+    """Write the upright photo as frame number `index`; `groups` numbers the cameras seen so far."""
+    photo = read_photo(path)
+    rgb, s = _fit(photo.rgb, config.max_side)
+    name = f"{index:04d}.jpg"
+    write_rgb(folder / "frames" / name, rgb, quality=config.jpeg_quality)
+    return Frame(
+        file=name, source=path.name, time_s=None, width=rgb.shape[1], height=rgb.shape[0],
+        sharpness=round(sharpness(grey(rgb, 640)), 3),
+        focal_px=None if photo.focal_px is None else round(photo.focal_px * s, 3),
+        group=groups.setdefault(photo.camera, len(groups)),
+    )  # fmt: skip
+
+
 def _from_photos(files: list[Path], folder: Path, config: CaptureConfig) -> Capture:
     frames: list[Frame] = []
     refused: list[dict[str, str]] = []
@@ -133,23 +117,10 @@ def _from_photos(files: list[Path], folder: Path, config: CaptureConfig) -> Capt
     with progress("Reading photos", total=len(files), unit="photos") as bar:
         for path in files:
             try:
-                photo = read_photo(path)
+                frames.append(_store(path, folder, len(frames), groups, config))
             except CaptureError as e:
                 message(f"Left out: {e.message}")
                 refused.append({"file": path.name, "why": e.message})
-                bar.advance(1)
-                continue
-            rgb, s = _fit(photo.rgb, config.max_side)
-            name = f"{len(frames):04d}.jpg"
-            write_rgb(folder / "frames" / name, rgb, quality=config.jpeg_quality)
-            frames.append(
-                Frame(
-                    file=name, source=path.name, time_s=None, width=rgb.shape[1], height=rgb.shape[0],
-                    sharpness=round(sharpness(grey(rgb, 640)), 3),
-                    focal_px=None if photo.focal_px is None else round(photo.focal_px * s, 3),
-                    group=groups.setdefault(photo.camera, len(groups)),
-                )
-            )  # fmt: skip
             bar.advance(1)
     if len(frames) < config.min_photos:
         first = f" {refused[0]['why']}" if refused else ""
