@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from phone2sim.errors import InputError, ShapeError
 from phone2sim.poses import Pose, quat_multiply
+from phone2sim.reconstruct.ply import read_ply, write_ply
+from phone2sim.reconstruct.splat.harmonics import rotate_sh
 
 SH_C0 = 0.28209479177387814
 
@@ -61,17 +63,15 @@ class SplatCloud:
         )  # fmt: skip
 
     def moved(self, pose: Pose) -> SplatCloud:
-        """The cloud moved rigidly: means and orientations by `pose`; SH of degree 1 turned with it, higher ones dropped."""
-        R = pose.rotation
-        sh = self.sh[:, :4].copy() if self.sh.shape[1] >= 4 else self.sh.copy()
-        if sh.shape[1] == 4:
-            d = np.stack([-sh[:, 3], -sh[:, 1], sh[:, 2]], axis=1)  # colour gradient along x, y, z
-            d = np.einsum("ij,njc->nic", R, d)
-            sh[:, 1], sh[:, 2], sh[:, 3] = -d[:, 1], d[:, 2], -d[:, 0]
+        """The cloud moved rigidly by `pose`: means, orientations, and the colours that depend on the direction."""
         return SplatCloud(
             means=pose.apply(self.means), quats_wxyz=quat_multiply(pose.quat_wxyz, self.quats_wxyz),
-            scales=self.scales, opacities=self.opacities, sh=sh,
+            scales=self.scales, opacities=self.opacities, sh=rotate_sh(self.sh, pose.rotation),
         )  # fmt: skip
+
+    def transformed(self, scale: float, pose: Pose) -> SplatCloud:
+        """The cloud in a world mapped by p_new = pose · (scale · p_old); `scale` is positive."""
+        return replace(self, means=scale * self.means, scales=scale * self.scales).moved(pose)
 
     @classmethod
     def concatenate(cls, clouds: list[SplatCloud]) -> SplatCloud:
@@ -86,48 +86,50 @@ class SplatCloud:
     def save_ply(self, path: Path) -> None:
         """Write the 3DGS layout: log scales, logit opacity, channel-major `f_rest`."""
         n, k = self.sh.shape[:2]
-        rest = [f"f_rest_{i}" for i in range(3 * (k - 1))]
-        names = ["x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2", *rest, "opacity",
-                 "scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3"]  # fmt: skip
         o = np.clip(self.opacities.astype(np.float64), 1e-6, 1 - 1e-6)
-        table = np.concatenate(
-            [
-                self.means, np.zeros((n, 3)), self.sh[:, 0], self.sh[:, 1:].transpose(0, 2, 1).reshape(n, -1),
-                np.log(o / (1 - o))[:, None], np.log(np.maximum(self.scales, 1e-12)), self.quats_wxyz,
-            ],
-            axis=1,
-        ).astype("<f4")  # fmt: skip
-        header = "ply\nformat binary_little_endian 1.0\n" + f"element vertex {n}\n"
-        header += "".join(f"property float {p}\n" for p in names) + "end_header\n"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(header.encode() + table.tobytes())
+        rest = self.sh[:, 1:].transpose(0, 2, 1).reshape(n, 3 * (k - 1))
+        log_scales = np.log(np.maximum(self.scales, 1e-12))
+        columns = (self.means, np.zeros((n, 3)), self.sh[:, 0], rest, np.log(o / (1 - o))[:, None], log_scales, self.quats_wxyz)
+        table = np.concatenate(columns, axis=1).astype("<f4")
+        write_ply(path, table.view([(name, "<f4") for name in _properties(k)])[:, 0])
 
     @classmethod
     def load_ply(cls, path: Path) -> SplatCloud:
-        """Read a 3DGS `.ply` (binary little endian, float properties in any order)."""
-        try:
-            data = path.read_bytes()
-        except OSError:
-            raise InputError(f"{path} does not exist.") from None
-        end = data.find(b"end_header\n")
-        if not data.startswith(b"ply") or end < 0 or b"binary_little_endian" not in data[:end]:
-            raise InputError(f"{path} is not a binary little-endian PLY file.")
-        lines = data[:end].decode("ascii", "replace").splitlines()
-        names = [line.split()[2] for line in lines if line.startswith("property float")]
-        counts = [int(line.split()[2]) for line in lines if line.startswith("element vertex")]
-        if not counts or "f_dc_0" not in names:
-            raise InputError(f"{path} has no Gaussians (no f_dc_0 property).")
-        n = counts[0]
-        body = np.frombuffer(data, dtype="<f4", offset=end + 11, count=n * len(names)).reshape(n, len(names))
-        col = {name: body[:, i] for i, name in enumerate(names)}
-        rest = sorted((p for p in names if p.startswith("f_rest_")), key=lambda p: int(p[7:]))
-        dc = np.stack([col[f"f_dc_{i}"] for i in range(3)], axis=1)[:, None]
-        higher = np.stack([col[p] for p in rest], axis=1).reshape(n, 3, -1).transpose(0, 2, 1) if rest else dc[:, :0]
-        q = np.stack([col[f"rot_{i}"] for i in range(4)], axis=1)
-        return cls(
-            means=np.stack([col[a] for a in "xyz"], axis=1),
-            quats_wxyz=q / np.maximum(np.linalg.norm(q, axis=1, keepdims=True), 1e-12),
-            scales=np.exp(np.stack([col[f"scale_{i}"] for i in range(3)], axis=1)),
-            opacities=1 / (1 + np.exp(-col["opacity"])),
-            sh=np.concatenate([dc, higher], axis=1),
-        )
+        """Read a 3DGS `.ply` of anyone's: any encoding, columns in any order, normals and extra columns left out.
+
+        Raises InputError for a file that is cut short or lacks a column, and for values that are not finite.
+        """
+        rows = read_ply(path, need=_NEEDED)
+        names = rows.dtype.names or ()
+
+        def stack(columns: list[str]) -> np.ndarray:
+            return np.stack([rows[c].astype(np.float32) for c in columns], axis=1)
+
+        rest = sum(name.startswith("f_rest_") for name in names)
+        if rest not in (0, 9, 24, 45) or any(f"f_rest_{i}" not in names for i in range(rest)):
+            raise InputError(f"{path} has {rest} f_rest columns; 3DGS has 0, 9, 24 or 45.")
+        n, dc = len(rows), stack(["f_dc_0", "f_dc_1", "f_dc_2"])[:, None]
+        higher = stack([f"f_rest_{i}" for i in range(rest)]).reshape(n, 3, rest // 3).transpose(0, 2, 1) if rest else dc[:, :0]
+        q = stack([f"rot_{i}" for i in range(4)]).astype(np.float64)
+        norm = np.linalg.norm(q, axis=1, keepdims=True)
+        arrays: dict[str, np.ndarray] = {
+            "means": stack(list("xyz")),
+            "quats_wxyz": np.where(norm > 1e-12, q, [1.0, 0, 0, 0]) / np.where(norm > 1e-12, norm, 1),
+            "scales": np.exp(stack([f"scale_{i}" for i in range(3)]).astype(np.float64)),
+            "opacities": 1 / (1 + np.exp(-rows["opacity"].astype(np.float64))),
+            "sh": np.concatenate([dc, higher], axis=1),
+        }  # fmt: skip
+        for field, a in arrays.items():
+            bad = sum(not np.isfinite(row).all() for row in a) if not np.isfinite(a).all() else 0
+            if bad:
+                raise InputError(f"{path}: the {field} of {bad} Gaussians are not finite.")
+        return cls(**arrays)
+
+
+def _properties(k: int) -> list[str]:
+    rest = [f"f_rest_{i}" for i in range(3 * (k - 1))]
+    return ["x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2", *rest, "opacity",
+            "scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3"]  # fmt: skip
+
+
+_NEEDED = tuple(name for name in _properties(1) if name not in ("nx", "ny", "nz"))
