@@ -67,6 +67,12 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
         return None
 
 
+def identity(manifest: Mapping[str, Any]) -> str:
+    """What later stages hash of a finished one: its fingerprint, and repairs made to it since."""
+    repairs = manifest.get("repairs")
+    return fingerprint(manifest["fingerprint"], repairs) if repairs else str(manifest["fingerprint"])
+
+
 def run_stage(
     folder: Path,
     *,

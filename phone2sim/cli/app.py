@@ -13,7 +13,20 @@ from typing import Annotated
 import typer
 
 from phone2sim import __version__
-from phone2sim.cli import assets, build, demo, doctor, export, generate, reconstruct, replay, report, sample, sheet
+from phone2sim.cli import (
+    assets,
+    build,
+    check,
+    demo,
+    doctor,
+    export,
+    generate,
+    reconstruct,
+    replay,
+    report,
+    sample,
+    sheet,
+)
 from phone2sim.cli.output import print_error
 from phone2sim.errors import Phone2SimError
 
@@ -29,7 +42,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (demo, build, reconstruct, assets, export, generate, replay, report, doctor, sample, sheet):
+for module in (demo, build, reconstruct, assets, check, export, generate, replay, report, doctor, sample, sheet):
     name = module.__name__.rsplit(".", 1)[1]
     app.command(name)(getattr(module, name))
 

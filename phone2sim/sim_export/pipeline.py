@@ -9,7 +9,7 @@ from phone2sim.assets.scene import Scene
 from phone2sim.config import Config
 from phone2sim.errors import InputError
 from phone2sim.progress import message, progress
-from phone2sim.stage import StageResult, fingerprint_files, read_manifest, run_stage
+from phone2sim.stage import StageResult, fingerprint_files, identity, read_manifest, run_stage
 
 VERSION = 1
 
@@ -33,7 +33,7 @@ def export_scene(scene_dir: Path, config: ExportConfig | None = None, *, force: 
     if not (source / "scene.json").exists():
         raise InputError(f"{scene_dir} has no scene to export.", hint="Make one: phone2sim build CAPTURE -o SCENE")
     manifest = read_manifest(source)
-    inputs = {"scene": manifest["fingerprint"] if manifest else fingerprint_files(source)}
+    inputs = {"scene": identity(manifest) if manifest else fingerprint_files(source)}
 
     def compute(folder: Path) -> dict[str, Any]:
         scene = Scene.load(source)

@@ -26,6 +26,8 @@ class SceneFacts:
     scene: dict[str, Any]
     assets: tuple[dict[str, Any], ...]
     """`asset.json` of each, in scene order."""
+    certificate: dict[str, Any]
+    """`certificate.json`; empty before `phone2sim check`."""
     manifests: dict[str, dict[str, Any]]
     """Stage name → manifest, in pipeline order."""
 
@@ -88,6 +90,7 @@ def read_scene(folder: Path) -> SceneFacts:
         splat=_json(folder / "splat" / "metrics.json"),
         scene=scene,
         assets=tuple(a for n in names if (a := _json(folder / "scene" / n / "asset.json"))),
+        certificate=_json(folder / "certificate" / "certificate.json"),
         manifests=manifests,
     )
 

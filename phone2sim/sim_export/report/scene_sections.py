@@ -6,6 +6,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from phone2sim.sim_export.report.certificate import certificate
 from phone2sim.sim_export.report.facts import SceneFacts
 from phone2sim.sim_export.report.figures import bars, camera_plot, interval_bar
 from phone2sim.sim_export.report.pictures import embed, spread
@@ -46,6 +47,7 @@ def sections(scene: SceneFacts) -> list[Section]:
         ("cameras", "Cameras and scale", cameras_and_scale),
         ("splat", "Splat against held-out photos", splat),
         ("objects", "Objects", objects),
+        ("certificate", "Twin certificate", certificate),
     )
     return [(key, title, html) for key, title, make in makers if (html := make(scene))]
 

@@ -1,0 +1,52 @@
+"""`phone2sim check`: the twin certificate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from phone2sim.cli.options import Json, Quiet, SceneDir, check_scene
+from phone2sim.cli.output import output
+
+
+def check(
+    scene: SceneDir,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Repair what can be repaired safely, say what was done, and check again.")
+    ] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Certify that a scene's objects behave and look as they were captured.
+
+    Per object, in MuJoCo: overlap, rest, tipping, sliding, a drop, inertia; and the scene against its photos.
+    Writes certificate/ into the scene. Exit code 1 when a gate fails.
+    """
+    check_scene(scene)
+    with output(json=json, quiet=quiet) as o:
+        from phone2sim.sim_export.certificate import CertificateConfig, certify
+        from phone2sim.sim_export.certificate.repair import repair
+
+        config = CertificateConfig()
+        certificate = certify(scene, config)
+        repairs: list[str] = []
+        if fix and not certificate.passed:
+            repairs = repair(scene, certificate.failures, config)
+            certificate = certify(scene, config) if repairs else certificate
+        data: dict[str, Any] = {"scene": str(scene), **certificate.to_json(), "repairs": repairs}
+        o.result(data)
+        passed = sum(c.passed for c in certificate.checks)
+        o.show(
+            *[f"repaired  {text}" for text in repairs],
+            *[f"FAILED    {c.subject}: {c.name}: {c.why}" for c in certificate.failures],
+            *[f"note      {text}" for text in certificate.notes],
+            f"{passed} of {len(certificate.checks)} gates passed; {_path(scene)}",
+        )
+    if not certificate.passed:
+        raise typer.Exit(1)
+
+
+def _path(scene: Path) -> Path:
+    return scene / "certificate" / "certificate.json"

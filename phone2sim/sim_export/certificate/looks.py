@@ -1,0 +1,85 @@
+"""Photo against picture: the scene drawn from cameras of the capture, as episodes draw it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from phone2sim.assets.scene import Scene
+from phone2sim.augment.spec import CameraSpec, LightSpec, PoseSpec, SensorSpec
+from phone2sim.images import write_rgb
+from phone2sim.keys import Key
+from phone2sim.poses import Pose
+from phone2sim.reconstruct.cameras import load_views
+from phone2sim.reconstruct.splat.judge import color_corrected, psnr, ssim
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """One camera of the capture."""
+
+    name: str
+    psnr: float
+    """[dB] over the picture, colours corrected (3×4, least squares): exposure changes while filming."""
+    ssim: float
+    objects: dict[str, float]
+    """Asset → PSNR [dB] over the pixels that show it, same correction; only where it covers 100 pixels."""
+
+
+def compare(scene: Scene, scene_dir: Path, folder: Path, *, views: int, max_side: int) -> list[Look]:
+    """Draw the scene at `views` captured cameras spread over the capture, held-out ones first choice.
+
+    Writes `<frame>_photo.png` and `<frame>_twin.png` into `folder`.
+    """
+    from phone2sim.sim_export.render.compositor import EpisodeRenderer, RenderPart
+
+    held = {p.stem.removesuffix("_photo") for p in (scene_dir / "splat" / "heldout").glob("*_photo.png")}
+    all_names = [Path(n).stem for n in scene.cameras.names]
+    candidates = [i for i, n in enumerate(all_names) if n in held] or list(range(len(all_names)))
+    chosen = [candidates[i] for i in np.unique(np.linspace(0, len(candidates) - 1, min(views, len(candidates))).astype(int))]
+    photos, cameras = load_views(scene.cameras.take(chosen), scene_dir / "capture" / "frames", max_side=max_side)
+    light = scene.light
+    lights = LightSpec(
+        direction=tuple(light.direction), key_rgb=tuple(light.key_rgb), ambient_sh=tuple(tuple(r) for r in light.ambient_sh)
+    )
+    specs = []
+    for i in range(len(cameras)):
+        pose = Pose.from_matrix(cameras.T_world_camera[i])
+        specs.append(
+            CameraSpec(
+                name=all_names[chosen[i]], K=_rows(cameras.K[i]), width=int(cameras.size_wh[i, 0]),
+                height=int(cameras.size_wh[i, 1]),
+                pose=PoseSpec(translation=tuple(pose.translation), quat_wxyz=tuple(pose.quat_wxyz)),
+            )
+        )  # fmt: skip
+    renderer = EpisodeRenderer(
+        background=scene.background, lights=lights, cameras=specs, sensor=SensorSpec(), key=Key(0), threads=0,
+        parts=[RenderPart(name=a.name, mesh=a.visual, double_sided=False) for a in scene.assets],
+        support_height_m=scene.supports[0].height_m if scene.supports else 0.0,
+    )  # fmt: skip
+    poses = np.stack([a.T_world_asset.matrix for a in scene.assets]) if scene.assets else np.zeros((0, 4, 4))
+    pictures, truth = renderer.frame(poses, 0), renderer.masks_depth(poses)
+    folder.mkdir(parents=True, exist_ok=True)
+    looks = []
+    for spec, photo in zip(specs, photos, strict=True):
+        drawn = pictures[spec.name]
+        write_rgb(folder / f"{spec.name}_photo.png", photo)
+        write_rgb(folder / f"{spec.name}_twin.png", drawn)
+        a, b = (np.ascontiguousarray(x.transpose(2, 0, 1), np.float32) / 255 for x in (drawn, photo))
+        a = np.clip(color_corrected(a, b), 0, 1).astype(np.float32)
+        part = truth[spec.name].part
+        shown = {n: part == k for k, n in enumerate(renderer.names)}
+        looks.append(
+            Look(
+                name=spec.name, psnr=round(psnr(a, b), 3), ssim=round(ssim(a, b), 4),
+                objects={n: round(psnr(a[:, m], b[:, m]), 3) for n, m in shown.items() if m.sum() >= 100},
+            )
+        )  # fmt: skip
+    return looks
+
+
+def _rows(K: np.ndarray) -> Any:
+    return tuple(tuple(float(x) for x in row) for row in K)
