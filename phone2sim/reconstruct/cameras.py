@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -80,9 +82,15 @@ class Cameras:
         K[:, 1] *= (new[:, 1] / self.size_wh[:, 1])[:, None]
         return replace(self, K=K, size_wh=new)
 
-    def save(self, path: Path, *, frames: str = "../capture/frames", ply: str = "points.ply") -> None:
-        """Write nerfstudio `transforms.json` (OpenGL camera axes, intrinsics per frame). `frames` is relative to it."""
-        rows = []
+    def save(
+        self, path: Path, *, frames: str = "../capture/frames", ply: str = "points.ply",
+        masks: Mapping[str, str] | None = None, depths: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        """Write nerfstudio `transforms.json` (OpenGL camera axes, intrinsics per frame). `frames` is relative to it.
+
+        `masks` and `depths` map names of frames to files relative to it: grey PNG, and 16-bit PNG in millimetres.
+        """
+        rows: list[dict[str, Any]] = []
         for i, name in enumerate(self.names):
             k1, k2, p1, p2 = self.distortion[i].tolist()
             rows.append(
@@ -94,6 +102,9 @@ class Cameras:
                     "w": int(self.size_wh[i, 0]), "h": int(self.size_wh[i, 1]), "k1": k1, "k2": k2, "p1": p1, "p2": p2,
                 }  # fmt: skip
             )
+            for key, files in (("mask_path", masks), ("depth_file_path", depths)):
+                if files and name in files:
+                    rows[-1][key] = files[name]
         write_json(path, {"camera_model": "OPENCV", "ply_file_path": ply, "frames": rows})
 
     @classmethod

@@ -11,6 +11,7 @@ import numpy as np
 from phone2sim.config import Config, write_json
 from phone2sim.progress import message
 from phone2sim.reconstruct.capture import Capture, CaptureConfig, capture_stage
+from phone2sim.reconstruct.capture.layers import write_layers
 from phone2sim.reconstruct.metric import Metric, MetricConfig, estimate_metric
 from phone2sim.reconstruct.points import write_points_ply
 from phone2sim.reconstruct.sfm import SfmConfig, SfmResult, solve
@@ -107,7 +108,7 @@ def cameras_stage(
         try:
             solved = solve(capture, work, config.sfm)
             metric = estimate_metric(solved.model, capture.pictures, config.metric)
-            write_cameras(folder, solved, metric)
+            write_cameras(folder, solved, metric, capture)
         finally:
             clear(work)
         for text in metric.flagged:
@@ -120,13 +121,14 @@ def cameras_stage(
     )  # fmt: skip
 
 
-def write_cameras(folder: Path, solved: SfmResult, metric: Metric) -> None:
-    """Write an SfM result in its metric world into the empty `folder`."""
+def write_cameras(folder: Path, solved: SfmResult, metric: Metric, capture: Capture | None = None) -> None:
+    """Write an SfM result in its metric world into the empty `folder`, with the masks and depth of its capture."""
     import pycolmap
 
     scale, T = metric.scale.value, metric.T_world_model
     world = solved.model.transformed(scale, T)
-    world.cameras.save(folder / "transforms.json")
+    masks, depths = write_layers(folder, capture, world.cameras) if capture else ({}, {})
+    world.cameras.save(folder / "transforms.json", masks=masks, depths=depths)
     write_points_ply(folder / "points.ply", world.xyz.astype(np.float32), world.rgb)
     write_json(folder / "metric.json", metric.to_json())
     model = pycolmap.Reconstruction(solved.sparse)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
@@ -14,6 +14,7 @@ from phone2sim.errors import CaptureError
 from phone2sim.reconstruct.capture.content import content_of
 
 _FILM_DIAGONAL_MM = 43.2666
+_TURNS: dict[object, int] = {3: 2, 6: 3, 8: 1}
 _UNIT_MM = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
 
 
@@ -27,21 +28,24 @@ class Photo:
     """[px] of the full picture; None when EXIF holds no usable focal length."""
     camera: str
     """Maker, model, lens and focal length as one text; the same text means the same intrinsics."""
+    turns: int = 0
+    """Quarter turns, counter-clockwise, still needed to bring the picture upright; not 0 only when asked so."""
 
 
-def natural_key(path: Path) -> tuple:
+def natural_key(path: PurePath) -> tuple:
     """Sorts IMG_2 before IMG_10."""
     parts = re.split(r"(\d+)", path.name.lower())
     return tuple((1, int(p), "") if p.isdigit() else (0, 0, p) for p in parts)
 
 
-def read_photo(path: Path) -> Photo:
+def read_photo(path: Path, *, upright: bool = True) -> Photo:
     """Decode a JPEG, PNG, HEIC or HEIF completely. A cut or damaged file is a `CaptureError` that names it.
 
     EXIF orientation is baked into JPEG and PNG. HEIF decoders already apply the rotation stored in the container, so
-    there the EXIF tag is ignored. Damaged EXIF costs only the focal length.
+    there the EXIF tag is ignored. Damaged EXIF costs only the focal length. With `upright=False` the pixels stay as
+    stored and `Photo.turns` says what the tag asks for (mirrored orientations ask for nothing).
     """
-    kind = content_of(path)
+    kind, turns = content_of(path), 0
     if kind not in ("photo", "heif"):
         raise CaptureError(f"{path.name} is not a photo ({_described(kind)}).", hint="Give JPEG, PNG or HEIC files.")
     try:
@@ -53,8 +57,9 @@ def read_photo(path: Path) -> Photo:
                 with Image.open(path, formats=("JPEG", "PNG")) as im:
                     im.load()
                     exif = _exif(im)
-                    upright = _upright(im)
-                    rgb = np.asarray(upright.convert("RGB"))
+                    if not upright:
+                        turns = _TURNS.get(exif.get(ExifTags.Base.Orientation), 0)
+                    rgb = np.asarray((_upright(im) if upright else im).convert("RGB"))
     except (OSError, SyntaxError, ValueError, EOFError, RuntimeError, Image.DecompressionBombError) as e:
         reason = re.sub(r"\s+", " ", str(e)).strip().rstrip(".") or type(e).__name__
         reason = reason.replace(str(path), path.name)
@@ -63,7 +68,7 @@ def read_photo(path: Path) -> Photo:
         ) from None
     if min(rgb.shape[:2]) < 64:
         raise CaptureError(f"{path.name} is only {rgb.shape[1]}×{rgb.shape[0]} px.", hint="Photos need at least 64 px.")
-    return Photo(rgb=rgb, focal_px=focal_px(exif, rgb.shape[1], rgb.shape[0]), camera=_camera(exif, rgb.shape))
+    return Photo(rgb=rgb, focal_px=focal_px(exif, rgb.shape[1], rgb.shape[0]), camera=_camera(exif, rgb.shape), turns=turns)
 
 
 def _described(kind: str) -> str:
