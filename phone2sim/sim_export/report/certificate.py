@@ -44,7 +44,7 @@ def _cell(check: dict[str, Any]) -> str:
     text = "–" if value is None else f"{1000 * value:.1f} mm" if unit == "m" else f"{value:.1f} {unit}".strip()
     if unit == "":
         text = "yes" if check["passed"] else "no"
-    return f'<span class="chip {"good" if check["passed"] else "bad"}">{escape(text)}</span>'
+    return f'<span class="chip {"good" if check["passed"] else "bad"}">{escape(text).replace(" ", "&nbsp;")}</span>'
 
 
 def _looks(scene: SceneFacts) -> str:
