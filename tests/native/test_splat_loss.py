@@ -111,5 +111,5 @@ def test_regulariser_pulls_the_shortest_axis_and_the_opacity():
     log_scales = np.log(np.array([[1, 2, 3], [5, 0.5, 4]], np.float32))
     logits = np.array([0.0, 2.0], np.float32)
     gs, go = np.zeros((2, 3), np.float32), np.zeros(2, np.float32)
-    load("splat").regularise(log_scales, logits, gs, go, np.array([1, 0], np.uint8), 0.4, 0.1)
+    load("splat").regularise(log_scales, logits, gs, go, np.array([1, 0], np.uint8), 0.4, 0.0, 0.1)
     assert np.allclose(gs, [[0.1, 0, 0], [0, 0, 0]]) and np.allclose(go, [0.1, 0])

@@ -148,4 +148,55 @@ LossResult photometric_loss(const LossFrame& F, float share, float* grad, int th
   return R;
 }
 
+double normal_loss(const Camera& cam, const float* depth, const float* transmittance, const float* normals, float weight, float* g_depth,
+                   float* g_normals, int threads) {
+  const int w = cam.w, h = cam.h;
+  const size_t plane = (size_t)w * h;
+  const float k = weight / plane, ifx = 1.f / cam.fx, ify = 1.f / cam.fy;
+  std::vector<float> pull(6 * plane, 0.f);  // derivatives by the differences of points across and down
+  std::vector<double> rows(h, 0.0);
+#pragma omp parallel for num_threads(threads) schedule(static)
+  for (int y = 1; y < h - 1; y++) {
+    for (int x = 1; x < w - 1; x++) {
+      const size_t o = (size_t)y * w + x, around[5] = {o, o - 1, o + 1, o - w, o + w};
+      bool solid = true;
+      for (size_t q : around) solid &= transmittance[q] < .5f;
+      if (!solid) continue;
+      const float l = depth[o - 1], r = depth[o + 1], t = depth[o - w], b = depth[o + w];
+      const float X = (x + .5f - cam.cx) * ifx, Y = (y + .5f - cam.cy) * ify;
+      const float a[3] = {r * (X + ifx) - l * (X - ifx), (r - l) * Y, r - l}, d[3] = {(b - t) * X, b * (Y + ify) - t * (Y - ify), b - t};
+      const float m[3] = {d[1] * a[2] - d[2] * a[1], d[2] * a[0] - d[0] * a[2], d[0] * a[1] - d[1] * a[0]};  // d × a: towards the camera
+      const float length = std::sqrt(m[0] * m[0] + m[1] * m[1] + m[2] * m[2]);
+      if (!(length > 1e-20f)) continue;
+      float n[3], N[3], dot = 0, gm[3];
+      for (int i = 0; i < 3; i++) {
+        n[i] = m[i] / length;
+        N[i] = cam.R[i][0] * normals[o] + cam.R[i][1] * normals[plane + o] + cam.R[i][2] * normals[2 * plane + o];
+        dot += n[i] * N[i];
+      }
+      rows[y] += 1.f - transmittance[o] - dot;
+      for (int i = 0; i < 3; i++) {
+        gm[i] = -k * (N[i] - dot * n[i]) / length;
+        g_normals[i * plane + o] -= k * (cam.R[0][i] * n[0] + cam.R[1][i] * n[1] + cam.R[2][i] * n[2]);
+      }
+      float* p = pull.data() + 6 * o;
+      p[0] = gm[1] * d[2] - gm[2] * d[1], p[1] = gm[2] * d[0] - gm[0] * d[2], p[2] = gm[0] * d[1] - gm[1] * d[0];  // gm × d
+      p[3] = a[1] * gm[2] - a[2] * gm[1], p[4] = a[2] * gm[0] - a[0] * gm[2], p[5] = a[0] * gm[1] - a[1] * gm[0];  // a × gm
+    }
+  }
+#pragma omp parallel for num_threads(threads) schedule(static)
+  for (int y = 0; y < h; y++)
+    for (int x = 0; x < w; x++) {
+      const size_t o = (size_t)y * w + x;
+      float g[3];
+      for (int i = 0; i < 3; i++)
+        g[i] = (x > 0 ? pull[6 * (o - 1) + i] : 0) - (x < w - 1 ? pull[6 * (o + 1) + i] : 0) + (y > 0 ? pull[6 * (o - w) + 3 + i] : 0) -
+               (y < h - 1 ? pull[6 * (o + w) + 3 + i] : 0);
+      g_depth[o] += g[0] * (x + .5f - cam.cx) * ifx + g[1] * (y + .5f - cam.cy) * ify + g[2];
+    }
+  double sum = 0;
+  for (double r : rows) sum += r;
+  return sum * k;
+}
+
 }  // namespace p2s

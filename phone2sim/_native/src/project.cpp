@@ -102,7 +102,36 @@ void view_direction(const Params& P, const Camera& cam, size_t i, float* d, floa
 
 }  // namespace
 
-void project(const Params& P, const Camera& cam, bool antialiased, Footprint* out, int threads) {
+namespace {
+
+// Slope of depth along the surface of highest density [m/px]: the conditional mean of depth given the pixel.
+struct Slope {
+  float zu0, zv0;  // covariance of depth with u and v
+  float u, v;      // slope
+  float held;      // 1, or less where the depth would leave the Gaussian
+};
+
+Slope depth_slope(const Geometry& g, float A, float C, float id, float ex, float ey) {
+  Slope o{};
+  float longest = std::max({g.s[0], g.s[1], g.s[2]});
+  for (int j = 0; j < 3; j++) {
+    float e = g.V[2][j] * g.s[j] * g.s[j];
+    o.zu0 += e * g.E[0][j], o.zv0 += e * g.E[1][j];
+  }
+  o.u = (C * o.zu0 - g.B * o.zv0) * id, o.v = (A * o.zv0 - g.B * o.zu0) * id;
+  float reach = std::fabs(o.u) * ex + std::fabs(o.v) * ey, limit = 3 * longest;
+  o.held = reach > limit ? limit / reach : 1.f;
+  return o;
+}
+
+int shortest(const float* s) { return s[0] < s[1] ? (s[0] < s[2] ? 0 : 2) : (s[1] < s[2] ? 1 : 2); }
+
+// +1 or -1: turns axis k of the Gaussian towards the camera.
+float facing(const Geometry& g, int k) { return g.V[0][k] * g.x + g.V[1][k] * g.y + g.V[2][k] * g.z > 0 ? -1.f : 1.f; }
+
+}  // namespace
+
+void project(const Params& P, const Camera& cam, bool antialiased, Footprint* out, Normal* normals, int threads) {
   const int bands = (P.degree + 1) * (P.degree + 1);
   const int nx = (cam.w + kTileW - 1) / kTileW, ny = (cam.h + kTileH - 1) / kTileH;
 #pragma omp parallel for num_threads(threads) schedule(static)
@@ -127,14 +156,16 @@ void project(const Params& P, const Camera& cam, bool antialiased, Footprint* ou
     float id = 1.f / det;
     f.u = u, f.v = v, f.a = .5f * C * id, f.b = -g.B * id, f.c = .5f * A * id;
     f.opacity = opacity, f.nlo = -std::log(opacity), f.ey = ey, f.z = g.z;
-    float zu = 0, zv = 0, longest = std::max({g.s[0], g.s[1], g.s[2]});
-    for (int j = 0; j < 3; j++) {
-      float e = g.V[2][j] * g.s[j] * g.s[j];
-      zu += e * g.E[0][j], zv += e * g.E[1][j];
+    Slope slope = depth_slope(g, A, C, id, ex, ey);
+    f.zu = slope.u * slope.held, f.zv = slope.v * slope.held;
+    if (normals) {
+      int k = shortest(g.s);
+      float s = facing(g, k);
+      const auto& R = cam.R;
+      normals[i] = {s * (R[0][0] * g.V[0][k] + R[1][0] * g.V[1][k] + R[2][0] * g.V[2][k]),
+                    s * (R[0][1] * g.V[0][k] + R[1][1] * g.V[1][k] + R[2][1] * g.V[2][k]),
+                    s * (R[0][2] * g.V[0][k] + R[1][2] * g.V[1][k] + R[2][2] * g.V[2][k])};
     }
-    f.zu = (C * zu - g.B * zv) * id, f.zv = (A * zv - g.B * zu) * id;
-    float reach = std::fabs(f.zu) * ex + std::fabs(f.zv) * ey, limit = 3 * longest;
-    if (reach > limit) f.zu *= limit / reach, f.zv *= limit / reach;
     float d[3], rd, basis[16];
     view_direction(P, cam, i, d, rd);
     sh_basis(P.degree, d[0], d[1], d[2], basis);
@@ -147,8 +178,9 @@ void project(const Params& P, const Camera& cam, bool antialiased, Footprint* ou
 }
 
 void project_backward(const Params& P, const Camera& cam, bool antialiased, const Footprint* feet, const int64_t* offsets,
-                      const float* rows, const Gradients& G, int threads) {
+                      const float* rows, bool geometry, const Gradients& G, int threads) {
   const int bands = (P.degree + 1) * (P.degree + 1);
+  const int width = geometry ? kRowGeo : kRow;
 #pragma omp parallel for num_threads(threads) schedule(static)
   for (ptrdiff_t i = 0; i < (ptrdiff_t)P.n; i++) {
     float *gm = G.means + 3 * i, *gq = G.quats + 4 * i, *gs = G.log_scales + 3 * i, *gsh = G.sh + (size_t)i * P.k * 3;
@@ -157,12 +189,12 @@ void project_backward(const Params& P, const Camera& cam, bool antialiased, cons
       G.logits[i] = G.screen[i] = 0;
       continue;
     }
-    float r[9] = {};
+    float r[kRowGeo] = {};
     for (int64_t k = offsets[i]; k < offsets[i + 1]; k++)
-      for (int j = 0; j < 9; j++) r[j] += rows[k * kRow + j];
+      for (int j = 0; j < width; j++) r[j] += rows[k * width + j];
     const Footprint& f = feet[i];
     Geometry g;
-    geometry(P, cam, i, g);
+    p2s::geometry(P, cam, i, g);
     float gu = r[4], gv = r[5];
     G.screen[i] = .5f * std::hypot(gu * cam.w, gv * cam.h);
 
@@ -194,14 +226,36 @@ void project_backward(const Params& P, const Camera& cam, bool antialiased, cons
     }
     G.logits[i] = go * sigmoid * (1 - sigmoid);
 
+    // Depth slope → covariance, its covariance with depth.
+    float gz0 = 0, gzu0 = 0, gzv0 = 0;
+    if (geometry) {
+      float Ab = g.A + kBlur, Cb = g.C + kBlur, id = 1.f / (Ab * Cb - g.B * g.B), k = 2 * (kLogAlphaMin - f.nlo);
+      Slope slope = depth_slope(g, Ab, Cb, id, std::sqrt(k * Ab), std::sqrt(k * Cb));
+      float su = r[10] * slope.held, sv = r[11] * slope.held, both = (su * slope.u + sv * slope.v) * id;
+      gz0 = r[9], gzu0 = (su * Cb - sv * g.B) * id, gzv0 = (sv * Ab - su * g.B) * id;
+      va += sv * slope.zv0 * id - both * Cb, vc += su * slope.zu0 * id - both * Ab;
+      vb += both * g.B - .5f * (su * slope.zv0 + sv * slope.zu0) * id;
+    }
+
     // Covariance E S² Eᵀ → scales, E = J V → J and V = W Rq.
     float F0[3], F1[3], w[3][3], h[3][3];
     for (int k = 0; k < 3; k++) {
       float p0 = 2 * (va * g.E[0][k] + vb * g.E[1][k]), p1 = 2 * (vb * g.E[0][k] + vc * g.E[1][k]), ss = g.s[k] * g.s[k];
       gs[k] = ss * (p0 * g.E[0][k] + p1 * g.E[1][k]);
       F0[k] = ss * p0, F1[k] = ss * p1;
-      w[0][k] = g.j00 * F0[k], w[1][k] = g.j11 * F1[k], w[2][k] = g.j02 * F0[k] + g.j12 * F1[k];
+      float z = 0;
+      if (geometry) {
+        z = ss * (gzu0 * g.E[0][k] + gzv0 * g.E[1][k]);
+        gs[k] += 2 * g.V[2][k] * z;
+        F0[k] += gzu0 * g.V[2][k] * ss, F1[k] += gzv0 * g.V[2][k] * ss;
+      }
+      w[0][k] = g.j00 * F0[k], w[1][k] = g.j11 * F1[k], w[2][k] = g.j02 * F0[k] + g.j12 * F1[k] + z;
       for (int j = 0; j < 3; j++) h[j][k] = cam.R[0][j] * w[0][k] + cam.R[1][j] * w[1][k] + cam.R[2][j] * w[2][k];
+    }
+    if (geometry) {
+      int k = shortest(g.s);
+      float s = facing(g, k);
+      for (int j = 0; j < 3; j++) h[j][k] += s * r[12 + j];
     }
     float a = g.q[0], b = g.q[1], c = g.q[2], e = g.q[3];
     float n[4] = {2 * (b * (h[2][1] - h[1][2]) + c * (h[0][2] - h[2][0]) + e * (h[1][0] - h[0][1])),
@@ -214,7 +268,7 @@ void project_backward(const Params& P, const Camera& cam, bool antialiased, cons
     float j00 = 0, j02 = 0, j11 = 0, j12 = 0;
     for (int k = 0; k < 3; k++) j00 += F0[k] * g.V[0][k], j02 += F0[k] * g.V[2][k], j11 += F1[k] * g.V[1][k], j12 += F1[k] * g.V[2][k];
     float fx = cam.fx, fy = cam.fy, rz = g.rz, rz2 = rz * rz;
-    float gx = gu * fx * rz, gy = gv * fy * rz, gz = -(gu * fx * g.x + gv * fy * g.y) * rz2 - j00 * fx * rz2 - j11 * fy * rz2;
+    float gx = gu * fx * rz, gy = gv * fy * rz, gz = gz0 - (gu * fx * g.x + gv * fy * g.y) * rz2 - j00 * fx * rz2 - j11 * fy * rz2;
     if (g.xin) gx -= j02 * fx * rz2, gz += 2 * j02 * fx * g.x * rz2 * rz;
     else gz += j02 * fx * g.xc * rz2;
     if (g.yin) gy -= j12 * fy * rz2, gz += 2 * j12 * fy * g.y * rz2 * rz;

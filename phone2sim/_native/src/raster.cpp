@@ -157,10 +157,11 @@ inline void row_range(const Footprint& f, float v, const Alive& alive, int& y0, 
   y1 = std::min(alive.hi, (int)std::floor(std::max(v + f.ey - .49f, -1.f)));
 }
 
-template <bool kDepth>
-void compose(const Footprint* feet, const Tiles& tiles, int tile, int w, int h, const float* bg, const Picture& out) {
+template <bool kDepth, bool kNormal>
+void compose(const Footprint* feet, const Normal* normals, const Tiles& tiles, int tile, int w, int h, Background bg, const Picture& out) {
   alignas(32) float T[kTileH * kStride] = {}, C[3][kTileH * kStride] = {};
   alignas(32) float Z[kDepth ? kTileH * kStride : 8] = {}, M[kDepth ? kTileH * kStride : 8] = {};
+  alignas(32) float N[3][kNormal ? kTileH * kStride : 8] = {};
   const int px = tile % tiles.nx * kTileW, py = tile / tiles.nx * kTileH;
   const int tw = std::min(kTileW, w - px), th = std::min(kTileH, h - py);
   for (int y = 0; y < th; y++) std::fill(T + y * kStride, T + y * kStride + tw, 1.f);
@@ -176,6 +177,7 @@ void compose(const Footprint* feet, const Tiles& tiles, int tile, int w, int h, 
     row_range(f, v, alive, y0, y1);
     if (y0 <= y1) span.set(f, u, v);
     const v8 a = splat8(f.a), c0 = splat8(f.rgb[0]), c1 = splat8(f.rgb[1]), c2 = splat8(f.rgb[2]);
+    const Normal normal = kNormal ? normals[entries[k].gaussian] : Normal{};
     for (int y = y0; y <= y1; y++) {
       const float dy = y + .5f - v;
       const v8 k1 = splat8(f.b * dy), k0 = splat8(f.c * dy * dy + f.nlo);
@@ -192,6 +194,11 @@ void compose(const Footprint* feet, const Tiles& tiles, int tile, int w, int h, 
           v8 z = f.z + f.zu * dx + f.zv * dy;
           store8(Z + p, load8(Z + p) + wt * z);
           store8(M + p, load8(M + p) + where8((t >= 0.5f) & (t1 < 0.5f), z));
+        }
+        if constexpr (kNormal) {
+          store8(N[0] + p, load8(N[0] + p) + wt * normal.x);
+          store8(N[1] + p, load8(N[1] + p) + wt * normal.y);
+          store8(N[2] + p, load8(N[2] + p) + wt * normal.z);
         }
       }
     }
@@ -210,11 +217,13 @@ void compose(const Footprint* feet, const Tiles& tiles, int tile, int w, int h, 
       size_t o = (size_t)(py + y) * w + px + x;
       int p = y * kStride + x;
       out.transmittance[o] = T[p];
-      for (int c = 0; c < 3; c++) out.rgb[c * plane + o] = C[c][p] + T[p] * bg[c];
+      for (int c = 0; c < 3; c++) out.rgb[c * plane + o] = C[c][p] + T[p] * bg.value[bg.per_pixel ? c * plane + o : c];
       if constexpr (kDepth) {
         out.depth_median[o] = M[p];
         out.depth_expected[o] = T[p] < 1.f - kAlphaMin ? Z[p] / (1.f - T[p]) : 0.f;
       }
+      if constexpr (kNormal)
+        for (int c = 0; c < 3; c++) out.normals[c * plane + o] = N[c][p];
     }
 }
 
@@ -234,9 +243,13 @@ inline float sum(v8 a) { return ((a[0] + a[4]) + (a[1] + a[5])) + ((a[2] + a[6])
 
 // Front to back again, with what is still to come: d loss / d alpha_i = T_i (g·c_i) - (S - A_i) / (1 - alpha_i),
 // S the whole g·picture and A_i its part up to and with i. `A` holds A_i - S.
-void decompose(const Footprint* feet, const Tiles& tiles, int tile, int w, int h, const float* rgb, const float* grad,
-               int done, float* rows) {
+// Depth and normals are further colours; the transmittance left over is one of the background alone.
+template <bool kGeo>
+void decompose(const Footprint* feet, const Normal* normals, const Tiles& tiles, int tile, int w, int h, const PictureGradient& I, float* rows) {
+  constexpr int kWidth = kGeo ? kRowGeo : kRow;
   alignas(32) float T[kTileH * kStride] = {}, A[kTileH * kStride] = {}, G[3][kTileH * kStride] = {};
+  alignas(32) float GZ[kGeo ? kTileH * kStride : 8] = {}, GN[3][kGeo ? kTileH * kStride : 8] = {};
+  const int done = I.done[tile];
   const int px = tile % tiles.nx * kTileW, py = tile / tiles.nx * kTileH;
   const int tw = std::min(kTileW, w - px), th = std::min(kTileH, h - py);
   const size_t plane = (size_t)w * h;
@@ -245,11 +258,21 @@ void decompose(const Footprint* feet, const Tiles& tiles, int tile, int w, int h
       size_t o = (size_t)(py + y) * w + px + x;
       int p = y * kStride + x;
       T[p] = 1;
-      for (int c = 0; c < 3; c++) G[c][p] = grad[c * plane + o], A[p] -= grad[c * plane + o] * rgb[c * plane + o];
+      for (int c = 0; c < 3; c++) G[c][p] = I.g_rgb[c * plane + o], A[p] -= I.g_rgb[c * plane + o] * I.rgb[c * plane + o];
+      if (I.g_transmittance) A[p] -= I.g_transmittance[o] * I.transmittance[o];
+      if constexpr (kGeo) {
+        const float cover = 1.f - I.transmittance[o];
+        if (I.g_depth && cover > kAlphaMin) {
+          GZ[p] = I.g_depth[o] / cover;
+          A[p] -= GZ[p] * I.depth[o] * (cover + I.transmittance[o]);  // through the sum and through what it is divided by
+        }
+        if (I.g_normals)
+          for (int c = 0; c < 3; c++) GN[c][p] = I.g_normals[c * plane + o], A[p] -= GN[c][p] * I.normals[c * plane + o];
+      }
     }
   const Tiles::Entry* entries = tiles.entries.data();
   const int64_t begin = tiles.start[tile], end = tiles.start[tile + 1];
-  for (int64_t k = begin + done; k < end; k++) std::memset(rows + (size_t)entries[k].row * kRow, 0, kRow * sizeof(float));
+  for (int64_t k = begin + done; k < end; k++) std::memset(rows + (size_t)entries[k].row * kWidth, 0, kWidth * sizeof(float));
   Alive alive;
   alive.hi = th - 1;
   Spans span;
@@ -262,16 +285,24 @@ void decompose(const Footprint* feet, const Tiles& tiles, int tile, int w, int h
     const v8 a = splat8(f.a), c0 = splat8(f.rgb[0]), c1 = splat8(f.rgb[1]), c2 = splat8(f.rgb[2]);
     const v8 zero = splat8(0);
     v8 S[8] = {zero, zero, zero, zero, zero, zero, zero, zero}, S8 = zero;  // r g b, 1, x, y, xx, xy; yy
+    v8 D[8] = {zero, zero, zero, zero, zero, zero, zero, zero};             // z, its x and y, normal
+    const Normal normal = kGeo ? normals[entries[k].gaussian] : Normal{};
     for (int y = y0; y <= y1; y++) {
       const float dy = y + .5f - v;
       const v8 k1 = splat8(f.b * dy), k0 = splat8(f.c * dy * dy + f.nlo);
-      v8 n0 = zero, nx = zero;
+      v8 n0 = zero, nx = zero, z0 = zero;
       for (int x = span.x0[y], x1 = span.x1[y], p = y * kStride + x; x <= x1; x += 8, p += 8) {
         v8 dx = kLane + ((float)x - u);
         v8 s = (a * dx + k1) * dx + k0;
         v8 raw = where8(s <= kLogAlphaMin, exp_negative(s)), alpha = min8(raw, splat8(kAlphaMax));
         v8 t = load8(T + p), wt = alpha * t, g0 = load8(G[0] + p), g1 = load8(G[1] + p), g2 = load8(G[2] + p);
         v8 gc = g0 * c0 + g1 * c1 + g2 * c2;
+        if constexpr (kGeo) {
+          v8 gz = load8(GZ + p), h0 = load8(GN[0] + p), h1 = load8(GN[1] + p), h2 = load8(GN[2] + p);
+          gc += gz * (f.z + f.zu * dx + f.zv * dy) + h0 * normal.x + h1 * normal.y + h2 * normal.z;
+          v8 wz = wt * gz;
+          z0 += wz, D[1] += wz * dx, D[3] += wt * h0, D[4] += wt * h1, D[5] += wt * h2;
+        }
         v8 rest = load8(A + p) + wt * gc;
         store8(A + p, rest);
         store8(T + p, t - wt);
@@ -281,29 +312,35 @@ void decompose(const Footprint* feet, const Tiles& tiles, int tile, int w, int h
         n0 += gs, nx += gx, S[6] += gx * dx;
       }
       S[3] += n0, S[4] += nx, S[5] += n0 * dy, S[7] += nx * dy, S8 += n0 * (dy * dy);
+      if constexpr (kGeo) D[0] += z0, D[2] += z0 * dy;
     }
-    float* r = rows + (size_t)entries[k].row * kRow;
+    float* r = rows + (size_t)entries[k].row * kWidth;
     v8 q = sum_each(S);
     r[0] = q[0], r[1] = q[1], r[2] = q[2], r[3] = q[3] / f.opacity;
     r[4] = 2 * f.a * q[4] + f.b * q[5], r[5] = f.b * q[4] + 2 * f.c * q[5];
-    r[6] = -.5f * q[6], r[7] = -q[7], r[8] = -.5f * sum(S8), r[9] = 0;
+    r[6] = -.5f * q[6], r[7] = -q[7], r[8] = -.5f * sum(S8);
+    if constexpr (kGeo) {
+      v8 d = sum_each(D);
+      r[4] -= f.zu * d[0], r[5] -= f.zv * d[0];
+      for (int j = 0; j < 6; j++) r[9 + j] = d[j];
+    }
     if (since % kCheck == 0) alive.shrink(T);
   }
 }
 
 }  // namespace
 
-void raster(const Footprint* feet, const Tiles& tiles, int w, int h, const float* bg, const Picture& out, int threads) {
-  const bool depth = out.depth_median != nullptr;
+void raster(const Footprint* feet, const Normal* normals, const Tiles& tiles, int w, int h, Background bg, const Picture& out, int threads) {
+  auto tile = out.normals ? compose<true, true> : out.depth_median ? compose<true, false> : compose<false, false>;
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
-  for (int t = 0; t < tiles.nx * tiles.ny; t++)
-    depth ? compose<true>(feet, tiles, t, w, h, bg, out) : compose<false>(feet, tiles, t, w, h, bg, out);
+  for (int t = 0; t < tiles.nx * tiles.ny; t++) tile(feet, normals, tiles, t, w, h, bg, out);
 }
 
-void raster_backward(const Footprint* feet, const Tiles& tiles, int w, int h, const float* rgb, const float* grad,
-                     const int32_t* done, float* rows, int threads) {
+void raster_backward(const Footprint* feet, const Normal* normals, const Tiles& tiles, int w, int h, const PictureGradient& I, float* rows,
+                     int threads) {
+  auto tile = I.geometry() ? decompose<true> : decompose<false>;
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
-  for (int t = 0; t < tiles.nx * tiles.ny; t++) decompose(feet, tiles, t, w, h, rgb, grad, done[t], rows);
+  for (int t = 0; t < tiles.nx * tiles.ny; t++) tile(feet, normals, tiles, t, w, h, I, rows);
 }
 
 }  // namespace p2s

@@ -40,10 +40,10 @@ class Rasterizer {
   }
 
   nb::object forward(In means, In quats, In log_scales, In logits, In sh, In K, In T_camera_world, In background, int degree,
-                     bool antialiased, float near, bool depth) {
+                     bool antialiased, float near, bool depth, bool normals) {
     const size_t n = logits.size();
     check(means, "means", 3 * n), check(quats, "quats", 4 * n), check(log_scales, "log_scales", 3 * n);
-    check(K, "K", 9), check(T_camera_world, "T_camera_world", 16), check(background, "background", 3);
+    check(K, "K", 9), check(T_camera_world, "T_camera_world", 16);
     const int k = sh.ndim() == 3 ? (int)sh.shape(1) : 0;
     if (sh.size() != 3 * n * k || (degree + 1) * (degree + 1) > k || degree < 0 || degree > 3) throw nb::value_error("sh: bad shape or degree");
     params_ = {means.data(), quats.data(), log_scales.data(), logits.data(), sh.data(), n, k, degree};
@@ -56,30 +56,41 @@ class Rasterizer {
     cam_.fx = I[0], cam_.fy = I[4], cam_.cx = I[2], cam_.cy = I[5], cam_.near = near;
     antialiased_ = antialiased;
     const size_t h = cam_.h, w = cam_.w;
+    const bool per_pixel = background.size() == 3 * h * w && background.size() != 3;
+    if (!per_pixel) check(background, "background", 3);
     auto rgb = new_array({3, h, w}), trans = new_array({h, w});
-    nb::object median = nb::none(), expected = nb::none();
-    p2s::Picture picture{rgb.data(), trans.data(), nullptr, nullptr, nullptr};
-    if (depth) {
+    nb::object median = nb::none(), expected = nb::none(), normal = nb::none();
+    p2s::Picture picture{rgb.data(), trans.data(), nullptr, nullptr, nullptr, nullptr};
+    if (normals) {
+      auto a = new_array({3, h, w});
+      picture.normals = a.data(), normal = nb::cast(a);
+    }
+    if (depth || normals) {
       auto a = new_array({h, w}), b = new_array({h, w});
       picture.depth_median = a.data(), picture.depth_expected = b.data();
       median = nb::cast(a), expected = nb::cast(b);
     }
-    const float* bg = background.data();
+    const p2s::Background bg{background.data(), per_pixel};
     {
       nb::gil_scoped_release release;
       feet_.resize(n);
-      p2s::project(params_, cam_, antialiased_, feet_.data(), threads_);
+      if (normals) normals_.resize(n);
+      p2s::project(params_, cam_, antialiased_, feet_.data(), normals ? normals_.data() : nullptr, threads_);
       p2s::bin(feet_.data(), n, cam_, tiles_, threads_);
       done_.resize((size_t)tiles_.nx * tiles_.ny);
       picture.done = done_.data();
-      p2s::raster(feet_.data(), tiles_, cam_.w, cam_.h, bg, picture, threads_);
+      p2s::raster(feet_.data(), normals_.data(), tiles_, cam_.w, cam_.h, bg, picture, threads_);
     }
-    return nb::make_tuple(rgb, trans, median, expected);
+    has_normals_ = normals;
+    return nb::make_tuple(rgb, trans, median, expected, normal);
   }
 
   // Gradients of the parameters given to the last `forward`; the same arrays must still be alive and unchanged.
+  // The optional pictures and derivatives go in pairs: what `forward` gave, and the loss's derivative by it.
   void backward(In rgb, In grad_rgb, In means, In quats, In log_scales, In logits, In sh, Out g_means, Out g_quats,
-                Out g_log_scales, Out g_logits, Out g_sh, Out g_screen) {
+                Out g_log_scales, Out g_logits, Out g_sh, Out g_screen, std::optional<In> transmittance,
+                std::optional<In> grad_transmittance, std::optional<In> depth, std::optional<In> grad_depth, std::optional<In> normals,
+                std::optional<In> grad_normals) {
     const size_t n = params_.n, px = (size_t)3 * cam_.w * cam_.h;
     check(rgb, "rgb", px), check(grad_rgb, "grad_rgb", px), check(means, "means", 3 * n), check(quats, "quats", 4 * n);
     check(log_scales, "log_scales", 3 * n), check(logits, "logits", n), check(sh, "sh", 3 * n * params_.k);
@@ -87,12 +98,36 @@ class Rasterizer {
     check(g_logits, "g_logits", n), check(g_sh, "g_sh", 3 * n * params_.k), check(g_screen, "g_screen", n);
     params_.means = means.data(), params_.quats = quats.data(), params_.log_scales = log_scales.data();
     params_.logits = logits.data(), params_.sh = sh.data();
-    const float *im = rgb.data(), *g = grad_rgb.data();
+    auto pointer = [&](const std::optional<In>& a, const char* name, size_t size) -> const float* {
+      if (a) check(*a, name, size);
+      return a ? a->data() : nullptr;
+    };
+    p2s::PictureGradient I{rgb.data(), pointer(transmittance, "transmittance", px / 3), pointer(depth, "depth", px / 3),
+                           pointer(normals, "normals", px), grad_rgb.data(), pointer(grad_transmittance, "grad_transmittance", px / 3),
+                           pointer(grad_depth, "grad_depth", px / 3), pointer(grad_normals, "grad_normals", px), done_.data()};
+    if (((I.g_transmittance || I.g_depth) && !I.transmittance) || (I.g_depth && !I.depth) || (I.g_normals && !I.normals))
+      throw nb::value_error("backward: a derivative without its picture");
+    if (I.geometry() && !has_normals_) throw nb::value_error("backward: depth and normals need forward(normals=True)");
     p2s::Gradients G{g_means.data(), g_quats.data(), g_log_scales.data(), g_logits.data(), g_sh.data(), g_screen.data()};
     nb::gil_scoped_release release;
-    if (rows_.size() < tiles_.entries.size() * p2s::kRow) rows_.resize(tiles_.entries.size() * p2s::kRow * 5 / 4);
-    p2s::raster_backward(feet_.data(), tiles_, cam_.w, cam_.h, im, g, done_.data(), rows_.data(), threads_);
-    p2s::project_backward(params_, cam_, antialiased_, feet_.data(), tiles_.offsets.data(), rows_.data(), G, threads_);
+    const size_t rows = tiles_.entries.size() * (I.geometry() ? p2s::kRowGeo : p2s::kRow);
+    if (rows_.size() < rows) rows_.resize(rows * 5 / 4);
+    p2s::raster_backward(feet_.data(), normals_.data(), tiles_, cam_.w, cam_.h, I, rows_.data(), threads_);
+    p2s::project_backward(params_, cam_, antialiased_, feet_.data(), tiles_.offsets.data(), rows_.data(), I.geometry(), G, threads_);
+  }
+
+  double normal_loss(In depth, In transmittance, In normals, float weight, Out g_depth, Out g_normals) {
+    const size_t px = (size_t)cam_.w * cam_.h;
+    check(depth, "depth", px), check(transmittance, "transmittance", px), check(normals, "normals", 3 * px);
+    check(g_depth, "g_depth", px), check(g_normals, "g_normals", 3 * px);
+    nb::gil_scoped_release release;
+    return p2s::normal_loss(cam_, depth.data(), transmittance.data(), normals.data(), weight, g_depth.data(), g_normals.data(), threads_);
+  }
+
+  // Bytes held by the buffers, which grow and are kept.
+  size_t bytes() const {
+    return feet_.capacity() * sizeof(p2s::Footprint) + normals_.capacity() * sizeof(p2s::Normal) + done_.capacity() * 4 +
+           rows_.capacity() * 4 + tiles_.bytes();
   }
 
   void visible(nb::ndarray<uint8_t, nb::c_contig, nb::device::cpu> out) {
@@ -106,8 +141,9 @@ class Rasterizer {
   int threads_;
   p2s::Camera cam_{};
   p2s::Params params_{};
-  bool antialiased_ = false;
+  bool antialiased_ = false, has_normals_ = false;
   std::vector<p2s::Footprint> feet_;
+  std::vector<p2s::Normal> normals_;
   p2s::Tiles tiles_;
   std::vector<int32_t> done_;
   std::vector<float> rows_;
@@ -137,28 +173,41 @@ void adam(Out p, In g, Out m, Out v, In rates, Mask visible, float beta1, float 
             p2s::resolve_threads(threads));
 }
 
-void regularise(In log_scales, In logits, Out g_log_scales, Out g_logits, Mask visible, float opacity, float flat, int threads) {
+void regularise(In log_scales, In logits, Out g_log_scales, Out g_logits, Mask visible, float opacity, float scale, float flat,
+                int threads) {
   const size_t n = logits.size();
   check(log_scales, "log_scales", 3 * n), check(g_log_scales, "g_log_scales", 3 * n), check(g_logits, "g_logits", n), check(visible, "visible", n);
   nb::gil_scoped_release release;
-  p2s::regularise(log_scales.data(), logits.data(), g_log_scales.data(), g_logits.data(), visible.data(), n, opacity, flat,
+  p2s::regularise(log_scales.data(), logits.data(), g_log_scales.data(), g_logits.data(), visible.data(), n, opacity, scale, flat,
                   p2s::resolve_threads(threads));
+}
+
+void jitter(Out means, In quats, In log_scales, In logits, Mask visible, float size, uint64_t seed, int threads) {
+  const size_t n = logits.size();
+  check(means, "means", 3 * n), check(quats, "quats", 4 * n), check(log_scales, "log_scales", 3 * n), check(visible, "visible", n);
+  nb::gil_scoped_release release;
+  p2s::jitter(means.data(), quats.data(), log_scales.data(), logits.data(), visible.data(), n, size, seed, p2s::resolve_threads(threads));
 }
 
 }  // namespace
 
 NB_MODULE(P2S_MODULE, m) {
-  m.def("version", [] { return 2; });
+  m.def("version", [] { return 3; });
   nb::class_<Rasterizer>(m, "Rasterizer")
       .def(nb::init<int, int, int>(), "width"_a, "height"_a, "threads"_a = 0)
       .def("forward", &Rasterizer::forward, "means"_a, "quats"_a, "log_scales"_a, "logits"_a, "sh"_a, nb::kw_only(), "K"_a, "T_camera_world"_a,
-           "background"_a, "degree"_a, "antialiased"_a = false, "near"_a = 0.01f, "depth"_a = false,
-           "(rgb (3,h,w), transmittance (h,w), median depth (h,w) or None, expected depth or None).")
+           "background"_a, "degree"_a, "antialiased"_a = false, "near"_a = 0.01f, "depth"_a = false, "normals"_a = false,
+           "(rgb (3,h,w), transmittance (h,w), median depth (h,w), expected depth, normals (3,h,w)); None for what was not asked for.")
       .def("backward", &Rasterizer::backward, "rgb"_a, "grad_rgb"_a, "means"_a, "quats"_a, "log_scales"_a, "logits"_a, "sh"_a, nb::kw_only(),
-           "g_means"_a, "g_quats"_a, "g_log_scales"_a, "g_logits"_a, "g_sh"_a, "g_screen"_a)
+           "g_means"_a, "g_quats"_a, "g_log_scales"_a, "g_logits"_a, "g_sh"_a, "g_screen"_a,
+           "transmittance"_a = nb::none(), "grad_transmittance"_a = nb::none(), "depth"_a = nb::none(), "grad_depth"_a = nb::none(),
+           "normals"_a = nb::none(), "grad_normals"_a = nb::none())
+      .def("normal_loss", &Rasterizer::normal_loss, "depth"_a, "transmittance"_a, "normals"_a, "weight"_a, "g_depth"_a, "g_normals"_a)
+      .def_prop_ro("bytes", &Rasterizer::bytes)
       .def("visible", &Rasterizer::visible, "out"_a)
       .def_prop_ro("entries", &Rasterizer::entries);
   m.def("photometric_loss", &photometric_loss, "image"_a, "target"_a, "weight"_a.none(), "gain"_a, "bias"_a, "share"_a, "grad"_a, "threads"_a = 0);
   m.def("adam", &adam, "p"_a, "g"_a, "m"_a, "v"_a, "rates"_a, "visible"_a, "beta1"_a, "beta2"_a, "step"_a, "eps"_a, "threads"_a = 0);
-  m.def("regularise", &regularise, "log_scales"_a, "logits"_a, "g_log_scales"_a, "g_logits"_a, "visible"_a, "opacity"_a, "flat"_a, "threads"_a = 0);
+  m.def("regularise", &regularise, "log_scales"_a, "logits"_a, "g_log_scales"_a, "g_logits"_a, "visible"_a, "opacity"_a, "scale"_a, "flat"_a, "threads"_a = 0);
+  m.def("jitter", &jitter, "means"_a, "quats"_a, "log_scales"_a, "logits"_a, "visible"_a, "size"_a, "seed"_a, "threads"_a = 0);
 }

@@ -54,11 +54,15 @@ struct alignas(64) Footprint {
 };
 static_assert(sizeof(Footprint) == 64);
 
-constexpr int kRow = 10;  // gradient row: r g b, opacity, u v, a b c, (spare)
+constexpr int kRow = 9;     // gradient row: r g b, opacity, u v, a b c
+constexpr int kRowGeo = 15;  // and z, zu zv, normal
 
-void project(const Params&, const Camera&, bool antialiased, Footprint*, int threads);
+// Surface quantities of each Gaussian beside its footprint: the shortest axis in the world, turned to face the camera.
+struct Normal { float x, y, z; };
+
+void project(const Params&, const Camera&, bool antialiased, Footprint*, Normal*, int threads);
 void project_backward(const Params&, const Camera&, bool antialiased, const Footprint*, const int64_t* offsets,
-                      const float* rows, const Gradients&, int threads);
+                      const float* rows, bool geometry, const Gradients&, int threads);
 
 struct Tiles {
   int nx = 0, ny = 0;
@@ -68,17 +72,31 @@ struct Tiles {
   std::vector<Entry> entries;  // front to back within a tile
   std::vector<uint32_t> keys, keys2;
   std::vector<int32_t> order, order2;
+  size_t bytes() const {
+    return 8 * (start.capacity() + offsets.capacity() + entries.capacity()) +
+           4 * (keys.capacity() + keys2.capacity() + order.capacity() + order2.capacity());
+  }
 };
 void bin(const Footprint*, size_t n, const Camera&, Tiles&, int threads);
 
 struct Picture {
   float *rgb, *transmittance;           // (3,h,w) planar, (h,w)
   float *depth_median, *depth_expected;  // (h,w) or null
-  int32_t* done;                        // (tiles) entries of each tile that were composed
+  float* normals;                        // (3,h,w) planar or null; needs the depths too
+  int32_t* done;                         // (tiles) entries of each tile that were composed
 };
-void raster(const Footprint*, const Tiles&, int w, int h, const float* background, const Picture&, int threads);
-void raster_backward(const Footprint*, const Tiles&, int w, int h, const float* rgb, const float* grad_rgb,
-                     const int32_t* done, float* rows, int threads);
+struct Background { const float* value; bool per_pixel; };  // (3) or (3,h,w)
+void raster(const Footprint*, const Normal*, const Tiles&, int w, int h, Background, const Picture&, int threads);
+
+// The last forward pass and derivatives by it; those of transmittance, depth (expected) and normals may be null, and with
+// depth or normals both of the pictures must be there and rows are kRowGeo long.
+struct PictureGradient {
+  const float *rgb, *transmittance, *depth, *normals;
+  const float *g_rgb, *g_transmittance, *g_depth, *g_normals;
+  const int32_t* done;
+  bool geometry() const { return g_depth || g_normals; }
+};
+void raster_backward(const Footprint*, const Normal*, const Tiles&, int w, int h, const PictureGradient&, float* rows, int threads);
 
 struct LossFrame {  // planar (3,h,w)
   const float *image, *target, *weight;  // weight (h,w) or null
@@ -88,10 +106,17 @@ struct LossFrame {  // planar (3,h,w)
 struct LossResult { double loss, l1, ssim; float gain[3], bias[3]; };
 LossResult photometric_loss(const LossFrame&, float ssim_share, float* grad, int threads);
 
+// weight · mean(alpha - N · n(depth)) over inner pixels that are more than half opaque with their four neighbours, alpha a
+// constant; adds its derivatives.
+double normal_loss(const Camera&, const float* depth, const float* transmittance, const float* normals, float weight, float* g_depth,
+                   float* g_normals, int threads);
+
 void adam(float* p, const float* g, float* m, float* v, const float* rates, int columns, size_t n, const uint8_t* visible,
           float beta1, float beta2, float correct1, float correct2, float eps, int threads);
 void regularise(const float* log_scales, const float* logits, float* g_log_scales, float* g_logits, const uint8_t* visible, size_t n,
-                float opacity, float flat, int threads);
+                float opacity, float scale, float flat, int threads);
+void jitter(float* means, const float* quats, const float* log_scales, const float* logits, const uint8_t* visible, size_t n, float size,
+            uint64_t seed, int threads);
 int resolve_threads(int wanted);
 
 }  // namespace p2s

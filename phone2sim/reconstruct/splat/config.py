@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from phone2sim.config import Config
@@ -30,10 +32,26 @@ class SplatConfig(Config):
     """Weight of 1 - SSIM against L1."""
     exposure: bool = True
     """Fit a gain and an offset per colour channel to each training frame."""
+    densify: Literal["gradient", "mcmc"] = "gradient"
+    """Where Gaussians are added: split where the picture pulls hardest, or moved and born by opacity, with noise
+    (Kheradmand et al. 2024)."""
+    background: Literal["random", "sky"] = "random"
+    """Behind the scene: a colour that is never the same twice, so that nothing stays transparent (rooms, tables), or a
+    sky learned by direction (outdoors), which ends up in the cloud as a far sphere where it showed."""
+    sky_weight: float = Field(default=0.05, ge=0)
+    """With a sky: pull towards transparency where a photo shows just its colour."""
     opacity_weight: float = Field(default=0.01, ge=0)
     """Pull on the mean opacity, so that what does not help fades and is removed."""
+    scale_weight: float = Field(default=0.0, ge=0)
+    """Pull on the mean of all axes (in camera extents)."""
     flat_weight: float = Field(default=1.0, ge=0)
     """Pull on the mean shortest axis (in camera extents), so that Gaussians lie in surfaces."""
+    depth_weight: float = Field(default=0.0, ge=0)
+    """Pull of the rendered depth to known depths (relative error): the device's where there are any, else sparse points."""
+    normal_weight: float = Field(default=0.0, ge=0)
+    """Pull between the rendered normals and those of the rendered depth, from `geometry_from` on."""
+    geometry_from: float = Field(default=0.35, ge=0, le=1)
+    """Share of the iterations after which depth and normals count."""
     antialiased: bool = False
     """Dim Gaussians smaller than a pixel instead of widening them."""
     prune: bool = True

@@ -8,6 +8,30 @@ import numpy as np
 
 
 @dataclass(frozen=True, kw_only=True)
+class DepthSamples:
+    """Depths known at some pixels of a frame."""
+
+    uv: np.ndarray
+    """(m, 2) float, px of the full picture; pixel centres at +0.5."""
+    depth: np.ndarray
+    """(m,) along the camera's z axis, above 0."""
+    confidence: np.ndarray
+    """(m,) weight of each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LevelDepth:
+    """Depths at one resolution: one per pixel at most."""
+
+    pixels: np.ndarray
+    """(m,) row-major index."""
+    depth: np.ndarray
+    """(m,) float32."""
+    confidence: np.ndarray
+    """(m,) float32."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Level:
     """A frame at one resolution."""
 
@@ -17,6 +41,8 @@ class Level:
     """(h, w) float32 share of a pixel that counts, or None for all."""
     K: np.ndarray
     """(3, 3) float32 intrinsics [px]."""
+    depth: LevelDepth | None = None
+    """Known depths, or None."""
 
     @property
     def picture(self) -> np.ndarray:
@@ -34,8 +60,16 @@ class TrainingView:
     levels: tuple[Level, ...]
 
 
-def make_view(name: str, image: np.ndarray, K: np.ndarray, T_camera_world: np.ndarray, mask: np.ndarray | None) -> TrainingView:
-    """From a picture (h, w, 3) uint8, intrinsics [px], pose, and a mask (h, w), true where the picture counts."""
+def make_view(
+    name: str,
+    image: np.ndarray,
+    K: np.ndarray,
+    T_camera_world: np.ndarray,
+    mask: np.ndarray | None,
+    depth: DepthSamples | None = None,
+) -> TrainingView:
+    """From a picture (h, w, 3) uint8, intrinsics [px], pose, a mask (h, w), true where the picture counts, and depths in
+    the unit of the pose."""
     import cv2
 
     levels = []
@@ -50,5 +84,51 @@ def make_view(name: str, image: np.ndarray, K: np.ndarray, T_camera_world: np.nd
         Kl = np.array(K, np.float64)
         Kl[0] *= lw / w
         Kl[1] *= lh / h
-        levels.append(Level(target=np.ascontiguousarray(small.transpose(2, 0, 1)), weight=weight, K=Kl.astype(np.float32)))
+        levels.append(
+            Level(
+                target=np.ascontiguousarray(small.transpose(2, 0, 1)), weight=weight, K=Kl.astype(np.float32),
+                depth=None if depth is None else _at_level(depth, lw, lh, w, h, weight),
+            )
+        )  # fmt: skip
     return TrainingView(name=name, T_camera_world=np.ascontiguousarray(T_camera_world, np.float32), levels=tuple(levels))
+
+
+def _at_level(samples: DepthSamples, lw: int, lh: int, w: int, h: int, weight: np.ndarray | None) -> LevelDepth | None:
+    """The nearest of the samples that fall into a pixel, where the mask lets it count."""
+    x, y = np.floor(samples.uv[:, 0] * lw / w).astype(int), np.floor(samples.uv[:, 1] * lh / h).astype(int)
+    ok = (x >= 0) & (x < lw) & (y >= 0) & (y < lh) & (samples.depth > 0)
+    pixels, depth, confidence = (y * lw + x)[ok], samples.depth[ok], samples.confidence[ok]
+    order = np.lexsort((depth, pixels))
+    pixels, first = np.unique(pixels[order], return_index=True)
+    depth, confidence = depth[order][first], confidence[order][first]
+    if weight is not None:
+        on = weight.ravel()[pixels] > 0.5
+        pixels, depth, confidence = pixels[on], depth[on], confidence[on]
+    if not len(pixels):
+        return None
+    return LevelDepth(pixels=pixels, depth=depth.astype(np.float32), confidence=confidence.astype(np.float32))
+
+
+def samples_of_points(
+    points: np.ndarray, K: np.ndarray, T_camera_world: np.ndarray, width: int, height: int, *, near: float, cell: int = 12
+) -> DepthSamples:
+    """Points (p, 3) that a picture may have seen: no other within its `cell` [px] is more than 5% nearer. Where it is known
+    which points a picture saw, give only those."""
+    pc = points @ T_camera_world[:3, :3].T + T_camera_world[:3, 3]
+    z = pc[:, 2]
+    uv = (pc @ K.T)[:, :2] / np.maximum(z, 1e-12)[:, None]
+    ok = (z > near) & (uv >= 0).all(axis=1) & (uv[:, 0] < width) & (uv[:, 1] < height)
+    uv, z = uv[ok], z[ok]
+    index = (uv[:, 1] // cell).astype(int) * (width // cell + 1) + (uv[:, 0] // cell).astype(int)
+    nearest = np.full(int(index.max(initial=0)) + 1, np.inf)
+    np.minimum.at(nearest, index, z)
+    on = z < 1.05 * nearest[index]
+    return DepthSamples(uv=uv[on], depth=z[on], confidence=np.ones(int(on.sum())))
+
+
+def samples_of_depth(depth: np.ndarray, width: int, height: int) -> DepthSamples:
+    """A depth picture (h', w') with the field of view of a `width` × `height` picture; 0 where nothing is known."""
+    h, w = depth.shape
+    y, x = np.nonzero((depth > 0) & np.isfinite(depth))
+    uv = np.column_stack([(x + 0.5) * width / w, (y + 0.5) * height / h])
+    return DepthSamples(uv=uv, depth=depth[y, x].astype(np.float64), confidence=np.ones(len(x)))
