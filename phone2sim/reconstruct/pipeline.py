@@ -13,6 +13,7 @@ from phone2sim.progress import message
 from phone2sim.reconstruct.capture import Capture, CaptureConfig, capture_stage
 from phone2sim.reconstruct.capture.layers import write_layers
 from phone2sim.reconstruct.metric import Metric, MetricConfig, estimate_metric
+from phone2sim.reconstruct.photo.stage import PhotoConfig, photo_cameras_stage, photo_splat_stage
 from phone2sim.reconstruct.points import write_points_ply
 from phone2sim.reconstruct.sfm import SfmConfig, SfmResult, solve
 from phone2sim.reconstruct.sfm.solve import clear, scratch
@@ -33,6 +34,8 @@ class ReconstructConfig(Config):
     """Scale and up."""
     splat: SplatConfig = SplatConfig()
     """Training."""
+    photo: PhotoConfig = PhotoConfig()
+    """A single photo, in place of the three before."""
 
     @classmethod
     def of(
@@ -44,6 +47,7 @@ class ReconstructConfig(Config):
             sfm=SfmConfig(seed=seed),
             metric=MetricConfig(seed=seed, tag_size_m=tag_size_m),
             splat=SplatConfig(seed=seed, **{k: v for k, v in chosen.items() if v is not None}),
+            photo=PhotoConfig(seed=seed, tag_size_m=tag_size_m),
         )
 
 
@@ -87,8 +91,13 @@ def reconstruct(
         if fresh and scene.is_dir() and not any(scene.iterdir()):
             scene.rmdir()
         raise
-    for text in Capture.load(captured.folder).advice:
+    capture = Capture.load(captured.folder)
+    for text in capture.advice:
         message(text)
+    if capture.kind == "photo":
+        measured = photo_cameras_stage(scene, config.photo, capture_fingerprint=captured.fingerprint, force=force)
+        shown = photo_splat_stage(scene, config.photo, cameras_fingerprint=measured.fingerprint, force=force)
+        return ReconstructResult(scene=scene, capture=captured, cameras=measured, splat=shown)
     solved = cameras_stage(scene, config, capture_fingerprint=captured.fingerprint, force=force)
     splat = train_splat_stage(scene, config.splat, cameras_fingerprint=solved.fingerprint, force=force)
     return ReconstructResult(scene=scene, capture=captured, cameras=solved, splat=splat)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from phone2sim.progress import message, progress
 from phone2sim.reconstruct.capture.blur import grey, local_part, sharpness
 from phone2sim.reconstruct.capture.clip import choose_frames, decode, survey
 from phone2sim.reconstruct.capture.photos import read_photo
-from phone2sim.reconstruct.capture.record import Capture, Frame
+from phone2sim.reconstruct.capture.record import Capture, Device, Frame
 from phone2sim.reconstruct.capture.source import find_source
 from phone2sim.stage import StageResult, fingerprint_files, run_stage
 
@@ -92,8 +93,23 @@ def _fit(rgb: np.ndarray, max_side: int) -> tuple[np.ndarray, float]:
 
 
 def _from_photo(path: Path, folder: Path, config: CaptureConfig) -> Capture:
+    from phone2sim.reconstruct.photo.embedded import embedded_depth
+
     frame = _store(path, folder, 0, {}, config)
-    return Capture(folder=folder, kind="photo", source=path.name, frames=(frame,))
+    inside = embedded_depth(path)
+    if inside is None:
+        return Capture(folder=folder, kind="photo", source=path.name, frames=(frame,))
+    (folder / "depth").mkdir()
+    name = f"{Path(frame.file).stem}.npy"
+    np.save(folder / "depth" / name, inside.depth)
+    lens = None
+    if inside.focal is not None:
+        f = round(inside.focal * max(frame.width, frame.height), 3)
+        lens = (f, f, frame.width / 2, frame.height / 2)
+    return Capture(
+        folder=folder, kind="photo", source=path.name, frames=(replace(frame, depth=name, lens=lens),),
+        device=Device(app="file", metric=inside.metric),
+    )  # fmt: skip
 
 
 def _store(path: Path, folder: Path, index: int, groups: dict[str, int], config: CaptureConfig) -> Frame:
