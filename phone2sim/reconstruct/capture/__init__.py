@@ -1,6 +1,7 @@
-"""Phone captures: clips and photos → upright, sharp frames on disk."""
+"""Phone captures: clips, photos and what capture apps export → upright, sharp frames on disk."""
 
-from phone2sim.reconstruct.capture.ingest import CaptureConfig, capture_stage, ingest
+from phone2sim.reconstruct.capture.config import CaptureConfig
+from phone2sim.reconstruct.capture.ingest import capture_stage, ingest
 from phone2sim.reconstruct.capture.record import Capture, Device, Frame
 from phone2sim.reconstruct.capture.source import find_source
 

@@ -23,8 +23,8 @@ class ClipSurvey:
     """Displacement since the frame before, as a part of the diagonal; the first is 0."""
 
 
-def decode(path: Path) -> Iterator[tuple[int, float, np.ndarray]]:
-    """`(index, time [s], upright RGB (h, w, 3))` of every frame, in presentation order.
+def decode(path: Path, *, upright: bool = True) -> Iterator[tuple[int, float, np.ndarray]]:
+    """`(index, time [s], upright RGB (h, w, 3))` of every frame, in presentation order; as stored if not `upright`.
 
     Times are the container's, so they are right for variable frame rates. A file that is no clip, or that ends before
     its header says, is a `CaptureError` raised at the end of what decodes.
@@ -47,7 +47,7 @@ def decode(path: Path) -> Iterator[tuple[int, float, np.ndarray]]:
         try:
             for frame in container.decode(stream):
                 rgb = frame.to_ndarray(format="rgb24")
-                turned = np.ascontiguousarray(np.rot90(rgb, int(frame.rotation) // 90))
+                turned = np.ascontiguousarray(np.rot90(rgb, int(frame.rotation) // 90)) if upright else rgb
                 last = float(frame.time) if frame.time is not None else count / float(stream.average_rate or 30)
                 yield count, last, turned
                 count += 1

@@ -10,7 +10,7 @@ _STILL_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", 
 
 
 def content_of(path: Path) -> str:
-    """`photo`, `heif`, `clip`, `text`, `empty` or `unknown`."""
+    """`photo`, `heif`, `clip`, `zip`, `text`, `empty` or `unknown`."""
     try:
         with path.open("rb") as f:
             head = f.read(4096)
@@ -20,6 +20,8 @@ def content_of(path: Path) -> str:
         return "empty"
     if head.startswith(b"\xff\xd8\xff") or head.startswith(b"\x89PNG\r\n\x1a\n"):
         return "photo"
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return "zip"
     if head[4:8] == b"ftyp":
         return "heif" if head[8:12] in _STILL_BRANDS else "clip"
     if head[4:8] in (b"moov", b"mdat", b"wide", b"free", b"skip"):

@@ -1,4 +1,4 @@
-"""The capture stage: a clip or photos → `frames/*.jpg` (upright, sharp) and `capture.json`."""
+"""The capture stage: any source → `frames/*.jpg` (upright, sharp), `depth/`, `masks/` and `capture.json`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from phone2sim.config import Config
 from phone2sim.errors import CaptureError
 from phone2sim.images import write_rgb
 from phone2sim.progress import message, progress
+from phone2sim.reconstruct.capture.apps import APPS
 from phone2sim.reconstruct.capture.blur import grey, local_part, sharpness
 from phone2sim.reconstruct.capture.clip import choose_frames, decode, survey
+from phone2sim.reconstruct.capture.config import MORE_PHOTOS, CaptureConfig, fit, too_few
+from phone2sim.reconstruct.capture.content import content_of
+from phone2sim.reconstruct.capture.device import from_app
 from phone2sim.reconstruct.capture.photos import read_photo
 from phone2sim.reconstruct.capture.record import Capture, Device, Frame
 from phone2sim.reconstruct.capture.source import find_source
@@ -21,29 +24,12 @@ from phone2sim.stage import StageResult, fingerprint_files, run_stage
 VERSION = 1
 
 
-class CaptureConfig(Config):
-    """How frames are taken from a clip or a folder."""
-
-    max_frames: int = 80
-    """Most frames kept of a clip; every readable photo of a folder is kept."""
-    min_photos: int = 3
-    """Fewer usable pictures are refused."""
-    blur_below: float = 0.5
-    """A frame below this part of the local median sharpness counts as blurred."""
-    min_step: float = 0.002
-    """A clip frame that moved less than this part of the diagonal since the last kept one is dropped."""
-    max_side: int = 4096
-    """Longer pictures are area-resized to this [px] when they are stored."""
-    jpeg_quality: int = 95
-    """Quality of the stored frames."""
-
-
 def capture_stage(source: Path, scene: Path, config: CaptureConfig, *, force: bool = False) -> StageResult:
     """Run `ingest` as the stage `scene/capture`, skipped when neither the source nor the config changed."""
     kind, files = find_source(source)
     if kind == "photos" and len(files) < config.min_photos:
-        raise CaptureError(too_few(len(files), config.min_photos, source.name), hint=_MORE_PHOTOS)
-    print_of = fingerprint_files(files[0].parent if kind == "photos" else files[0])
+        raise CaptureError(too_few(len(files), config.min_photos, source.name), hint=MORE_PHOTOS)
+    print_of = fingerprint_files(files[0].parent if kind == "photos" or _is_listing(kind, files[0]) else files[0])
     return run_stage(
         scene / "capture",
         version=VERSION,
@@ -55,7 +41,7 @@ def capture_stage(source: Path, scene: Path, config: CaptureConfig, *, force: bo
 
 
 def ingest(source: Path, folder: Path, config: CaptureConfig) -> Capture:
-    """Write the upright frames of a clip, a photo folder or a single photo into `folder`.
+    """Write the upright frames of a clip, a photo folder, a single photo or an app's capture into `folder`.
 
     Bad input raises `CaptureError`.
     """
@@ -64,32 +50,21 @@ def ingest(source: Path, folder: Path, config: CaptureConfig) -> Capture:
         capture = _from_clip(files[0], folder, config)
     elif kind == "photo":
         capture = _from_photo(files[0], folder, config)
-    else:
+    elif kind == "photos":
         capture = _from_photos(files, folder, config)
+    else:
+        capture = from_app(files[0], folder, config)
     capture.save()
     return capture
 
 
-_MORE_PHOTOS = "Walk round the scene and take 20 to 60 overlapping photos, or film it."
-
-
-def too_few(count: int, needed: int, where: str) -> str:
-    words = {0: "no photo", 1: "one photo", 2: "two photos"}
-    return f"{where}: {words.get(count, f'{count} photos')} can be used; at least {needed} are needed."
+def _is_listing(kind: str, file: Path) -> bool:
+    """Whether the source is a JSON or CSV file that names pictures beside it."""
+    return kind in APPS and file.is_file() and content_of(file) == "text"
 
 
 def _figures(capture: Capture) -> dict[str, object]:
     return {"kind": capture.kind, "frames": len(capture.frames), "refused": list(capture.refused)}
-
-
-def _fit(rgb: np.ndarray, max_side: int) -> tuple[np.ndarray, float]:
-    import cv2
-
-    h, w = rgb.shape[:2]
-    s = min(1.0, max_side / max(h, w))
-    if s == 1.0:
-        return rgb, 1.0
-    return cv2.resize(rgb, (round(w * s), round(h * s)), interpolation=cv2.INTER_AREA), s
 
 
 def _from_photo(path: Path, folder: Path, config: CaptureConfig) -> Capture:
@@ -115,7 +90,7 @@ def _from_photo(path: Path, folder: Path, config: CaptureConfig) -> Capture:
 def _store(path: Path, folder: Path, index: int, groups: dict[str, int], config: CaptureConfig) -> Frame:
     """Write the upright photo as frame number `index`; `groups` numbers the cameras seen so far."""
     photo = read_photo(path)
-    rgb, s = _fit(photo.rgb, config.max_side)
+    rgb, s = fit(photo.rgb, config.max_side)
     name = f"{index:04d}.jpg"
     write_rgb(folder / "frames" / name, rgb, quality=config.jpeg_quality)
     return Frame(
@@ -140,7 +115,7 @@ def _from_photos(files: list[Path], folder: Path, config: CaptureConfig) -> Capt
             bar.advance(1)
     if len(frames) < config.min_photos:
         first = f" {refused[0]['why']}" if refused else ""
-        raise CaptureError(too_few(len(frames), config.min_photos, files[0].parent.name) + first, hint=_MORE_PHOTOS)
+        raise CaptureError(too_few(len(frames), config.min_photos, files[0].parent.name) + first, hint=MORE_PHOTOS)
     parts = local_part(np.array([f.sharpness for f in frames]), half=len(frames))
     advice = []
     blurred = int((parts < 0.3).sum())
@@ -167,7 +142,7 @@ def _from_clip(path: Path, folder: Path, config: CaptureConfig) -> Capture:
         for index, t, rgb in decode(path):
             if index not in keep:
                 continue
-            rgb, _ = _fit(rgb, config.max_side)
+            rgb, _ = fit(rgb, config.max_side)
             name = f"{len(frames):04d}.jpg"
             write_rgb(folder / "frames" / name, rgb, quality=config.jpeg_quality)
             frames.append(

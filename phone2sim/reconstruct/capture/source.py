@@ -1,27 +1,38 @@
-"""What a path holds: a clip, photos or a single photo, told by content and never by name."""
+"""What a path holds: a clip, photos, a single photo or an app's capture, told by content and never by name."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from phone2sim.errors import CaptureError
+from phone2sim.reconstruct.capture.apps import find_app
 from phone2sim.reconstruct.capture.content import content_of
 from phone2sim.reconstruct.capture.photos import natural_key
 
+_UNPACK = "Unpack it and give the folder, if it holds photos or a clip."
 _INSIDE = ("images", "frames", "rgb", "input", "photos")
 
 
 def find_source(source: Path) -> tuple[str, list[Path]]:
-    """`("clip", [file])`, `("photos", [files, naturally sorted])` or `("photo", [file])`; else a `CaptureError`."""
+    """`("clip", [file])`, `("photos", [files, naturally sorted])`, `("photo", [file])`, or `(app, [source])`.
+
+    `app` is a name of `apps.APPS`; the source is then the folder, zip or listing as given. Anything else is a
+    `CaptureError`.
+    """
     source = Path(source)
     if not source.exists():
         raise CaptureError(f"{source} does not exist.", hint="Give a clip, a photo, or a folder of photos.")
+    app = find_app(source)
+    if app is not None:
+        return app, [source]
     if source.is_file():
         kind = content_of(source)
         if kind == "clip":
             return "clip", [source]
         if kind in ("photo", "heif"):
             return "photo", [source]
+        if kind == "zip":
+            raise CaptureError(f"{source.name} is a zip, but of no capture app that is known.", hint=_UNPACK)
         what = {"text": "holds text, not video", "empty": "is empty"}.get(kind, "is neither a clip nor a photo")
         raise CaptureError(f"{source.name} {what}.", hint="Give a clip that a phone recorded, or a folder of photos.")
     photos, clips = _sorted_out(source)

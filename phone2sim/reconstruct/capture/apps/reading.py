@@ -126,6 +126,27 @@ def png16(data: bytes, name: str) -> np.ndarray:
     return a
 
 
+def read_mask(tree: Tree, name: str) -> np.ndarray:
+    """(h, w) bool of a picture: True where it is not black."""
+    try:
+        with Image.open(io.BytesIO(tree.read(name))) as im:
+            return np.asarray(im.convert("L")) > 0
+    except (OSError, SyntaxError, ValueError):
+        raise CaptureError(f"{name} cannot be read as a mask.", hint="Copy it again.") from None
+
+
+def picture_size(tree: Tree, name: str) -> tuple[int, int]:
+    """Width and height [px] of a picture as stored."""
+    head = tree.read(name)
+    try:
+        with Image.open(io.BytesIO(head)) as im:
+            return im.size
+    except (OSError, SyntaxError, ValueError):
+        with tree.file(name) as path:
+            rgb = read_photo(path, upright=False).rgb
+        return rgb.shape[1], rgb.shape[0]
+
+
 def table(text: str, where: str) -> list[dict[str, str]]:
     """The rows of a CSV file by column name, blanks around names and values removed."""
     rows = csv.reader(io.StringIO(text), skipinitialspace=True)
