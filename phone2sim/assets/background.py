@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from phone2sim.assets.deshade import ShadowLift
 from phone2sim.assets.inpaint import fill_by_copy
 from phone2sim.assets.mesh import TexturedMesh
 from phone2sim.assets.solid import Solid
@@ -34,12 +35,13 @@ def columns(solids: list[Solid], low: np.ndarray, shape: tuple[int, int], spacin
 
 
 def fill_ground(
-    solids: list[Solid], support: Support, views: list[View], covered: list[np.ndarray], *, spacing: float, margin: float
+    solids: list[Solid], support: Support, views: list[View], covered: list[np.ndarray], *, spacing: float, margin: float,
+    lift: ShadowLift | None = None,
 ) -> tuple[SplatCloud, np.ndarray, np.ndarray, np.ndarray]:
     """New flat Gaussians for the ground under and right around the solids.
 
     Returns the cloud, the origin (2,) of its raster, and the zone it covers and its core as (nx, ny) bool. Ground that photos show bare takes
-    their colour; what none shows, and the contact shadow, is filled from elsewhere on the support.
+    their colour, without the shadows in `lift`; what none shows, and the contact shadow, is filled from elsewhere on the support.
     """
     import cv2
     from scipy import ndimage
@@ -56,6 +58,8 @@ def fill_ground(
     up = np.tile(np.array([0, 0, 1], np.float32), (len(points), 1))
     bare = [~cv2.dilate(c.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool) for c in covered]
     color, weight = blend(points, up, views, bare, tolerance_m=0.008, best=5)
+    if lift is not None:
+        color = 255 * lift.brightened(color / 255, points[:, :2])
     picture = np.clip(color + 0.5, 0, 255).astype(np.uint8).reshape(nx, ny, 3)
     known = (weight > 0).reshape(nx, ny)
     touching = columns(solids, low, (nx, ny), spacing, top_m=0.02)

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from phone2sim.assets.background import fill_ground, hanging, over_zone, reaching, slab
+from phone2sim.assets.deshade import ShadowLift, albedo, shadow_lift, without_shadows
 from phone2sim.assets.lift import Bodies, Found, close_bodies, find_objects, finish
+from phone2sim.assets.light import CapturedLight, estimate_light, parts_of, see_ground
 from phone2sim.assets.overrides import Override, read_overrides
 from phone2sim.assets.preview import asset_picture, splat_picture
 from phone2sim.assets.scene import Asset, Light, Scene, asset_json
@@ -23,7 +25,7 @@ from phone2sim.reconstruct.cameras import Cameras
 from phone2sim.reconstruct.splat.cloud import SplatCloud
 from phone2sim.stage import StageResult, fingerprint_files, read_manifest, run_stage
 
-VERSION = 2
+VERSION = 3
 
 
 class AssetsConfig(Config):
@@ -105,11 +107,11 @@ def _compute(scene_dir: Path, folder: Path, config: AssetsConfig, overrides: dic
         scene.save(folder)
         _preview_background(folder, cloud, cameras, config)
         return _result(scene, clock, {})
-    assets, background = _objects(cloud, found, views, config, overrides, metric, notes, clock, folder, cameras)
+    assets, background, light = _objects(cloud, found, views, config, overrides, metric, notes, clock, folder, cameras)
     middle = found.support.surface.T_world_surface.translation
     scene = Scene(
         cameras=cameras, metric=metric, supports=(found.support.surface,), assets=tuple(assets), background=background,
-        background_mesh=slab(found.support), light=Light.default(), validity=validity_map(cameras.centres, middle),
+        background_mesh=slab(found.support), light=light.light, validity=validity_map(cameras.centres, middle),
         notes=tuple(notes),
     )  # fmt: skip
     scene.save(folder)
@@ -118,13 +120,13 @@ def _compute(scene_dir: Path, folder: Path, config: AssetsConfig, overrides: dic
         write_rgb(folder / "preview" / f"{asset.name}.png", asset_picture(asset))
     clock.lap("save and preview")
     refused = [{"reason": r.reason, "centre": r.centre.tolist(), "extents": r.extents.tolist()} for r in found.refused]
-    return _result(scene, clock, {"refused": refused, "support_noise_m": found.support.noise_m, "tilt_rad": found.support.tilt_rad})
+    return _result(scene, clock, {"refused": refused, "light": light.to_json(), "support_noise_m": found.support.noise_m, "tilt_rad": found.support.tilt_rad})
 
 
 def _objects(
     cloud: SplatCloud, found: Found, views: list[View], config: AssetsConfig, overrides: dict[str, Override],
     metric: dict[str, Any], notes: list[str], clock: _Clock, folder: Path, cameras: Cameras,
-) -> tuple[list[Asset], SplatCloud]:  # fmt: skip
+) -> tuple[list[Asset], SplatCloud, CapturedLight]:  # fmt: skip
     bodies = close_bodies(cloud, found, views, max_views=config.max_views)
     clock.lap("close bodies and masks")
     names = [f"object_{k}" for k in range(1, len(bodies.solids) + 1)]
@@ -152,17 +154,27 @@ def _objects(
         assets.append(asset)
         ids.append(k)
         clock.lap("texture, hulls, physics")
-    background = clear_background(cloud, found, bodies, ids, chosen, bodies.masks[some])
+    ground = see_ground(found.support, bodies.solids, chosen, [m > 0 for m in bodies.masks[some]])
+    parts = parts_of(assets)
+    light = estimate_light(ground, parts, level)
+    lift = None
+    if light.shadow.any():
+        assets = albedo(assets, light.light, ground_m=level)
+        lift = shadow_lift(light, parts, ground, level)
+    clock.lap("light")
+    background = clear_background(cloud, found, bodies, ids, chosen, bodies.masks[some], lift)
     clock.lap("background")
     write_masks(folder / "masks", bodies.masks, ids, views, cameras)
     clock.lap("write masks")
-    return assets, background
+    return assets, background, light
 
 
 def clear_background(
-    cloud: SplatCloud, found: Found, bodies: Bodies, removed: list[int], views: list[View], masks: np.ndarray
+    cloud: SplatCloud, found: Found, bodies: Bodies, removed: list[int], views: list[View], masks: np.ndarray,
+    lift: ShadowLift | None = None,
 ) -> SplatCloud:
-    """The cloud without the objects `removed` (ids of `bodies`), without what hangs over the support, ground filled in."""
+    """The cloud without the objects `removed` (ids of `bodies`) and their shadows, without what hangs over the support,
+    ground filled in."""
     level, clear = found.support.surface.height_m, found.clear_m
     stays = (bodies.labels > 0) & ~np.isin(bodies.labels, removed)
     drop = np.isin(bodies.labels, removed)
@@ -176,12 +188,13 @@ def clear_background(
     solids = [bodies.solids[k - 1] for k in removed]
     spacing = max(0.9 * found.scales.voxel, 0.0012)
     patch, origin, zone, core = fill_ground(
-        solids, found.support, views, [np.isin(m, removed) for m in masks], spacing=spacing, margin=2.2 * clear
+        solids, found.support, views, [np.isin(m, removed) for m in masks], spacing=spacing, margin=2.2 * clear, lift=lift
     )
     under = over_zone(cloud, origin, zone, spacing, low=level - 2 * clear, high=level + 2 * clear)
     under |= reaching(cloud, origin, core, spacing, low=level - 3 * clear, high=level + 2 * clear)
     drop |= under & ~stays
-    return SplatCloud.concatenate([cloud.take(~drop), patch])
+    rest = cloud.take(~drop)
+    return SplatCloud.concatenate([rest if lift is None else without_shadows(rest, lift, level), patch])
 
 
 def write_masks(folder: Path, masks: np.ndarray, ids: list[int], views: list[View], cameras: Cameras) -> None:

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from phone2sim.assets.scene import Scene
-from phone2sim.augment.spec import CameraSpec, LightSpec, PoseSpec, SensorSpec
+from phone2sim.augment.lighting import sample_lighting
+from phone2sim.augment.recipe import load_recipe
+from phone2sim.augment.spec import CameraSpec, PoseSpec, SensorSpec
 from phone2sim.images import write_rgb
 from phone2sim.keys import Key
 from phone2sim.poses import Pose
@@ -41,10 +43,7 @@ def compare(scene: Scene, scene_dir: Path, folder: Path, *, views: int, max_side
     candidates = [i for i, n in enumerate(all_names) if n in held] or list(range(len(all_names)))
     chosen = [candidates[i] for i in np.unique(np.linspace(0, len(candidates) - 1, min(views, len(candidates))).astype(int))]
     photos, cameras = load_views(scene.cameras.take(chosen), scene_dir / "capture" / "frames", max_side=max_side)
-    light = scene.light
-    lights = LightSpec(
-        direction=tuple(light.direction), key_rgb=tuple(light.key_rgb), ambient_sh=tuple(tuple(r) for r in light.ambient_sh)
-    )
+    lights = sample_lighting(scene.light, load_recipe("none").lighting, Key(0), up=np.array([0.0, 0.0, 1.0]))
     specs = []
     for i in range(len(cameras)):
         pose = Pose.from_matrix(cameras.T_world_camera[i])

@@ -1,0 +1,125 @@
+"""The captured light comes back from shadows, and what it did to textures and ground can be undone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from phone2sim.assets import deshade, light
+from phone2sim.assets.mesh import TexturedMesh
+from phone2sim.assets.scene import Asset, Inertia, Light
+from phone2sim.intervals import Interval
+from phone2sim.keys import Key
+from phone2sim.poses import Pose
+
+CELL = 0.004
+
+
+def box(xy: tuple[float, float], size: float, height: float) -> np.ndarray:
+    """(8, 3) corners of an upright box on z = 0."""
+    s = np.array([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]]) * size / 2
+    return np.concatenate([s, s + [0, 0, height]]) + [*xy, 0]
+
+
+PARTS = [box((0.05, 0.1), 0.06, 0.1), box((-0.12, 0.0), 0.05, 0.07), box((0.1, -0.12), 0.07, 0.05)]
+
+
+def ground(direction: np.ndarray | None, share: float, seed: int = 0) -> light.Ground:
+    """A patterned table, darkened where boxes cast shadows, the boxes' own places unseen."""
+    import cv2
+
+    n = 150
+    rng = Key(seed).child("table").rng()
+    grain = cv2.resize(rng.normal(0, 1, (n // 5, n // 5)).astype(np.float32), (n, n), interpolation=cv2.INTER_NEAREST)
+    albedo = 0.4 * np.exp(0.35 * grain)[..., None] * np.array([1.0, 0.9, 0.8])
+    low = np.array([-n * CELL / 2] * 2)
+    empty = light.Ground(low=low, cell=CELL, linear=albedo, known=np.ones((n, n), bool), feet=np.zeros((n, n), bool))
+    straight = light.shadow_mask(PARTS, np.array([0, 0, -1.0]), empty, 0.0)
+    feet = cv2.dilate(straight.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool)
+    linear = albedo.copy()
+    if direction is not None:
+        soft = cv2.GaussianBlur(light.shadow_mask(PARTS, direction, empty, 0.0).astype(np.float32), (0, 0), 1.2)
+        linear *= 1 - share * soft[..., None]
+    return light.Ground(low=low, cell=CELL, linear=linear.astype(np.float32), known=~straight, feet=feet)
+
+
+def unit(azimuth_deg: float, elevation_deg: float) -> np.ndarray:
+    a, e = np.radians([azimuth_deg, elevation_deg])
+    return -np.array([np.cos(e) * np.cos(a), np.cos(e) * np.sin(a), np.sin(e)])
+
+
+@pytest.mark.parametrize(("azimuth", "elevation"), [(20, 55), (130, 40), (250, 65)])
+def test_shadows_tell_where_the_light_comes_from_and_how_strong_it_is(azimuth: float, elevation: float) -> None:
+    true = unit(azimuth, elevation)
+    found = light.estimate_light(ground(true, 0.5), PARTS, 0.0)
+    assert np.degrees(np.arccos(np.clip(found.light.direction @ true, -1, 1))) < 5
+    assert found.shadow == pytest.approx(np.full(3, 0.5), abs=0.1)
+    assert "shadows on the support" in found.why
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_pattern_without_shadows_is_no_evidence(seed: int) -> None:
+    found = light.estimate_light(ground(None, 0.0, seed), PARTS, 0.0)
+    assert not found.shadow.any()
+    assert np.array_equal(found.light.direction, Light.default().direction)
+
+
+def test_the_light_gives_the_ground_one_unit_and_its_shadow_the_rest() -> None:
+    share = np.array([0.6, 0.5, 0.4])
+    made = light.light_of(unit(70, 50), share)
+    up = np.array([[0.0, 0, 1]])
+    assert deshade.irradiance(made, up, np.ones(1))[0] == pytest.approx(np.full(3, light.UP_IRRADIANCE))
+    assert deshade.irradiance(made, up, np.zeros(1))[0] == pytest.approx(light.UP_IRRADIANCE * (1 - share))
+
+
+def test_lifting_a_shadow_gives_back_the_ground() -> None:
+    direction = unit(200, 45)
+    dark, bright = ground(direction, 0.5), ground(None, 0.0)
+    found = light.CapturedLight(
+        light=light.light_of(direction, np.full(3, 0.5)), score=9.0, shadow=np.full(3, 0.5), why="test"
+    )
+    lift = deshade.shadow_lift(found, PARTS, dark, 0.0)
+    ij = np.stack(np.unravel_index(np.arange(dark.known.size), dark.known.shape), axis=1)
+    xy = dark.low + CELL * ij
+    got = dark.linear.reshape(-1, 3) * lift.gain(xy)
+    off = np.abs(np.log(got / bright.linear.reshape(-1, 3))).max(axis=1)[dark.known.ravel()]
+    assert np.mean(off) < 0.02 and np.quantile(off, 0.99) < 0.25
+    assert lift.gain(np.array([[9.0, 9.0]])) == pytest.approx(np.ones((1, 3)))
+
+
+def sphere_asset(texture: np.ndarray) -> Asset:
+    k = 24
+    v, u = (x.ravel() / k for x in np.mgrid[0 : k + 1, 0 : k + 1])
+    azimuth, polar = (u - 0.5) * 2 * np.pi, v * np.pi
+    n = np.stack([np.sin(polar) * np.cos(azimuth), np.sin(polar) * np.sin(azimuth), np.cos(polar)], axis=1)
+    at = np.arange((k + 1) ** 2).reshape(k + 1, k + 1)
+    a, b, c, d = (x.ravel() for x in (at[:-1, :-1], at[1:, :-1], at[1:, 1:], at[:-1, 1:]))
+    faces = np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)])
+    visual = TexturedMesh(vertices=0.04 * n + [0, 0, 0.04], faces=faces, uv=np.column_stack([u, v]), texture=texture)
+    return Asset(
+        name="ball", T_world_asset=Pose.from_xyz_yaw(np.zeros(3), 0.0), visual=visual, hulls=(visual,), splat=None, volume_m3=2.7e-4,
+        mass_kg=Interval.exact(0.1), inertia=Inertia(center_of_mass=np.array([0, 0, 0.04]), moments=np.eye(3) * 1e-4),
+        friction=Interval.exact(0.5), restitution=Interval.exact(0.1),
+    )  # fmt: skip
+
+
+def test_shading_is_divided_out_of_a_texture() -> None:
+    """A white ball photographed in light from one side comes out evenly white where light reached it."""
+    size = 64
+    made = light.light_of(unit(0, 45), np.full(3, 0.5))
+    v, u = np.mgrid[0:size, 0:size] + 0.5
+    azimuth, polar = (u / size - 0.5) * 2 * np.pi, (1 - v / size) * np.pi
+    n = np.stack([np.sin(polar) * np.cos(azimuth), np.sin(polar) * np.sin(azimuth), np.cos(polar)], axis=-1).reshape(-1, 3)
+    shaded = 0.6 * deshade.irradiance(made, n, (n @ -made.direction > 0).astype(float))
+    picture = np.clip(deshade.linear_to_srgb(shaded) * 255 + 0.5, 0, 255).astype(np.uint8).reshape(size, size, 3)
+    before = sphere_asset(picture)
+    after = deshade.albedo([before], made, ground_m=0.0)[0].visual.texture
+    assert after is not None
+    upper = ((n[:, 2] > -0.3) & (n[:, 2] < 0.98)).reshape(size, size)
+
+    def unevenness(texture: np.ndarray) -> float:
+        values = texture[upper].astype(float)
+        return float(values.std() / values.mean())
+
+    assert unevenness(after) < 0.4 * unevenness(picture)
+    assert np.median(after[upper]) == pytest.approx(255 * float(deshade.linear_to_srgb(np.array(0.6))), abs=12)
