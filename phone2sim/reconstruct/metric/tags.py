@@ -177,7 +177,7 @@ def similarity(source: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarra
     return s, R, target.mean(axis=0) - s * R @ source.mean(axis=0)
 
 
-def _scale(found: np.ndarray, true: np.ndarray) -> tuple[float, float]:
+def point_set_scale(found: np.ndarray, true: np.ndarray) -> tuple[float, float]:
     """Metres per unit of a point set of known shape, and its standard error (jackknife over the points)."""
     n = len(found)
     s = similarity(found, true)[0]
@@ -190,7 +190,7 @@ def sheet_vote(tags: dict[int, Tag]) -> Interval | None:
     known = {i: c for i, c in sheet.corners().items() if i in tags}
     if not known:
         return None
-    s, error = _scale(np.concatenate([tags[i].corners for i in known]), np.concatenate(list(known.values())))
+    s, error = point_set_scale(np.concatenate([tags[i].corners for i in known]), np.concatenate(list(known.values())))
     half = s * max(LEAST_HALF_WIDTH, 3 * error / s)
     views = max(tags[i].views for i in known)
     why = f"the scale sheet: {len(known)} of {len(sheet.TAG_IDS)} tags in {views} pictures"
@@ -204,7 +204,7 @@ def tag_vote(tags: dict[int, Tag], edge_m: float) -> Interval | None:
     own = [t for i, t in sorted(tags.items()) if i not in sheet.TAG_IDS]
     if not own:
         return None
-    each = np.array([_scale(t.corners, square) for t in own])
+    each = np.array([point_set_scale(t.corners, square) for t in own])
     s = float(np.median(each[:, 0]))
     spread = float(np.abs(each[:, 0] - s).max()) if len(own) > 1 else 0.0
     half = max(s * 0.005, 3 * float(np.median(each[:, 1])), spread)
