@@ -12,7 +12,7 @@ from phone2sim.keys import Key
 from phone2sim.poses import Pose, look_at
 from phone2sim.reconstruct.cameras import Cameras
 from phone2sim.reconstruct.metric import MetricConfig, decide
-from phone2sim.reconstruct.metric.plane import angle_deg, camera_up
+from phone2sim.reconstruct.metric.plane import camera_up
 from phone2sim.reconstruct.metric.tags import (
     Sighting,
     find_tags,
@@ -22,6 +22,7 @@ from phone2sim.reconstruct.metric.tags import (
     tag_vote,
     triangulate_tags,
 )  # fmt: skip
+from phone2sim.reconstruct.metric.votes import angle_deg
 from phone2sim.reconstruct.sfm import SparseModel, normalised, project
 
 SHEET_AT = Pose.from_xyz_yaw(np.array([0.08, -0.05, 0.0]), 0.7)

@@ -239,7 +239,7 @@ def _local_depth(at: np.ndarray, inverse: np.ndarray) -> float:
     """Depth at the origin of a plane through neighbours: 1/z is linear in the picture (robust, reweighted)."""
     A = np.column_stack([np.ones(len(at)), at / 50])
     w = np.ones(len(at))
-    x = np.zeros(3)
+    x: np.ndarray = np.zeros(3)
     for _ in range(8):
         x = np.linalg.lstsq(A * w[:, None], inverse * w, rcond=None)[0]
         r = np.abs(A @ x - inverse)

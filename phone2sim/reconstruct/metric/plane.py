@@ -8,6 +8,7 @@ import numpy as np
 
 from phone2sim.keys import Key
 from phone2sim.reconstruct.cameras import Cameras
+from phone2sim.reconstruct.metric.votes import angle_deg
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +28,7 @@ class CameraUp:
     up: np.ndarray
     """(3,) unit."""
     uncertain_deg: float
-    """5 when the cameras turned about a vertical axis, which pins it down; 20 otherwise."""
+    """5 when the cameras turned about a vertical axis, which pins it down; 20 otherwise; up to 3 when gravity is known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,10 +72,6 @@ def camera_up(cameras: Cameras) -> CameraUp:
     return CameraUp(up=mean / length if length > 1e-9 else np.array([0.0, 0.0, 1.0]), uncertain_deg=20.0)
 
 
-def angle_deg(a: np.ndarray, b: np.ndarray) -> float:
-    return float(np.degrees(np.arccos(np.clip(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)), -1, 1))))
-
-
 def thinned(xyz: np.ndarray, cell: float) -> np.ndarray:
     """Indices of one point per cubic cell, so that a dense texture does not outvote a plain table."""
     cells = np.floor(xyz / cell).astype(np.int64)
@@ -94,7 +91,7 @@ def find_support(
         return None
     points = near[thinned(near - view.focus, 0.01 * view.reach)]
     tolerance = 0.008 * view.reach
-    most_deg = 25.0 if up.uncertain_deg <= 5 else 60.0
+    most_deg = 12.0 if up.uncertain_deg <= 3 else 25.0 if up.uncertain_deg <= 5 else 60.0
     rng = key.rng()
     triples = rng.integers(0, len(points), (4000, 3))
     a, b, c = (points[triples[:, k]] for k in range(3))

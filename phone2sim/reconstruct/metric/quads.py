@@ -145,7 +145,8 @@ def refine_quad(light: np.ndarray, quad: np.ndarray) -> tuple[np.ndarray, float]
     """
     import cv2
 
-    lines, least = [], 1.0
+    lines: list[np.ndarray] = []
+    least = 1.0
     half = float(np.clip(0.04 * np.sqrt(abs(_area(quad))), 3.0, 9.0))
     for narrow in (1.0, 0.5):
         lines, least = [], 1.0
