@@ -157,11 +157,15 @@ inline void row_range(const Footprint& f, float v, const Alive& alive, int& y0, 
   y1 = std::min(alive.hi, (int)std::floor(std::max(v + f.ey - .49f, -1.f)));
 }
 
-template <bool kDepth, bool kNormal>
+constexpr float kLayer = 0.006f;  // what lies within this share of the mean depth of a layer belongs to it
+
+template <bool kDepth, bool kNormal, bool kMode>
 void compose(const Footprint* feet, const Normal* normals, const Tiles& tiles, int tile, int w, int h, Background bg, const Picture& out) {
   alignas(32) float T[kTileH * kStride] = {}, C[3][kTileH * kStride] = {};
   alignas(32) float Z[kDepth ? kTileH * kStride : 8] = {}, M[kDepth ? kTileH * kStride : 8] = {};
   alignas(32) float N[3][kNormal ? kTileH * kStride : 8] = {};
+  constexpr int kLayers = kMode ? kTileH * kStride : 8;  // weight and weighted depth of the present layer and of the best one
+  alignas(32) float W[kLayers] = {}, L[kLayers] = {}, Wb[kLayers] = {}, Lb[kLayers] = {};
   const int px = tile % tiles.nx * kTileW, py = tile / tiles.nx * kTileH;
   const int tw = std::min(kTileW, w - px), th = std::min(kTileH, h - py);
   for (int y = 0; y < th; y++) std::fill(T + y * kStride, T + y * kStride + tw, 1.f);
@@ -194,6 +198,14 @@ void compose(const Footprint* feet, const Normal* normals, const Tiles& tiles, i
           v8 z = f.z + f.zu * dx + f.zv * dy;
           store8(Z + p, load8(Z + p) + wt * z);
           store8(M + p, load8(M + p) + where8((t >= 0.5f) & (t1 < 0.5f), z));
+          if constexpr (kMode) {
+            v8 weight = load8(W + p), sum = load8(L + p), best = load8(Wb + p), gap = z * weight - sum;
+            i8 within = (gap <= kLayer * sum) & (gap >= -kLayer * sum), drawn = wt > 0.f;
+            v8 joined = wt + where8(within, weight), depth = wt * z + where8(within, sum);
+            i8 better = drawn & (joined > best);
+            store8(W + p, drawn ? joined : weight), store8(L + p, drawn ? depth : sum);
+            store8(Wb + p, better ? joined : best), store8(Lb + p, better ? depth : load8(Lb + p));
+          }
         }
         if constexpr (kNormal) {
           store8(N[0] + p, load8(N[0] + p) + wt * normal.x);
@@ -221,6 +233,7 @@ void compose(const Footprint* feet, const Normal* normals, const Tiles& tiles, i
       if constexpr (kDepth) {
         out.depth_median[o] = M[p];
         out.depth_expected[o] = T[p] < 1.f - kAlphaMin ? Z[p] / (1.f - T[p]) : 0.f;
+        if constexpr (kMode) out.depth_mode[o] = T[p] < 0.5f ? Lb[p] / Wb[p] : 0.f;
       }
       if constexpr (kNormal)
         for (int c = 0; c < 3; c++) out.normals[c * plane + o] = N[c][p];
@@ -331,7 +344,9 @@ void decompose(const Footprint* feet, const Normal* normals, const Tiles& tiles,
 }  // namespace
 
 void raster(const Footprint* feet, const Normal* normals, const Tiles& tiles, int w, int h, Background bg, const Picture& out, int threads) {
-  auto tile = out.normals ? compose<true, true> : out.depth_median ? compose<true, false> : compose<false, false>;
+  auto tile = out.depth_mode ? (out.normals ? compose<true, true, true> : compose<true, false, true>)
+              : out.normals  ? compose<true, true, false>
+                             : (out.depth_median ? compose<true, false, false> : compose<false, false, false>);
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
   for (int t = 0; t < tiles.nx * tiles.ny; t++) tile(feet, normals, tiles, t, w, h, bg, out);
 }

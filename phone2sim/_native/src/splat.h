@@ -82,6 +82,7 @@ void bin(const Footprint*, size_t n, const Camera&, Tiles&, int threads);
 struct Picture {
   float *rgb, *transmittance;           // (3,h,w) planar, (h,w)
   float *depth_median, *depth_expected;  // (h,w) or null
+  float* depth_mode;                     // (h,w) or null; needs the other depths too
   float* normals;                        // (3,h,w) planar or null; needs the depths too
   int32_t* done;                         // (tiles) entries of each tile that were composed
 };

@@ -26,6 +26,9 @@ class SplatImage:
     """(h, w) float32 where half of the light is absorbed; 0 where less than half is."""
     depth_expected: np.ndarray
     """(h, w) float32 mean over what is absorbed; 0 where nothing is."""
+    depth_mode: np.ndarray
+    """(h, w) float32 mean over the layer that absorbs most, within 0.6 % of depth: the surface where faint Gaussians hang
+    before or behind it, which shift the median; 0 where less than half is absorbed."""
     normals: np.ndarray | None = None
     """(h, w, 3) float32, when asked for: unit normals in the world, towards the camera; 0 where nothing is. Blended from
     the shortest axis of each Gaussian."""
@@ -61,7 +64,7 @@ def rasterize(
     if K.shape != (3, 3) or T.shape != (4, 4):
         raise ShapeError(f"rasterize: expected K (3, 3) and T_camera_world (4, 4), got {K.shape} and {T.shape}.")
     raster = load("splat").Rasterizer(int(width), int(height), threads)
-    rgb, transmittance, median, expected, normal = raster.forward(
+    rgb, transmittance, median, expected, normal, mode = raster.forward(
         *raw_parameters(cloud),
         K=np.ascontiguousarray(K, np.float32),
         T_camera_world=np.ascontiguousarray(T, np.float32),
@@ -71,6 +74,7 @@ def rasterize(
         near=NEAR,
         depth=True,
         normals=normals,
+        mode=True,
     )
     if normals:
         normal = normal.transpose(1, 2, 0)
@@ -78,5 +82,5 @@ def rasterize(
         normal = np.where(length > 1 / 255, normal / np.maximum(length, 1e-9), 0).astype(np.float32)
     return SplatImage(
         rgb=np.ascontiguousarray(rgb.transpose(1, 2, 0)), alpha=1 - transmittance,
-        depth_median=median, depth_expected=expected, normals=normal,
+        depth_median=median, depth_expected=expected, depth_mode=mode, normals=normal,
     )  # fmt: skip
