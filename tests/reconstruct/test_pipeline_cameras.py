@@ -18,9 +18,10 @@ from phone2sim.reconstruct.pipeline import ReconstructConfig, cameras_stage
 from phone2sim.reconstruct.points import read_points_ply
 from phone2sim.reconstruct.sfm import SparseModel, project
 from phone2sim.reconstruct.sfm.checks import judge, pair_agreement, triangulation_angles
-from phone2sim.reconstruct.sfm.job import Job, stands_still
+from phone2sim.reconstruct.sfm.job import Job
+from phone2sim.reconstruct.sfm.motion import stands_still
 from phone2sim.reconstruct.sfm.pairs import choose_pairs
-from phone2sim.reconstruct.sfm.solve import run_worker
+from phone2sim.reconstruct.sfm.child import run_worker
 from phone2sim.stage import StageResult
 
 CAPTURES = Path(__file__).parents[2].parent / "shared" / "captures"

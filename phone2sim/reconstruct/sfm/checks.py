@@ -37,8 +37,8 @@ def triangulation_angles(model: SparseModel) -> np.ndarray:
     return angles
 
 
-def pair_agreement(model: SparseModel) -> np.ndarray:
-    """(p,) part of each verified pair's matches whose Sampson error under the final poses is below 4 px."""
+def pair_agreement(model: SparseModel, *, limit_px: float = SAMPSON_PX) -> np.ndarray:
+    """(p,) part of each verified pair's matches whose Sampson error under the final poses is below `limit_px`."""
     cameras = model.cameras
     T_camera_world = cameras.T_camera_world
     agree = np.ones(len(model.pair_ij))
@@ -60,23 +60,38 @@ def pair_agreement(model: SparseModel) -> np.ndarray:
         num = (b * Ea).sum(axis=1) ** 2
         den = (Ea[:, :2] ** 2).sum(axis=1) + (Eb[:, :2] ** 2).sum(axis=1)
         focal = 0.5 * (cameras.K[i, 0, 0] + cameras.K[j, 0, 0])
-        agree[k] = float((np.sqrt(num / np.maximum(den, 1e-18)) * focal < SAMPSON_PX).mean())
+        agree[k] = float((np.sqrt(num / np.maximum(den, 1e-18)) * focal < limit_px).mean())
     return agree
 
 
-def judge(model: SparseModel, focal_prior: dict[str, float], *, trusted: bool) -> Verdict:
-    """Check a model. `focal_prior` maps a frame to its expected focal length [px]; `trusted` when EXIF told it."""
+def _misplaced(model: SparseModel, strong: np.ndarray, broken: np.ndarray) -> list[str]:
+    """Origins of cameras with at least two strong pairs, most of which contradict the poses."""
+    n = len(model.cameras)
+    of, bad = (np.bincount(model.pair_ij[which].ravel(), minlength=n) for which in (strong, broken))
+    return [model.cameras.sources[i] for i in np.flatnonzero((of >= 2) & (bad > 0.5 * of))]
+
+
+def judge(
+    model: SparseModel, focal_prior: dict[str, float], *, trusted: bool, held: bool = False, strict: bool = False
+) -> Verdict:
+    """Check a model. `focal_prior` maps a frame to its expected focal length [px]; `trusted` when EXIF told it.
+
+    `held`: the lens was not estimated, so less parallax will do. `strict`: for models from lax settings or global
+    mapping; only points in three views count as support, which a wrong pair of views cannot fake.
+    """
     refuse, flag = [], []
     seen = model.points_per_camera
+    if strict:
+        seen = np.bincount(model.obs_camera[model.track_length[model.obs_point] >= 3], minlength=len(model.cameras))
     thin = [model.cameras.sources[i] for i in np.flatnonzero(seen < 30)]
     if len(thin) > 0.1 * len(seen):
-        refuse.append(f"{len(thin)} of {len(seen)} cameras rest on fewer than 30 points")
+        refuse.append(f"{len(thin)} of {len(seen)} cameras rest on fewer than 30 points{' in three views' if strict else ''}")
     elif thin:
         flag.append(f"few points support {', '.join(thin[:5])}")
     if model.reprojection_px > 1.5 * max(1.0, float(np.median(model.cameras.size_wh.max(axis=1))) / 1920):
         refuse.append(f"the reprojection error is {model.reprojection_px:.2f} px")
     angle = float(np.degrees(np.median(triangulation_angles(model)))) if len(model.xyz) else 0.0
-    if angle < 2.0:
+    if angle < (1.0 if held else 2.0):
         refuse.append(f"the camera turned without moving (median triangulation angle {angle:.1f}°)")
     ratio = np.array([model.cameras.K[i, 0, 0] / focal_prior[n] for i, n in enumerate(model.cameras.names)])
     low, high = (0.6, 1.6) if trusted else (0.4, 2.5)
@@ -90,4 +105,19 @@ def judge(model: SparseModel, focal_prior: dict[str, float], *, trusted: bool) -
         broken = strong & (pair_agreement(model) < 0.2)
         if broken.sum() > max(1, 0.03 * strong.sum()):
             refuse.append(f"{int(broken.sum())} of {int(strong.sum())} well matched pairs contradict the poses")
+        elif broken.any() and (lost := _misplaced(model, strong, broken)):
+            refuse.append(f"most matches of {', '.join(lost[:5])} contradict the poses")
     return Verdict(refuse=tuple(refuse), flag=tuple(flag))
+
+
+def judge_device(model: SparseModel) -> Verdict:
+    """Check device poses that no adjustment has refined: matched pairs must lie near their epipolar lines."""
+    if len(model.xyz) < 100:
+        return Verdict(refuse=("neither pictures nor device give points",), flag=())
+    text = "the pictures show too little to refine the device's camera poses; they are used as they are"
+    if len(model.pair_ij) == 0:
+        return Verdict(refuse=(), flag=(text + " and unchecked",))
+    wide = 0.015 * float(np.median(model.cameras.size_wh.max(axis=1)))
+    if float((pair_agreement(model, limit_px=wide) > 0.5).mean()) < 0.6:
+        return Verdict(refuse=("the device's camera poses contradict the matched features",), flag=())
+    return Verdict(refuse=(), flag=(text,))

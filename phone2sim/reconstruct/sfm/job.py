@@ -1,11 +1,12 @@
-"""What one SfM attempt is asked, and how its report is read."""
+"""What one SfM attempt is asked."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Literal
 
 from phone2sim.config import Config
+
+Method = Literal["incremental", "loose", "held", "global", "known", "device"]
 
 
 class Group(Config):
@@ -17,6 +18,20 @@ class Group(Config):
     focal_px: float
     prior: bool
     """True when the focal length was read from EXIF, False for a guess."""
+    lens: tuple[float, float, float, float] | None = None
+    """fx fy cx cy [px] as the device calibrated them."""
+    distortion: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    """k1 k2 p1 p2 (OpenCV) that go with `lens`."""
+
+
+class Posed(Config):
+    """A frame and the camera pose its device told."""
+
+    name: str
+    T_world_camera: tuple[tuple[float, ...], ...]
+    """(4, 4), OpenCV axes, in the device's world."""
+    depth: str | None = None
+    """Path of a `.npy` of distances along the camera's z axis, in units of the device's world."""
 
 
 class Job(Config):
@@ -38,8 +53,12 @@ class Job(Config):
     neighbours: int
     threads: int
     seed: int
-
-
-def stands_still(report: Mapping[str, Any]) -> bool:
-    """True when well matched frames show (nearly) the same picture everywhere."""
-    return report["verified_pairs"] >= 3 and report["largest_motion"] < 0.01
+    method: Method = "incremental"
+    """`incremental`; `loose`: for little parallax; `held`: loose with the focal length of the EXIF; `global`: all
+    cameras at once; `known`: from the device's poses, refined; `device`: the device's poses as they are."""
+    database: str = ""
+    """Features and matches of an earlier attempt with the same settings; empty: make them."""
+    posed: tuple[Posed, ...] = ()
+    """Frames with a pose of the device's own, for `known` and `device`."""
+    points: str = ""
+    """Path of a `.ply` of points in the device's world, for `device`."""

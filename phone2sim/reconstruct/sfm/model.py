@@ -57,17 +57,13 @@ class SparseModel:
 def read_model(path: Path, sources: dict[str, str]) -> SparseModel:
     """From the arrays of one attempt (`worker.write_model`). `sources` maps a frame's name to its origin."""
     with np.load(path) as z:
-        lens = z["lens"]  # SIMPLE_RADIAL: f, cx, cy, k
-        n = len(lens)
-        K = np.zeros((n, 3, 3))
-        K[:, 0, 0] = K[:, 1, 1] = lens[:, 0]
-        K[:, :2, 2] = lens[:, 1:3]
-        K[:, 2, 2] = 1
-        distortion = np.zeros((n, 4))
-        distortion[:, 0] = lens[:, 3]
+        lens = z["lens"]  # fx fy cx cy k1 k2 p1 p2
+        K = np.tile(np.eye(3), (len(lens), 1, 1))
+        K[:, 0, 0], K[:, 1, 1] = lens[:, 0], lens[:, 1]
+        K[:, :2, 2] = lens[:, 2:4]
         names = tuple(str(s) for s in z["names"])
         cameras = Cameras(
-            T_world_camera=z["T_world_camera"], K=K, size_wh=z["size_wh"], distortion=distortion, names=names,
+            T_world_camera=z["T_world_camera"], K=K, size_wh=z["size_wh"], distortion=lens[:, 4:], names=names,
             sources=tuple(sources[s] for s in names),
         )  # fmt: skip
         return SparseModel(

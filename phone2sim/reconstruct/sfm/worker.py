@@ -14,137 +14,80 @@ from typing import Any
 
 import numpy as np
 
-from phone2sim.reconstruct.sfm.job import Job, stands_still
-from phone2sim.reconstruct.sfm.pairs import choose_pairs
+from phone2sim.reconstruct.sfm.device import align
+from phone2sim.reconstruct.sfm.features import extract, match
+from phone2sim.reconstruct.sfm.job import Job
+from phone2sim.reconstruct.sfm.mapping import map_scene
+from phone2sim.reconstruct.sfm.motion import measure, only_turns, read_matches, stands_still
+from phone2sim.reconstruct.sfm.told import told_points
 
-CHUNK = 8
-"""Frames per call of the feature extractor, for progress."""
+LEAST_POINTS = 15
+"""A refined frame that sees fewer points is not held by the pictures."""
 
 
-def _say(step: str, done: float, total: float, note: str = "") -> None:
-    print(json.dumps({"step": step, "done": done, "total": total, "note": note}), flush=True)
+def lens_of(camera: Any) -> list[float]:
+    """fx fy cx cy k1 k2 p1 p2 of a SIMPLE_RADIAL or OPENCV camera."""
+    p = [float(v) for v in camera.params]
+    return [p[0], p[0], p[1], p[2], p[3], 0.0, 0.0, 0.0] if camera.model.name == "SIMPLE_RADIAL" else p
 
 
-def extract(job: Job, database: Path) -> None:
-    """SIFT of every frame into a fresh database; image ids follow the capture order."""
+def to_device_world(job: Job, model: Any) -> None:
+    """Undo the drift of an adjustment from the device's poses: frames that rest on next to nothing lose their pose,
+    and the others' world becomes the device's again by a robust similarity."""
     import pycolmap
 
-    pycolmap.Database.open(database).close()
-    for g in job.groups:
-        reader = pycolmap.ImageReaderOptions()
-        reader.camera_model = "SIMPLE_RADIAL"
-        reader.camera_params = f"{g.focal_px},{g.width / 2},{g.height / 2},0"
-        pycolmap.import_images(
-            database, job.frames, pycolmap.CameraMode.SINGLE, image_names=list(g.names), options=reader
-        )
-    with pycolmap.Database.open(database) as db:
-        for camera in db.read_all_cameras():
-            first = next(im for im in db.read_all_images() if im.camera_id == camera.camera_id)
-            camera.has_prior_focal_length = next(g.prior for g in job.groups if first.name in g.names)
-            db.update_camera(camera)
-    options = pycolmap.FeatureExtractionOptions()
-    options.max_image_size = job.max_side
-    options.num_threads = job.threads
-    options.sift.max_num_features = job.max_features
-    options.sift.first_octave = job.first_octave
-    for start in range(0, len(job.names), CHUNK):
-        chunk = list(job.names[start : start + CHUNK])
-        pycolmap.extract_features(database, job.frames, image_names=chunk, extraction_options=options)
-        _say("features", start + len(chunk), len(job.names))
+    for im in [im for im in model.images.values() if im.has_pose and im.num_points3D < LEAST_POINTS]:
+        model.deregister_frame(im.frame_id)
+    told = {p.name: np.asarray(p.T_world_camera) for p in job.posed}
+    images = [im for name in job.names for im in model.images.values() if im.has_pose and im.name == name and name in told]
+    if len(images) < 3:
+        return
+    T_model = np.tile(np.eye(4), (len(images), 1, 1))
+    T_model[:, :3] = [im.cam_from_world().inverse().matrix() for im in images]
+    found = align(T_model, np.array([told[im.name] for im in images]))
+    if found is not None:
+        model.transform(pycolmap.Sim3d(found.scale.value, pycolmap.Rotation3d(found.R_device_model), found.t))
 
 
-def match(job: Job, database: Path) -> int:
-    """Match and verify the chosen pairs; returns how many were tried."""
+def add_told_points(job: Job, model: Any) -> dict[int, str]:
+    """Add the device's own points to a model; the frame that saw each of them."""
     import pycolmap
 
-    with pycolmap.Database.open(database) as db:
-        ids = {im.name: im.image_id for im in db.read_all_images()}
-        described = [_strongest(db, ids[name]) for name in job.names]
-    pairs = choose_pairs(
-        described, ordered=job.ordered, all_pairs=job.all_pairs, overlap=job.overlap, loops=job.loops,
-        neighbours=job.neighbours,
-    )  # fmt: skip
-    matching = pycolmap.FeatureMatchingOptions()
-    matching.num_threads = job.threads
-    verify = pycolmap.TwoViewGeometryOptions()
-    verify.ransac.random_seed = job.seed
-    verify.detect_watermark = False
-    pairing = pycolmap.ImportedPairingOptions()
-    listed = Path(job.work) / "pairs.txt"
-    pairing.match_list_path = listed
-    step = 60
-    for start in range(0, len(pairs), step):
-        part = pairs[start : start + step]
-        listed.write_text("".join(f"{job.names[i]} {job.names[j]}\n" for i, j in part))
-        pycolmap.match_image_pairs(
-            database, matching_options=matching, pairing_options=pairing, verification_options=verify
-        )
-        _say("matching", start + len(part), len(pairs))
-    return len(pairs)
+    xyz, rgb, seen_by = told_points(job, model)
+    return {
+        model.add_point3D(p, pycolmap.Track(), c): job.posed[k].name for p, c, k in zip(xyz, rgb, seen_by, strict=True)
+    }
 
 
-def _strongest(db: Any, image_id: int, count: int = 256) -> np.ndarray:
-    """(≤count, 128) unit descriptors of the largest features, which are the most repeatable ones."""
-    keypoints = db.read_keypoints(image_id)
-    descriptors = db.read_descriptors(image_id)
-    descriptors = np.asarray(getattr(descriptors, "data", descriptors), dtype=np.float32)
-    if len(descriptors) == 0:
-        return np.zeros((0, 128), np.float32)
-    k = np.asarray(keypoints, dtype=np.float64)
-    size = k[:, 2] ** 2 + k[:, 3] ** 2 if k.shape[1] > 4 else k[:, 2]
-    best = np.argsort(-size, kind="stable")[:count]
-    d = descriptors[best]
-    return d / np.maximum(np.linalg.norm(d, axis=1, keepdims=True), 1e-6)
+def write_model(
+    model: Any, database: Path, names: tuple[str, ...], path: Path, seen_by: dict[int, str] | None = None
+) -> None:
+    """Arrays of a model as `.npz`: poses, lenses, points, observations and the verified matches behind them.
 
-
-def map_scene(job: Job, database: Path, out: Path) -> Any:
-    """Incremental mapping; the model with the most frames, or None."""
-    import pycolmap
-
-    options = pycolmap.IncrementalPipelineOptions()
-    options.num_threads = 1  # more threads add up in another order each time, and gain next to nothing here
-    options.random_seed = job.seed
-    options.min_model_size = 3
-    options.max_num_models = 5
-    options.mapper.num_threads = 1
-    options.mapper.random_seed = job.seed
-    options.triangulation.random_seed = job.seed
-    options.ba_global_function_tolerance = 1e-6
-    options.ba_global_frames_ratio = 1.25  # fewer global adjustments on the way; the last one is complete
-    options.ba_global_points_ratio = 1.25
-    out.mkdir(exist_ok=True)
-    state = {"n": 2}
-
-    def registered() -> None:
-        state["n"] += 1
-        _say("mapping", min(state["n"], len(job.names)), len(job.names))
-
-    models = pycolmap.incremental_mapping(database, job.frames, out, options=options, next_image_callback=registered)
-    if not models:
-        return None
-    return max(models.values(), key=lambda m: (m.num_reg_images(), m.num_points3D()))
-
-
-def write_model(model: Any, database: Path, names: tuple[str, ...], path: Path) -> None:
-    """Arrays of a model as `.npz`: poses, intrinsics, points, observations and the verified matches behind them."""
+    `seen_by` names the frame of points without a track.
+    """
     import pycolmap
 
     by_name = {im.name: im for im in model.images.values() if im.has_pose}
     kept = [n for n in names if n in by_name]
     index = {by_name[n].image_id: i for i, n in enumerate(kept)}
     T = np.tile(np.eye(4), (len(kept), 1, 1))
-    lens = np.zeros((len(kept), 4))
+    lens = np.zeros((len(kept), 8))
     size = np.zeros((len(kept), 2), np.int64)
     for i, n in enumerate(kept):
         im = by_name[n]
         T[i, :3] = im.cam_from_world().inverse().matrix()
         c = model.cameras[im.camera_id]
-        lens[i] = c.params
+        lens[i] = lens_of(c)
         size[i] = c.width, c.height
     ids = sorted(model.points3D)
     points = [model.points3D[i] for i in ids]
     obs_point, obs_image = [], []
+    row_of = {n: i for i, n in enumerate(kept)}
     for row, p in enumerate(points):
+        if seen_by and ids[row] in seen_by:
+            obs_point.append(row)
+            obs_image.append(row_of[seen_by[ids[row]]])
         for e in p.track.elements:
             if e.image_id in index:
                 obs_point.append(row)
@@ -166,41 +109,12 @@ def write_model(model: Any, database: Path, names: tuple[str, ...], path: Path) 
         names=np.array(kept), T_world_camera=T, lens=lens, size_wh=size,
         xyz=np.array([p.xyz for p in points]).reshape(-1, 3),
         rgb=np.array([p.color for p in points], dtype=np.uint8).reshape(-1, 3),
-        error_px=np.array([p.error for p in points]),
+        error_px=np.array([max(p.error, 0.0) for p in points]),
         obs_point=np.array(obs_point, np.int64), obs_image=np.array(obs_image, np.int64),
         pair_ij=np.array(pair_ij, np.int64).reshape(-1, 2), pair_count=np.array(pair_count, np.int64),
         pair_left=np.concatenate(left) if left else none, pair_right=np.concatenate(right) if right else none,
-        reprojection_px=model.compute_mean_reprojection_error(),
+        reprojection_px=np.nan_to_num(model.compute_mean_reprojection_error()),
     )  # fmt: skip
-
-
-def pair_motion(database: Path) -> dict[str, float]:
-    """How far matched features move between well-matched frames, as a part of the diagonal; tells a fixed camera."""
-    import pycolmap
-
-    moved, flat, pairs = [], 0, 0
-    with pycolmap.Database.open(database) as db:
-        cameras = {c.camera_id: c for c in db.read_all_cameras()}
-        images = {im.image_id: im for im in db.read_all_images()}
-        keypoints = {i: np.asarray(db.read_keypoints(i), dtype=np.float32) for i in images}
-        for pair_id, g in zip(*db.read_two_view_geometries(), strict=True):
-            m = np.asarray(g.inlier_matches)
-            if len(m) < 30:
-                continue
-            a, b = pycolmap.pair_id_to_image_pair(pair_id)
-            c = cameras[images[a].camera_id]
-            step = np.linalg.norm(keypoints[a][m[:, 0], :2] - keypoints[b][m[:, 1], :2], axis=1)
-            moved.append(float(np.median(step)) / np.hypot(c.width, c.height))
-            pairs += 1
-            flat += "PANORAMIC" in str(g.config)
-        features = [len(k) for k in keypoints.values()]
-    return {
-        "verified_pairs": pairs,
-        "median_motion": float(np.median(moved)) if moved else 0.0,
-        "largest_motion": float(np.quantile(moved, 0.95)) if moved else 0.0,
-        "flat_part": flat / pairs if pairs else 0.0,
-        "median_features": float(np.median(features)) if features else 0.0,
-    }
 
 
 def main(argv: list[str]) -> int:
@@ -210,7 +124,7 @@ def main(argv: list[str]) -> int:
     job = Job.model_validate_json(Path(argv[0]).read_text())
     pycolmap.set_random_seed(job.seed)
     work = Path(job.work)
-    database = work / "database.db"
+    database = Path(job.database) if job.database else work / "database.db"
     report: dict[str, Any] = {}
 
     def timed(name: str, call: Any) -> Any:
@@ -220,16 +134,21 @@ def main(argv: list[str]) -> int:
         report[f"{name}_cpu_s"] = round(time.process_time() - cpu, 2)
         return value
 
-    timed("features", lambda: extract(job, database))
-    report["pairs"] = timed("matching", lambda: match(job, database))
-    report |= pair_motion(database)
-    still = stands_still(report)
-    model = None if still else timed("mapping", lambda: map_scene(job, database, work / "models"))
+    if not job.database:
+        timed("features", lambda: extract(job, database))
+        report["pairs"] = timed("matching", lambda: match(job, database))
+    pairs, report["median_features"] = read_matches(database)
+    report |= measure(pairs)
+    hopeless = job.method not in ("known", "device") and (stands_still(report) or only_turns(report))
+    model = None if hopeless else timed("mapping", lambda: map_scene(job, database, work / "models"))
+    if model is not None and job.method == "known":
+        to_device_world(job, model)
     report["registered"] = 0 if model is None else model.num_reg_images()
     if model is not None:
+        seen_by = add_told_points(job, model) if job.method == "device" else {}
         (work / "sparse").mkdir()
         model.write(work / "sparse")
-        timed("export", lambda: write_model(model, database, job.names, work / "model.npz"))
+        timed("export", lambda: write_model(model, database, job.names, work / "model.npz", seen_by))
     (work / "report.json").write_text(json.dumps(report))
     return 0
 
