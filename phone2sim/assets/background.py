@@ -36,12 +36,13 @@ def columns(solids: list[Solid], low: np.ndarray, shape: tuple[int, int], spacin
 
 def fill_ground(
     solids: list[Solid], support: Support, views: list[View], covered: list[np.ndarray], *, spacing: float, margin: float,
-    lift: ShadowLift | None = None,
+    lift: ShadowLift | None = None, hidden: bool = False,
 ) -> tuple[SplatCloud, np.ndarray, np.ndarray, np.ndarray]:
     """New flat Gaussians for the ground under and right around the solids.
 
     Returns the cloud, the origin (2,) of its raster, and the zone it covers and its core as (nx, ny) bool. Ground that photos show bare takes
-    their colour, without the shadows in `lift`; what none shows, and the contact shadow, is filled from elsewhere on the support.
+    their colour, without the shadows in `lift`; what none shows, and the contact shadow, is filled from elsewhere on the support. With `hidden` the zone also
+    has all ground of the support that something nearer hides in every view.
     """
     import cv2
     from scipy import ndimage
@@ -57,6 +58,8 @@ def fill_ground(
     points = np.column_stack([low + spacing * ij, np.full(len(ij), level)]).astype(np.float32)
     up = np.tile(np.array([0, 0, 1], np.float32), (len(points), 1))
     bare = [~cv2.dilate(c.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool) for c in covered]
+    if hidden:
+        zone |= np.asarray(ndimage.binary_dilation(_hidden(points, views, outline).reshape(nx, ny), iterations=3))
     color, weight = blend(points, up, views, bare, tolerance_m=0.008, best=5)
     if lift is not None:
         color = 255 * lift.brightened(color / 255, points[:, :2])
@@ -75,6 +78,25 @@ def fill_ground(
     )  # fmt: skip
     core = np.asarray(ndimage.distance_transform_edt(~under)) * spacing <= 0.4 * margin
     return flat, low, zone, core
+
+
+def _hidden(points: np.ndarray, views: list[View], outline: np.ndarray) -> np.ndarray:
+    """(n,) bool: ground points (n, 3) inside the outline (k, 2) and some picture that something nearer hides in all of these."""
+    import cv2
+
+    rim = outline.astype(np.float32)[:, None]
+    out = np.zeros(len(points), bool)
+    shown = np.zeros(len(points), bool)
+    for view in views:
+        index, z, inside = view.pixels(points)
+        d = view.depth.ravel()[index]
+        behind = inside & (d > 0) & (d < z - 0.006)
+        out |= behind
+        shown |= inside & ~behind
+    rows = np.flatnonzero(out & ~shown)
+    out[:] = False
+    out[rows] = [cv2.pointPolygonTest(rim, (float(x), float(y)), False) >= 0 for x, y in points[rows, :2]]
+    return out
 
 
 def hanging(cloud: SplatCloud, support: Support, *, origin: np.ndarray, cell: float, clear_m: float, top_m: float) -> np.ndarray:

@@ -59,6 +59,8 @@ class Found:
     clusters: list[Cluster]
     refused: list[Rejected]
     scales: Scales
+    once: np.ndarray | None = None
+    """(h, w) int, where a single picture is all there is: 1 + index of the cluster of each of its pixels."""
 
 
 def find_objects(views: list[View], *, min_size: float = 0.02, max_share: float = 0.35) -> Found | None:
@@ -96,6 +98,8 @@ class Bodies:
     """(n Gaussians,) int, 0 for the background, else 1 + index into `solids`."""
     masks: np.ndarray
     """(n views, h, w) uint8, the same ids."""
+    notes: tuple[str, ...] = ()
+    """What to say of each solid; () when there is nothing."""
 
 
 def close_bodies(cloud: SplatCloud, found: Found, views: list[View], *, max_views: int) -> Bodies:
@@ -203,11 +207,14 @@ def stand(solid: Solid, *, faces: int) -> Any:
 
 def finish(
     name: str, solid: Solid, cloud: SplatCloud, views: list[View], masks: list[np.ndarray], *, level: float, voxel: float,
-    override: Override, faces: int, texture_px: int, concavity: float, scale: tuple[float, float],
+    override: Override, faces: int, texture_px: int, concavity: float, scale: tuple[float, float], closed_as: str = "",
 ) -> Asset:  # fmt: skip
-    """Simplify, texture, decompose and weigh one body; `cloud` are its own Gaussians in the world frame."""
+    """Simplify, texture, decompose and weigh one body; `cloud` are its own Gaussians in the world frame.
+
+    `closed_as` says how the hidden side of a body seen from one side was closed; such a side is coloured plainly.
+    """
     mesh = stand(solid, faces=faces)
-    baked = bake(mesh, views, masks, size=texture_px, tolerance_m=5 * voxel)
+    baked = bake(mesh, views, masks, size=texture_px, tolerance_m=5 * voxel, plain_m=4 * voxel if closed_as else None)
     T_world_asset = contact_frame(mesh, level)
     inverse = T_world_asset.inverse()
     closed = mesh.copy()
@@ -218,6 +225,8 @@ def finish(
     )  # fmt: skip
     hulls = decompose(closed, concavity=concavity)
     notes = (f"{len(hulls.parts)} hulls overfill the body by {hulls.excess:.0%}",) if len(hulls.parts) > 1 else ()
+    if closed_as:
+        notes = (f"{baked.seen_fraction:.0%} of the surface was seen; {closed_as}", *notes)
     return make_asset(
         name, solid, Baked(mesh=visual, seen_fraction=baked.seen_fraction), hulls.parts, cloud.moved(inverse),
         T_world_asset, closed, override=override, scale=scale, notes=notes,

@@ -10,8 +10,11 @@ import numpy as np
 
 from phone2sim.assets.background import fill_ground, hanging, over_zone, reaching, slab
 from phone2sim.assets.deshade import ShadowLift, albedo, shadow_lift, without_shadows
+from phone2sim.assets.halfseen import close_half_seen
+from phone2sim.assets.hidden import behind, write_hidden
 from phone2sim.assets.lift import Bodies, Found, close_bodies, find_objects, finish
 from phone2sim.assets.light import CapturedLight, estimate_light, parts_of, see_ground
+from phone2sim.assets.once import find_objects_once, with_depth
 from phone2sim.assets.overrides import Override, read_overrides
 from phone2sim.assets.preview import asset_picture, splat_picture
 from phone2sim.assets.scene import Asset, Light, Scene, asset_json
@@ -97,8 +100,13 @@ def _compute(scene_dir: Path, folder: Path, config: AssetsConfig, overrides: dic
             cloud, cameras, scene_dir / "capture" / "frames", max_side=config.view_side, photo_side=config.photo_side
         )
         clock.lap("depth")
-        geometry = [views[i] for i in spread(len(views), config.max_views)]
-        found = find_objects(geometry, min_size=config.min_size, max_share=config.max_share)
+        once = scene_dir / "cameras" / "depth.npy"  # a single photo: its own depth, in metres
+        if once.exists():
+            views = [with_depth(views[0], np.load(once))]
+            found = find_objects_once(views[0], min_size=config.min_size, max_share=config.max_share)
+        else:
+            geometry = [views[i] for i in spread(len(views), config.max_views)]
+            found = find_objects(geometry, min_size=config.min_size, max_share=config.max_share)
         clock.lap("fuse and segment")
     if found is None:
         notes.append("no support plane found: background-only scene")
@@ -115,19 +123,24 @@ def _compute(scene_dir: Path, folder: Path, config: AssetsConfig, overrides: dic
         notes=tuple(notes),
     )  # fmt: skip
     scene.save(folder)
+    hidden = {} if found.once is None else {"hidden": write_hidden(folder / "hidden", found, views[0])}
     _preview_background(folder, background, cameras, config)
     for asset in assets:
         write_rgb(folder / "preview" / f"{asset.name}.png", asset_picture(asset))
     clock.lap("save and preview")
     refused = [{"reason": r.reason, "centre": r.centre.tolist(), "extents": r.extents.tolist()} for r in found.refused]
-    return _result(scene, clock, {"refused": refused, "light": light.to_json(), "support_noise_m": found.support.noise_m, "tilt_rad": found.support.tilt_rad})
+    return _result(scene, clock, hidden | {"refused": refused, "light": light.to_json(), "support_noise_m": found.support.noise_m, "tilt_rad": found.support.tilt_rad})
 
 
 def _objects(
     cloud: SplatCloud, found: Found, views: list[View], config: AssetsConfig, overrides: dict[str, Override],
     metric: dict[str, Any], notes: list[str], clock: _Clock, folder: Path, cameras: Cameras,
 ) -> tuple[list[Asset], SplatCloud, CapturedLight]:  # fmt: skip
-    bodies = close_bodies(cloud, found, views, max_views=config.max_views)
+    if found.once is not None:
+        bodies = close_half_seen(cloud, found, views[0])
+        notes.append("one photo: hidden sides of objects and hidden parts of the support are guessed")
+    else:
+        bodies = close_bodies(cloud, found, views, max_views=config.max_views)
     clock.lap("close bodies and masks")
     names = [f"object_{k}" for k in range(1, len(bodies.solids) + 1)]
     unknown = sorted(set(overrides) - set(names))
@@ -147,7 +160,7 @@ def _objects(
         asset = finish(
             name, solid, cloud.take(bodies.labels == k), chosen, [bodies.masks[i] == k for i in some], level=level, voxel=voxel,
             override=override, faces=config.faces, texture_px=config.texture_px, concavity=config.hull_concavity,
-            scale=_scale_factors(metric),
+            scale=_scale_factors(metric), closed_as=bodies.notes[k - 1] if bodies.notes else "",
         )  # fmt: skip
         if asset.name in {a.name for a in assets}:
             raise InputError(f"assets.toml gives two objects the name {asset.name!r}.", hint="Make names unique.")
@@ -188,13 +201,17 @@ def clear_background(
     solids = [bodies.solids[k - 1] for k in removed]
     spacing = max(0.9 * found.scales.voxel, 0.0012)
     patch, origin, zone, core = fill_ground(
-        solids, found.support, views, [np.isin(m, removed) for m in masks], spacing=spacing, margin=2.2 * clear, lift=lift
-    )
+        solids, found.support, views, [np.isin(m, removed) for m in masks], spacing=spacing, margin=2.2 * clear, lift=lift,
+        hidden=found.once is not None,
+    )  # fmt: skip
     under = over_zone(cloud, origin, zone, spacing, low=level - 2 * clear, high=level + 2 * clear)
     under |= reaching(cloud, origin, core, spacing, low=level - 3 * clear, high=level + 2 * clear)
     drop |= under & ~stays
     rest = cloud.take(~drop)
-    return SplatCloud.concatenate([rest if lift is None else without_shadows(rest, lift, level), patch])
+    kept = [rest if lift is None else without_shadows(rest, lift, level), patch]
+    if found.once is not None:
+        kept.append(behind(found, views[0], np.isin(masks[0], removed)))
+    return SplatCloud.concatenate(kept)
 
 
 def write_masks(folder: Path, masks: np.ndarray, ids: list[int], views: list[View], cameras: Cameras) -> None:

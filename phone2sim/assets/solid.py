@@ -3,6 +3,7 @@ what nobody saw stays solid, and the support closes the bottom."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from phone2sim.assets.fusion import Grid, integrate
 from phone2sim.assets.isosurface import isosurface
+from phone2sim.assets.symmetry import Symmetry
 from phone2sim.assets.views import View
 from phone2sim.errors import AssetError
 
@@ -88,7 +90,6 @@ def build_solid(
     Below `skirt_m` above the plane the field is continued downwards: there the plane's own noise hides the
     object. `seed` (n, 3) are points of the object; the connected body nearest to them is kept.
     """
-    from scipy import ndimage
 
     low = np.array([*low[:2], level - 4 * voxel])
     grid = Grid.around(low, high, voxel, limit=6_000_000)
@@ -103,9 +104,20 @@ def build_solid(
     fused, count = integrate(seen_points, views, truncation=5.5 * grid.voxel, free_m=free, inset_m=0.4 * grid.voxel)
     unseen = np.where(count >= 2, fused, -truncation)
     tsdf[above] = np.maximum(unseen, hull)
-    field = tsdf.reshape(grid.shape)
+    return closed_body(tsdf.reshape(grid.shape), grid, level=level, skirt_m=skirt_m, seed=seed, truncation=truncation)
+
+
+def closed_body(
+    field: np.ndarray, grid: Grid, *, level: float, skirt_m: float, seed: np.ndarray, truncation: float, upright: bool = True
+) -> Solid:  # fmt: skip
+    """The connected body nearest to `seed` (n, 3) in a field (nx, ny, nz) that is known above `skirt_m`, cut at the support.
+
+    `upright`: below the skirt a body whose sides stand upright gets the convex outline of its section.
+    """
+    from scipy import ndimage
+
     k0 = int(np.ceil((level + skirt_m - grid.origin[2]) / grid.voxel))
-    field = continue_down(field, k0, grid.voxel)
+    field = continue_down(field, k0, grid.voxel, upright=upright)
     for axis in range(2):
         edge = np.moveaxis(field, axis, 0)
         edge[0] = edge[-1] = truncation
@@ -127,7 +139,41 @@ def build_solid(
     return replace(solid, mesh=close_on_plane(*solid.surface(), level))
 
 
-def continue_down(field: np.ndarray, k0: int, voxel: float, *, steps: int = 3) -> np.ndarray:
+def build_half_seen(
+    points: np.ndarray, symmetry: Symmetry, empty: Callable[[np.ndarray], np.ndarray], odd: list[tuple[np.ndarray, float]], *,
+    level: float, voxel: float, skirt_m: float,
+) -> Solid:  # fmt: skip
+    """The solid of visible points (n, 3) [m] seen from one side and standing on z = `level`: what the picture does not
+    show empty, of that what the symmetry leaves, inside the outline of the visible points' images from above.
+
+    `empty` maps world points to metres, positive in space seen empty. `odd` are the visible parts that the symmetry
+    leaves out, a handle for instance: points (m, 3) and the thickness [m] each part is given behind them.
+    """
+    import cv2
+    from scipy.spatial import cKDTree
+
+    images = symmetry.images(points[:: max(1, len(points) // 4000)])
+    rim = 3 * voxel
+    low, high = np.percentile(np.concatenate([images, *(p for p, _ in odd)]), [0.1, 99.9], axis=0)
+    low, high = np.array([*(low[:2] - 2 * rim), level - 4 * voxel]), np.array([*(high[:2] + 2 * rim), points[:, 2].max() + 2 * rim])
+    grid = Grid.around(low, high, voxel, limit=6_000_000)
+    nodes = np.asarray(grid.points(), np.float64)
+    truncation = 4 * grid.voxel
+    outline = cv2.convexHull(images[:, :2].astype(np.float32))
+    base = nodes.reshape(*grid.shape, 3)[:, :, 0, :2].reshape(-1, 2)
+    beside = np.array([-cv2.pointPolygonTest(outline, (float(x), float(y)), True) for x, y in base]) - 0.5 * grid.voxel
+    free = empty(nodes)
+    field = np.maximum(symmetry.field(nodes), np.broadcast_to(beside.reshape(*grid.shape[:2], 1), grid.shape).ravel())
+    for part, thickness in odd:
+        distance, _ = cKDTree(part).query(nodes, distance_upper_bound=thickness + truncation)
+        field = np.minimum(field, np.minimum(distance, thickness + truncation) - thickness)
+    field = np.clip(np.maximum(field, free), -truncation, truncation).astype(np.float32).reshape(grid.shape)
+    return closed_body(
+        field, grid, level=level, skirt_m=skirt_m, seed=points, truncation=truncation, upright=symmetry.kind != "axis"
+    )
+
+
+def continue_down(field: np.ndarray, k0: int, voxel: float, *, steps: int = 3, upright: bool = True) -> np.ndarray:
     """The field (nx, ny, nz) below layer `k0` replaced by a straight continuation of how the body narrows there.
 
     Only narrowing is continued, at most at 45 degrees: a ball keeps curving in, a box goes straight down.
@@ -138,7 +184,7 @@ def continue_down(field: np.ndarray, k0: int, voxel: float, *, steps: int = 3) -
     base = ndimage.gaussian_filter(field[:, :, k0], 1.0)
     area, above = float((base < 0).sum()), float((field[:, :, k0 + 2 * steps] < 0).sum())
     slope = np.zeros_like(base)
-    if area >= 0.8 * above:  # upright sides: wrong depth beside the support leaves no notch that the section above lacks
+    if upright and area >= 0.8 * above:  # upright sides: wrong depth beside the support leaves no notch that the section above lacks
         outline = convex_fill(base < 0)
         for k in range(k0 + 2 * steps - 1, k0 - 1, -1):
             field[:, :, k] = np.where(outline, np.minimum(field[:, :, k], field[:, :, k + 1]), field[:, :, k])

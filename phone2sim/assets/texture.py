@@ -18,11 +18,15 @@ class Baked:
     """Share of the surface that some camera saw, the bottom face counted as unseen."""
 
 
-def bake(mesh: Any, views: list[View], masks: list[np.ndarray], *, size: int, tolerance_m: float, best: int = 4) -> Baked:
+def bake(
+    mesh: Any, views: list[View], masks: list[np.ndarray], *, size: int, tolerance_m: float, best: int = 4,
+    plain_m: float | None = None,
+) -> Baked:  # fmt: skip
     """Unwrap a `trimesh.Trimesh` (world frame) and colour it from the photos.
 
     `masks` are (h, w) bool per view: where the object is seen. A texel takes the robust weighted mean of its `best`
-    views; texels no camera saw are inpainted.
+    views; texels no camera saw are inpainted. With `plain_m` they fade, over that distance [m] from what was seen, to
+    the plain median colour of what was seen at their height.
     """
     import xatlas
 
@@ -52,7 +56,7 @@ def bake(mesh: Any, views: list[View], masks: list[np.ndarray], *, size: int, to
     picture[flat[good]] = color[good]
     covered = np.zeros(size * size, bool)
     covered[flat] = True
-    texture = _fill(picture.reshape(size, size, 3), covered.reshape(size, size), position, flat, color, good)
+    texture = _fill(picture.reshape(size, size, 3), covered.reshape(size, size), position, flat, color, good, plain_m)
 
     areas = np.asarray(mesh.area_faces)
     share = np.bincount(face, weights=good, minlength=len(faces)) / np.maximum(np.bincount(face, minlength=len(faces)), 1)
@@ -135,8 +139,9 @@ def blend(
 
 
 def _fill(
-    picture: np.ndarray, covered: np.ndarray, position: np.ndarray, flat: np.ndarray, color: np.ndarray, good: np.ndarray
-) -> np.ndarray:
+    picture: np.ndarray, covered: np.ndarray, position: np.ndarray, flat: np.ndarray, color: np.ndarray, good: np.ndarray,
+    plain_m: float | None = None,
+) -> np.ndarray:  # fmt: skip
     """Colour unseen texels from the nearest seen ones in 3D (seams do not matter there), then grow the charts' rims."""
     import cv2
     from scipy import ndimage
@@ -149,7 +154,11 @@ def _fill(
         distance, index = tree.query(position[~good], k=k)
         distance, index = distance.reshape(-1, k), index.reshape(-1, k)
         w = 1 / (distance**2 + 1e-8)
-        out[flat[~good]] = (color[good][index] * w[..., None]).sum(axis=1) / w.sum(axis=1, keepdims=True)
+        near = (color[good][index] * w[..., None]).sum(axis=1) / w.sum(axis=1, keepdims=True)
+        if plain_m is not None:
+            fade = np.exp(-distance[:, :1] / plain_m)
+            near = fade * near + (1 - fade) * plain(position[~good, 2], position[good, 2], color[good])
+        out[flat[~good]] = near
     elif not good.any():
         out[flat] = 128
     out = out.reshape(picture.shape)
@@ -159,3 +168,13 @@ def _fill(
         soft = cv2.GaussianBlur(out, (0, 0), 2)
         out = np.where(covered[..., None], out, soft)
     return np.clip(out + 0.5, 0, 255).astype(np.uint8)
+
+
+def plain(height: np.ndarray, seen_height: np.ndarray, color: np.ndarray, *, bands: int = 12) -> np.ndarray:
+    """(n, 3) median colour of what was seen (m, 3) at the heights (n,) [m], interpolated between bands."""
+    edges = np.linspace(seen_height.min(), seen_height.max() + 1e-9, bands + 1)
+    band = np.clip(np.searchsorted(edges, seen_height, side="right") - 1, 0, bands - 1)
+    filled = np.array([k for k in range(bands) if (band == k).any()])
+    medians = np.array([np.median(color[band == k], axis=0) for k in filled])
+    middle = (edges[filled] + edges[filled + 1]) / 2
+    return np.stack([np.interp(height, middle, medians[:, c]) for c in range(3)], axis=1)

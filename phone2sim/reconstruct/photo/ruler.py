@@ -46,7 +46,9 @@ def find_ruler(rgb: np.ndarray, K: np.ndarray, *, tag_size_m: float | None, foca
     ours = [(known[t], c) for t, c in found if t in known and counts[t] == 1]
     if ours:
         why = f"the scale sheet: {len(ours)} of {len(known)} tags"
-        ruler = solve("sheet", np.concatenate([o for o, _ in ours]), np.concatenate([c for _, c in ours]), K, why, focal_known)
+        ruler = solve(
+            "sheet", np.concatenate([o for o, _ in ours]), np.concatenate([c for _, c in ours]), K, why, focal_known
+        )
         if ruler is not None:
             return ruler
     if tag_size_m is not None:
@@ -82,7 +84,9 @@ def solve(
     )  # fmt: skip
 
 
-def _pose(object_m: np.ndarray, pixels: np.ndarray, K: np.ndarray, focal: float) -> tuple[float, np.ndarray, np.ndarray] | None:
+def _pose(
+    object_m: np.ndarray, pixels: np.ndarray, K: np.ndarray, focal: float
+) -> tuple[float, np.ndarray, np.ndarray] | None:
     import cv2
 
     Kf = np.array([[focal, 0, K[0, 2]], [0, focal, K[1, 2]], [0, 0, 1]])
@@ -95,7 +99,14 @@ def _pose(object_m: np.ndarray, pixels: np.ndarray, K: np.ndarray, focal: float)
         return None
     best = None
     for r, t in zip(rs[:n], ts[:n]):
-        r, t = cv2.solvePnPRefineLM(np.ascontiguousarray(object_m, np.float64), np.ascontiguousarray(pixels, np.float64)[:, None], Kf, None, r, t)
+        r, t = cv2.solvePnPRefineLM(
+            np.ascontiguousarray(object_m, np.float64),
+            np.ascontiguousarray(pixels, np.float64)[:, None],
+            Kf,
+            None,
+            r,
+            t,
+        )
         seen = cv2.projectPoints(np.ascontiguousarray(object_m, np.float64), r, t, Kf, None)[0][:, 0]
         error = float(np.sqrt(np.mean(np.sum((seen - pixels) ** 2, axis=1))))
         R = cv2.Rodrigues(r)[0]

@@ -43,7 +43,9 @@ class PhotoConfig(Config):
     """Seed of the plane search."""
 
 
-def photo_cameras_stage(scene: Path, config: PhotoConfig, *, capture_fingerprint: str, force: bool = False) -> StageResult:
+def photo_cameras_stage(
+    scene: Path, config: PhotoConfig, *, capture_fingerprint: str, force: bool = False
+) -> StageResult:
     """`scene/capture` of kind `photo` → `scene/cameras`: transforms.json, depth.npy, points.ply, metric.json.
 
     `depth.npy` is (h, w) float32 [m] along the camera's z axis, 0 where nothing is known. Raises
@@ -186,7 +188,9 @@ def _figures(aligned: Aligned, given: PhotoDepth, cameras: Cameras) -> dict[str,
     }  # fmt: skip
 
 
-def photo_splat_stage(scene: Path, config: PhotoConfig, *, cameras_fingerprint: str, force: bool = False) -> StageResult:
+def photo_splat_stage(
+    scene: Path, config: PhotoConfig, *, cameras_fingerprint: str, force: bool = False
+) -> StageResult:
     """`scene/cameras` of a photo → `scene/splat`: one flat Gaussian a patch of visible surface, nothing where it hides."""
 
     def compute(folder: Path) -> dict[str, Any]:

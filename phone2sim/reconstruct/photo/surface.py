@@ -12,8 +12,8 @@ from phone2sim.reconstruct.splat.cloud import SH_C0, SplatCloud
 
 BLOCKS = (8, 4, 2, 1)
 """Sides of the squares of pixels [px] that may share a Gaussian, coarse to fine."""
-SIGMA = 0.42
-"""Standard deviation of a Gaussian in units of its square."""
+SIGMA = {8: 0.6, 4: 0.6, 2: 0.6, 1: 0.4}
+"""Standard deviation of a Gaussian in units of its square; a single pixel is widened by the rasteriser's own blur."""
 JUMP = 0.03
 """Relative step of the depth that separates two surfaces."""
 STEEPEST = 5.0
@@ -73,7 +73,7 @@ def flying(depth: np.ndarray) -> np.ndarray:
     return out & (depth > 0)
 
 
-def patches(rgb: np.ndarray, depth: np.ndarray, *, plain: float = 0.035, flat: float = 0.0025) -> Patches:
+def patches(rgb: np.ndarray, depth: np.ndarray, *, plain: float = 0.045, flat: float = 0.0025) -> Patches:
     """Squares over all pixels with depth. A square is one patch where its colours span less than `plain` and its
     inverse depth is affine to within the relative `flat`.
 
@@ -117,7 +117,7 @@ def patches(rgb: np.ndarray, depth: np.ndarray, *, plain: float = 0.035, flat: f
     return Patches(uv=uv, side=side, inverse=inverse, slope=slope, rgb=mean)
 
 
-def cloud_of(p: Patches, K: np.ndarray, T_world_camera: np.ndarray, *, opacity: float = 0.97) -> SplatCloud:
+def cloud_of(p: Patches, K: np.ndarray, T_world_camera: np.ndarray, *, opacity: float = 0.93) -> SplatCloud:
     """Flat Gaussians that cover the patches, in the world of the camera."""
     ray = np.column_stack([(p.uv[:, 0] - K[0, 2]) / K[0, 0], (p.uv[:, 1] - K[1, 2]) / K[1, 1], np.ones(len(p.uv))])
     z = 1 / p.inverse
@@ -130,7 +130,8 @@ def cloud_of(p: Patches, K: np.ndarray, T_world_camera: np.ndarray, *, opacity: 
         longest = STEEPEST * z / K[axis, axis]
         length = np.linalg.norm(t, axis=1)
         tangents.append(t * np.minimum(1, longest / np.maximum(length, 1e-12))[:, None])
-    M = SIGMA * p.side[:, None, None] * np.stack(tangents, axis=2)  # (n, 3, 2)
+    sigma = p.side * np.array([SIGMA[int(s)] for s in p.side])
+    M = sigma[:, None, None] * np.stack(tangents, axis=2)  # (n, 3, 2)
     U, S, _ = np.linalg.svd(M, full_matrices=False)
     normal = np.cross(U[:, :, 0], U[:, :, 1])
     R = T_world_camera[:3, :3] @ np.concatenate([U, normal[:, :, None]], axis=2)
@@ -174,7 +175,9 @@ class _Squares:
         return total / np.maximum((self.u1 - self.u0) * (self.v1 - self.v0), 1)[:, None]
 
 
-def sample_points(rgb: np.ndarray, depth: np.ndarray, K: np.ndarray, T_world_camera: np.ndarray, *, limit: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
+def sample_points(
+    rgb: np.ndarray, depth: np.ndarray, K: np.ndarray, T_world_camera: np.ndarray, *, limit: int = 20_000
+) -> tuple[np.ndarray, np.ndarray]:
     """At most `limit` coloured points (n, 3) [m] and (n, 3) uint8 of the picture, on an even raster."""
     rows = np.flatnonzero((depth > 0) & ~flying(depth))
     rows = rows[:: max(1, -(-len(rows) // limit))]
