@@ -17,7 +17,8 @@ from phone2sim.cli.output import output
 from phone2sim.errors import GateError
 
 CORE = {
-    "numpy": "numpy", "scipy": "scipy", "pillow": "PIL", "pi-heif": "pi_heif", "av": "av", "opencv-python-headless": "cv2",
+    "numpy": "numpy", "scipy": "scipy", "pillow": "PIL", "pi-heif": "pi_heif", "lzfse": "lzfse", "av": "av",
+    "opencv-python-headless": "cv2",
     "pycolmap": "pycolmap", "trimesh": "trimesh", "open3d": "open3d", "manifold3d": "manifold3d", "coacd": "coacd", "xatlas": "xatlas",
     "mujoco": "mujoco", "mink": "mink", "daqp": "daqp", "usd-core": "pxr", "pyarrow": "pyarrow", "gymnasium": "gymnasium",
     "viser": "viser",

@@ -42,5 +42,3 @@ def fit(rgb: np.ndarray, max_side: int) -> tuple[np.ndarray, float]:
     if s == 1.0:
         return rgb, 1.0
     return cv2.resize(rgb, (round(w * s), round(h * s)), interpolation=cv2.INTER_AREA), s
-
-

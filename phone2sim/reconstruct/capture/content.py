@@ -34,4 +34,4 @@ def content_of(path: Path) -> str:
         text = head.decode("utf-8", "strict") if len(head) < 4096 else head[:4000].decode("utf-8", "ignore")
     except UnicodeDecodeError:
         return "unknown"
-    return "text" if all(c.isprintable() or c in "\r\n\t\f" for c in text) else "unknown"
+    return "text" if all(c.isprintable() or c in "\r\n\t\f\ufeff" for c in text) else "unknown"

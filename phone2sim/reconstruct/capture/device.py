@@ -78,7 +78,8 @@ def _choose(reading: Reading, config: CaptureConfig) -> list[int]:
         for picture in reading.previews():
             small = grey_smaller(picture)
             sharp.append(sharpness(picture))
-            moved.append(0.0 if before is None else motion(before, small))
+            same = before is not None and before.shape == small.shape
+            moved.append(motion(before, small) if same and before is not None else 0.1 * (before is not None))
             before = small
             bar.advance(1)
     times = np.array([s.time_s or 0.0 for s in reading.shots[: len(sharp)]])

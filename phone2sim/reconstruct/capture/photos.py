@@ -68,7 +68,9 @@ def read_photo(path: Path, *, upright: bool = True) -> Photo:
         ) from None
     if min(rgb.shape[:2]) < 64:
         raise CaptureError(f"{path.name} is only {rgb.shape[1]}×{rgb.shape[0]} px.", hint="Photos need at least 64 px.")
-    return Photo(rgb=rgb, focal_px=focal_px(exif, rgb.shape[1], rgb.shape[0]), camera=_camera(exif, rgb.shape), turns=turns)
+    return Photo(
+        rgb=rgb, focal_px=focal_px(exif, rgb.shape[1], rgb.shape[0]), camera=_camera(exif, rgb.shape), turns=turns
+    )
 
 
 def _described(kind: str) -> str:

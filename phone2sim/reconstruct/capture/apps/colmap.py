@@ -211,7 +211,9 @@ def _images(tree: Tree, start: str, suffix: str) -> list[_Image]:
                 v = tuple(float(x) for x in words[1:8])
                 out.append(_Image(words[9].strip(), int(words[8]), _world_camera(v[:4], v[4:], words[9])))
             except (ValueError, IndexError):
-                raise CaptureError(f"{_where(tree, name)} is not a list of pictures.", hint="Export it again.") from None
+                raise CaptureError(
+                    f"{_where(tree, name)} is not a list of pictures.", hint="Export it again."
+                ) from None
         return out
     b = _Bytes(tree.read(name), _where(tree, name))
     for _ in range(b.take("Q")[0]):

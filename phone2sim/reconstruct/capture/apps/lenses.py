@@ -17,7 +17,9 @@ def pixel_rays(lens: Lens, w: int, h: int) -> Maps:
     return (x - cx) / fx, (y - cy) / fy
 
 
-def brown_map(lens: Lens, size_wh: tuple[int, int], k: Sequence[float], p: Sequence[float]) -> Callable[[int, int], Maps]:
+def brown_map(
+    lens: Lens, size_wh: tuple[int, int], k: Sequence[float], p: Sequence[float]
+) -> Callable[[int, int], Maps]:
     """Brown (1966): radial 1 + k1 r² + k2 r⁴ + k3 r⁶ + k4 r⁸ and tangential p1 p2 in OpenCV's order."""
 
     def rectify(w: int, h: int) -> Maps:

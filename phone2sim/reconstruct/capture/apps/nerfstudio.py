@@ -44,6 +44,8 @@ def _is_dataset(tree: Tree, name: str) -> bool:
     try:
         data = tree.json(name)
     except CaptureError:
+        if posixpath.basename(name) in _USUAL:
+            raise
         return False
     frames = data.get("frames") if isinstance(data, dict) else None
     return isinstance(frames, list) and bool(frames) and isinstance(frames[0], dict) and "transform_matrix" in frames[0]

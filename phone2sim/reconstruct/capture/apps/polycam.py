@@ -69,7 +69,9 @@ def read(tree: Tree, entry: str) -> Reading:
             if not isinstance(c, dict):
                 raise CaptureError(f"{name} is no camera file.", hint="Export the capture again.")
             rows = [[number(c.get(f"t_{i}{j}"), f"{name}: t_{i}{j}") for j in range(4)] for i in range(3)]
-            fx, fy, cx, cy, w, h = (number(c.get(k), f"{name}: {k}") for k in ("fx", "fy", "cx", "cy", "width", "height"))
+            fx, fy, cx, cy, w, h = (
+                number(c.get(k), f"{name}: {k}") for k in ("fx", "fy", "cx", "cy", "width", "height")
+            )
             T = pose(rows, name) @ GL_TO_CV
         except CaptureError as e:
             refused.append({"file": f"{stem}.jpg", "why": e.message})

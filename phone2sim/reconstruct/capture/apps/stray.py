@@ -123,8 +123,8 @@ def _depth(tree: Tree, number_of: str) -> Callable[[], np.ndarray] | None:
 def _gravity(tree: Tree, times: np.ndarray, *, window_s: float = 0.5) -> np.ndarray | None:
     """(n, 3) unit vectors against gravity in the phone's axes at `times`, or None.
 
-    The acceleration is averaged over a Gaussian window. Versions that store it without gravity, or not beside the
-    frames' times, give None. CoreMotion's raw acceleration points with gravity, in g.
+    A line is fitted to the acceleration in a Gaussian window, so that a turning phone is followed. Versions that store
+    it without gravity, or not beside the frames' times, give None. CoreMotion's raw acceleration points with gravity.
     """
     if not tree.has("imu.csv"):
         return None
@@ -143,8 +143,10 @@ def _gravity(tree: Tree, times: np.ndarray, *, window_s: float = 0.5) -> np.ndar
         near = a[np.abs(a[:, 0] - t) < 2 * window_s]
         if len(near) < 5:
             return None
-        weight = np.exp(-0.5 * ((near[:, 0] - t) / (0.5 * window_s)) ** 2)
-        out[i] = (near[:, 1:] * weight[:, None]).sum(axis=0) / weight.sum()
+        since = near[:, 0] - t
+        weight = np.exp(-0.25 * (since / (0.5 * window_s)) ** 2)[:, None]
+        line = np.stack([np.ones_like(since), since], axis=1)
+        out[i] = np.linalg.lstsq(line * weight, near[:, 1:] * weight, rcond=None)[0][0]
     size = float(np.median(np.linalg.norm(out, axis=1)))
     if not (0.8 < size < 1.2 or 8 < size < 11.5):
         return None
