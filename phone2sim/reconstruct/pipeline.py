@@ -8,17 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from phone2sim.config import Config, write_json
+from phone2sim.config import Config, parse_config, write_json
 from phone2sim.progress import message
 from phone2sim.reconstruct.capture import Capture, CaptureConfig, capture_stage
 from phone2sim.reconstruct.capture.layers import write_layers
 from phone2sim.reconstruct.metric import Metric, MetricConfig, estimate_metric
+from phone2sim.reconstruct.metric.length import check_picks, parse_picked_length
+from phone2sim.reconstruct.metric.rescale import settle_splat
 from phone2sim.reconstruct.photo.stage import PhotoConfig, photo_cameras_stage, photo_splat_stage
 from phone2sim.reconstruct.points import write_points_ply
 from phone2sim.reconstruct.sfm import SfmConfig, SfmResult, solve
 from phone2sim.reconstruct.sfm.solve import clear, scratch
 from phone2sim.reconstruct.splat.config import SplatConfig
-from phone2sim.stage import StageResult, run_stage
+from phone2sim.stage import StageResult, identity, run_stage
 
 VERSION = 1
 
@@ -39,13 +41,16 @@ class ReconstructConfig(Config):
 
     @classmethod
     def of(
-        cls, *, seed: int = 0, tag_size_m: float | None = None, max_side: int | None = None, steps: int | None = None
-    ) -> ReconstructConfig:
-        """The defaults with the few things a user usually sets: one seed, tag edge [m], splat side [px] and steps."""
+        cls, *, seed: int = 0, tag_size_m: float | None = None, max_side: int | None = None, steps: int | None = None,
+        charuco: str | None = None, references: tuple[str, ...] = (), length_points: tuple[str, ...] = (),
+    ) -> ReconstructConfig:  # fmt: skip
+        """The defaults with the few things a user usually sets: one seed, tag edge [m], splat side [px] and steps, and
+        what tells the scale (see `MetricConfig`)."""
+        sizes = {"tag_size_m": tag_size_m, "charuco": charuco, "references": references, "length_points": length_points}
         chosen: dict[str, Any] = {"max_side": max_side, "iterations": steps}
         return cls(
             sfm=SfmConfig(seed=seed),
-            metric=MetricConfig(seed=seed, tag_size_m=tag_size_m),
+            metric=parse_config(MetricConfig, {"seed": seed, **sizes}, where="scale options"),
             splat=SplatConfig(seed=seed, **{k: v for k, v in chosen.items() if v is not None}),
             photo=PhotoConfig(seed=seed, tag_size_m=tag_size_m),
         )
@@ -96,10 +101,14 @@ def reconstruct(
         message(text)
     if capture.kind == "photo":
         measured = photo_cameras_stage(scene, config.photo, capture_fingerprint=captured.fingerprint, force=force)
-        shown = photo_splat_stage(scene, config.photo, cameras_fingerprint=measured.fingerprint, force=force)
+        settle_splat(scene)
+        shown = photo_splat_stage(
+            scene, config.photo, cameras_fingerprint=identity(measured.manifest), force=force
+        )
         return ReconstructResult(scene=scene, capture=captured, cameras=measured, splat=shown)
     solved = cameras_stage(scene, config, capture_fingerprint=captured.fingerprint, force=force)
-    splat = train_splat_stage(scene, config.splat, cameras_fingerprint=solved.fingerprint, force=force)
+    settle_splat(scene)
+    splat = train_splat_stage(scene, config.splat, cameras_fingerprint=identity(solved.manifest), force=force)
     return ReconstructResult(scene=scene, capture=captured, cameras=solved, splat=splat)
 
 
@@ -113,10 +122,12 @@ def cameras_stage(
 
     def compute(folder: Path) -> dict[str, Any]:
         capture = Capture.load(scene / "capture")
+        for text in config.metric.length_points:
+            check_picks(parse_picked_length(text), capture)
         work = scratch()
         try:
             solved = solve(capture, work, config.sfm)
-            metric = estimate_metric(solved.model, capture.pictures, config.metric)
+            metric = estimate_metric(solved.model, capture.pictures, config.metric, capture=capture)
             write_cameras(folder, solved, metric, capture)
         finally:
             clear(work)
