@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from phone2sim.cli.options import STAGES, Force, Json, Quiet, Seed, check_exists, check_output
+from phone2sim.cli.options import STAGES, ForceCapture, Json, Quiet, Seed, check_exists, check_output
 from phone2sim.cli.output import output
-from phone2sim.cli.reconstruct import SceneOut, Side, Source, Steps, TagSize
+from phone2sim.cli.reconstruct import SceneOut, Side, Source, Steps
 from phone2sim.cli.reconstruct import run as run_reconstruct
 
 
@@ -14,10 +15,14 @@ def build(
     source: Source,
     out: SceneOut,
     tag_size: TagSize = None,
+    charuco: Charuco = None,
+    reference: Reference = None,
+    length: Length = None,
+    length_points: LengthPoints = None,
     max_side: Side = None,
     steps: Steps = None,
     seed: Seed = 0,
-    force: Force = False,
+    force: ForceCapture = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -28,10 +33,13 @@ def build(
     """
     check_exists(source, "Capture")
     check_output(out, stages=STAGES)
+    sizes = scale_options(tag_size=tag_size, charuco=charuco, reference=reference, length_points=length_points)
+    lengths = tuple(length or ())
+    check_lengths(lengths)
     with output(json=json, quiet=quiet) as o:
         from phone2sim.cli.summary import assets_table, build_json, next_steps, scene_panel
 
-        run(source, out, tag_size=tag_size, max_side=max_side, steps=steps, seed=seed, force=force)
+        run(source, out, sizes=sizes, lengths=lengths, max_side=max_side, steps=steps, seed=seed, force=force)
         o.result(build_json(out))
         o.show(scene_panel(out), assets_table(out), next_steps([f"phone2sim generate {out} -o picks --episodes 8"]))
 
@@ -40,18 +48,46 @@ def run(
     source: Path,
     out: Path,
     *,
-    tag_size: float | None = None,
+    sizes: dict[str, Any] | None = None,
+    lengths: tuple[str, ...] = (),
     max_side: int | None = None,
     steps: int | None = None,
     seed: int = 0,
     force: bool = False,
 ) -> None:
-    """Every stage, then `report.html`; each stage is skipped where nothing changed."""
+    """Every stage, then `report.html`; each stage is skipped where nothing changed.
+
+    `lengths` of objects vote once the objects exist; where they change the scale, the objects are made anew at it.
+    """
     from phone2sim.assets.pipeline import AssetsConfig, build_assets
     from phone2sim.sim_export.pipeline import ExportConfig, export_scene
     from phone2sim.sim_export.report import write_report
 
-    run_reconstruct(source, out, tag_size=tag_size, max_side=max_side, steps=steps, seed=seed, force=force)
+    run_reconstruct(source, out, sizes=sizes or {}, max_side=max_side, steps=steps, seed=seed, force=force)
     build_assets(out, AssetsConfig(), force=force)
+    if let_vote(out, lengths):
+        build_assets(out, AssetsConfig())
     export_scene(out, ExportConfig(), force=force)
     write_report(out, None, out / "report.html")
+
+
+def check_lengths(lengths: tuple[str, ...]) -> None:
+    """Raise `InputError` for a length that cannot be read, before anything is computed."""
+    from phone2sim.reconstruct.metric.length import parse_object_length
+
+    for text in lengths:
+        parse_object_length(text)
+
+
+def let_vote(out: Path, lengths: tuple[str, ...]) -> bool:
+    """Let known dimensions of objects vote on the scale; whether the objects must be made anew."""
+    from phone2sim.assets.measure import measure
+    from phone2sim.progress import message
+    from phone2sim.reconstruct.metric.length import parse_object_length
+    from phone2sim.reconstruct.metric.rescale import apply_lengths
+
+    before = (out / "cameras" / "metric.json").read_bytes()
+    factor = apply_lengths(out, [parse_object_length(t) for t in lengths], lambda x: measure(out, x))
+    if abs(factor - 1) > 1e-9:
+        message(f"The scene is {factor:.4g} times as large as before: its objects are made anew.")
+    return before != (out / "cameras" / "metric.json").read_bytes()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from phone2sim.errors import InputError
+from phone2sim.errors import InputError, did_you_mean
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout; progress stays on stderr.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary; errors only.")]
@@ -16,12 +16,57 @@ Seed = Annotated[
     int, typer.Option("--seed", min=0, help="Seed of everything random; the same seed gives the same result.")
 ]
 Force = Annotated[bool, typer.Option("--force", help="Run again even where nothing changed.")]
+ForceCapture = Annotated[
+    bool,
+    typer.Option(
+        "--force", help="Run again even where nothing changed, and go on where the capture coach says it cannot work."
+    ),
+]
 SceneDir = Annotated[
     Path, typer.Argument(metavar="SCENE", help="Scene folder made by `phone2sim build`.", show_default=False)
 ]
 DatasetDir = Annotated[
     Path, typer.Argument(metavar="DATASET", help="Dataset folder made by `phone2sim generate`.", show_default=False)
 ]
+
+TagSize = Annotated[
+    float | None,
+    typer.Option(
+        "--tag-size", min=0.001, help="Edge [m] of the AprilTags in view, when they are not our own sheet.", show_default=False
+    ),
+]
+Charuco = Annotated[
+    str | None,
+    typer.Option(
+        "--charuco", metavar="CxR:SQUARE:MARKER:FAMILY",
+        help="A ChArUco board in view: columns x rows of squares, edges [m] of a square and of a marker, marker family; "
+        "for example 5x7:0.04:0.03:4x4.", show_default=False,
+    ),
+]  # fmt: skip
+Reference = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--reference", metavar="a4|letter|card|auto",
+        help="Something of known size in view: a sheet of paper or a bank card, lying flat. auto looks for all of them, "
+        "but then they only guess. May be given several times.", show_default=False,
+    ),
+]  # fmt: skip
+LengthPoints = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--length-points", metavar="'FRAME:x,y to FRAME:x,y = METRES'",
+        help="A known length between two points picked in pictures of SCENE/capture/frames; a point picked in two "
+        "pictures is surer: FRAME:x,y+FRAME:x,y. May be given several times.", show_default=False,
+    ),
+]  # fmt: skip
+Length = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--length", metavar="'NAME DIMENSION=METRES'",
+        help="A known height, length, width or depth of an object of the scene, for example 'mug height=0.095'. May be "
+        "given several times.", show_default=False,
+    ),
+]  # fmt: skip
 
 
 STAGES = ("capture", "cameras", "splat", "scene", "export")
@@ -72,3 +117,27 @@ def check_output(path: Path, *, stages: tuple[str, ...] = ()) -> Path:
                 f"{path / name} was not made by phone2sim.", hint="Choose another output folder, or move it away."
             )
     return path
+
+
+def scale_options(
+    *, tag_size: float | None = None, charuco: str | None = None, reference: list[str] | None = None,
+    length_points: list[str] | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """What tells the scale, checked before anything is computed, as `ReconstructConfig.of` takes it."""
+    from phone2sim.reconstruct.metric.board import parse_board
+    from phone2sim.reconstruct.metric.length import parse_picked_length
+    from phone2sim.reconstruct.metric.reference import REFERENCES
+
+    if charuco is not None:
+        parse_board(charuco)
+    known = (*REFERENCES, "auto")
+    for name in reference or ():
+        if name not in known:
+            raise InputError(f"--reference {name!r} is not known;", hint=did_you_mean(name, known))
+    for text in length_points or ():
+        parse_picked_length(text)
+    chosen = {
+        "tag_size_m": tag_size, "charuco": charuco, "references": tuple(dict.fromkeys(reference or ())),
+        "length_points": tuple(length_points or ()),
+    }  # fmt: skip
+    return {k: v for k, v in chosen.items() if v}

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from phone2sim.cli.options import STAGES, Force, Json, Quiet, Seed, check_exists, check_output
+from phone2sim.cli.options import STAGES, ForceCapture, Json, Quiet, Seed, check_exists, check_output
 from phone2sim.cli.output import output
 
 Source = Annotated[
@@ -15,15 +15,6 @@ Source = Annotated[
 ]
 SceneOut = Annotated[
     Path, typer.Option("--output", "-o", metavar="SCENE", help="Scene folder to make.", show_default=False)
-]
-TagSize = Annotated[
-    float | None,
-    typer.Option(
-        "--tag-size",
-        min=0.001,
-        help="Edge [m] of the AprilTags in view, when they are not our own sheet.",
-        show_default=False,
-    ),
 ]
 Side = Annotated[
     int | None, typer.Option("--max-side", min=64, help="Longer side [px] the splat is trained at.", show_default=False)
@@ -35,10 +26,13 @@ def reconstruct(
     source: Source,
     out: SceneOut,
     tag_size: TagSize = None,
+    charuco: Charuco = None,
+    reference: Reference = None,
+    length_points: LengthPoints = None,
     max_side: Side = None,
     steps: Steps = None,
     seed: Seed = 0,
-    force: Force = False,
+    force: ForceCapture = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -48,19 +42,21 @@ def reconstruct(
     """
     check_exists(source, "Capture")
     check_output(out, stages=STAGES)
+    sizes = scale_options(tag_size=tag_size, charuco=charuco, reference=reference, length_points=length_points)
     with output(json=json, quiet=quiet) as o:
         from phone2sim.cli.summary import reconstruct_json, scene_panel
 
-        run(source, out, tag_size=tag_size, max_side=max_side, steps=steps, seed=seed, force=force)
+        run(source, out, sizes=sizes, max_side=max_side, steps=steps, seed=seed, force=force)
         o.result(reconstruct_json(out))
         o.show(scene_panel(out), f"Next: phone2sim assets {out}")
 
 
 def run(
-    source: Path, out: Path, *, tag_size: float | None, max_side: int | None, steps: int | None, seed: int, force: bool
+    source: Path, out: Path, *, sizes: dict[str, Any], max_side: int | None, steps: int | None, seed: int, force: bool
 ) -> Any:
+    """`sizes` as `scale_options` gives them."""
     from phone2sim.reconstruct.pipeline import ReconstructConfig
     from phone2sim.reconstruct.pipeline import reconstruct as run_reconstruct
 
-    config = ReconstructConfig.of(seed=seed, tag_size_m=tag_size, max_side=max_side, steps=steps)
+    config = ReconstructConfig.of(seed=seed, max_side=max_side, steps=steps, **sizes)
     return run_reconstruct(source, out, config, force=force)
