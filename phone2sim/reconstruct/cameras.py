@@ -146,14 +146,27 @@ def load_views(cameras: Cameras, frames: Path, *, max_side: int) -> tuple[list[n
     small = cameras.resized(max_side)
     images = []
     for i, name in enumerate(cameras.names):
-        im = read_rgb(frames / name)
+        im = undistort(read_rgb(frames / name), cameras.K[i], cameras.distortion[i])
         w, h = (int(v) for v in small.size_wh[i])
-        if np.any(cameras.distortion[i]):
-            K = cameras.K[i].copy()
-            K[:2, 2] -= 0.5  # cv2 puts the centre of the first pixel at 0
-            m1, m2 = cv2.initUndistortRectifyMap(K, cameras.distortion[i], None, K, im.shape[1::-1], cv2.CV_32FC1)
-            im = cv2.remap(im, m1, m2, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
         if im.shape[:2] != (h, w):
             im = cv2.resize(im, (w, h), interpolation=cv2.INTER_AREA)
         images.append(np.ascontiguousarray(im))
     return images, replace(small, distortion=np.zeros_like(small.distortion))
+
+
+def undistort(image: np.ndarray, K: np.ndarray, distortion: np.ndarray, *, outside: float | None = None) -> np.ndarray:
+    """`image` (h, w) or (h, w, 3) as a pinhole camera with the same `K` [px] would have seen it; k1 k2 p1 p2.
+
+    What falls outside the original is mirrored at the border; with `outside`, it is that value and the nearest pixel is
+    taken instead of a mean of several, as suits masks and depth.
+    """
+    import cv2
+
+    if not np.any(distortion):
+        return image
+    K = np.array(K, np.float64)
+    K[:2, 2] -= 0.5  # cv2 puts the centre of the first pixel at 0
+    m1, m2 = cv2.initUndistortRectifyMap(K, distortion, None, K, image.shape[1::-1], cv2.CV_32FC1)
+    if outside is None:
+        return cv2.remap(image, m1, m2, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    return cv2.remap(image, m1, m2, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=outside)

@@ -182,11 +182,11 @@ def test_stage_writes_its_files_and_skips(tmp_path):
     write_points_ply(tmp_path / "cameras" / "points.ply", points, colors)
     config = SplatConfig(iterations=20, cap=500, threads=2)
     first = train_splat_stage(tmp_path, config, cameras_fingerprint="a")
-    assert set(first.manifest["result"]) == {"psnr", "ssim", "gaussians", "seconds"}
+    assert set(first.manifest["result"]) == {"psnr", "ssim", "gaussians", "seconds", "backend"}
     assert len(SplatCloud.load_ply(tmp_path / "splat" / "splat.ply")) == first.manifest["result"]["gaussians"]
     assert json.loads((tmp_path / "splat" / "metrics.json").read_text())["iterations"] == 20
     assert {p.name for p in (tmp_path / "splat" / "heldout").iterdir()} == {
-        f"{i}_{kind}.png" for i in ("000", "008", "016") for kind in ("photo", "render")
+        f"{i}_{kind}.png" for i in ("000", "008", "016") for kind in ("photo", "render", "error")
     }
     assert train_splat_stage(tmp_path, config.model_copy(update={"threads": 1}), cameras_fingerprint="a").skipped
     assert not train_splat_stage(tmp_path, config, cameras_fingerprint="b").skipped

@@ -12,6 +12,11 @@ from phone2sim.config import Config
 class SplatConfig(Config):
     """What a splat is trained with. The defaults suit a minute or so on two cores."""
 
+    backend: Literal["auto", "cpu", "gsplat", "nerfstudio"] = "auto"
+    """What trains: the C++ kernels, gsplat on a CUDA GPU, or splatfacto of the user's nerfstudio; auto takes gsplat where
+    it can run, else the kernels. The GPU backends take finer settings for what is left at its default here."""
+    nerfstudio_env: str | None = None
+    """Folder of the environment that nerfstudio is installed in; None looks in PHONE2SIM_NERFSTUDIO and on the PATH."""
     max_side: int = Field(default=480, ge=32, le=4096)
     """Longer side of the training pictures [px]."""
     iterations: int = Field(default=2200, ge=1)
