@@ -5,7 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from phone2sim.cli.options import STAGES, ForceCapture, Json, Quiet, Seed, check_exists, check_output
+from phone2sim.cli.options import (
+    STAGES,
+    Charuco,
+    ForceCapture,
+    Json,
+    Length,
+    LengthPoints,
+    Quiet,
+    Reference,
+    Seed,
+    TagSize,
+    check_exists,
+    check_output,
+    scale_options,
+)
 from phone2sim.cli.output import output
 from phone2sim.cli.reconstruct import SceneOut, Side, Source, Steps
 from phone2sim.cli.reconstruct import run as run_reconstruct

@@ -7,7 +7,20 @@ from typing import Annotated, Any
 
 import typer
 
-from phone2sim.cli.options import STAGES, ForceCapture, Json, Quiet, Seed, check_exists, check_output
+from phone2sim.cli.options import (
+    STAGES,
+    Charuco,
+    ForceCapture,
+    Json,
+    LengthPoints,
+    Quiet,
+    Reference,
+    Seed,
+    TagSize,
+    check_exists,
+    check_output,
+    scale_options,
+)
 from phone2sim.cli.output import output
 
 Source = Annotated[
