@@ -21,6 +21,7 @@ from phone2sim.cli import (
     doctor,
     export,
     generate,
+    inspect,
     reconstruct,
     replay,
     report,
@@ -42,7 +43,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (demo, build, reconstruct, assets, check, export, generate, replay, report, doctor, sample, sheet):
+for module in (
+    demo, inspect, build, reconstruct, assets, check, export, generate, replay, report, doctor, sample, sheet,
+):  # fmt: skip
     name = module.__name__.rsplit(".", 1)[1]
     app.command(name)(getattr(module, name))
 

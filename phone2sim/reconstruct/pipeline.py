@@ -12,6 +12,7 @@ from phone2sim.config import Config, parse_config, write_json
 from phone2sim.progress import message
 from phone2sim.reconstruct.capture import Capture, CaptureConfig, capture_stage
 from phone2sim.reconstruct.capture.layers import write_layers
+from phone2sim.reconstruct.coach import coach_stage
 from phone2sim.reconstruct.metric import Metric, MetricConfig, estimate_metric
 from phone2sim.reconstruct.metric.length import check_picks, parse_picked_length
 from phone2sim.reconstruct.metric.rescale import settle_splat
@@ -52,7 +53,7 @@ class ReconstructConfig(Config):
             sfm=SfmConfig(seed=seed),
             metric=parse_config(MetricConfig, {"seed": seed, **sizes}, where="scale options"),
             splat=SplatConfig(seed=seed, **{k: v for k, v in chosen.items() if v is not None}),
-            photo=PhotoConfig(seed=seed, tag_size_m=tag_size_m),
+            photo=PhotoConfig(seed=seed, tag_size_m=tag_size_m, charuco=charuco, references=references),
         )
 
 
@@ -83,7 +84,8 @@ def reconstruct(
     """Reconstruct a clip or photo folder into `scene_dir/{capture,cameras,splat}`.
 
     Stages whose settings and inputs did not change are skipped. Raises `CaptureError` for input that cannot be used
-    and `ReconstructionError` when cameras cannot be trusted; a scene folder made for a failed capture is removed.
+    and `ReconstructionError` when the capture cannot work (`force` tries anyway) or cameras cannot be trusted; a scene
+    folder made for a failed capture is removed.
     """
     from phone2sim.reconstruct.splat.stage import train_splat_stage
 
@@ -106,6 +108,7 @@ def reconstruct(
             scene, config.photo, cameras_fingerprint=identity(measured.manifest), force=force
         )
         return ReconstructResult(scene=scene, capture=captured, cameras=measured, splat=shown)
+    coach_stage(scene, capture_fingerprint=captured.fingerprint, force=force)
     solved = cameras_stage(scene, config, capture_fingerprint=captured.fingerprint, force=force)
     settle_splat(scene)
     splat = train_splat_stage(scene, config.splat, cameras_fingerprint=identity(solved.manifest), force=force)

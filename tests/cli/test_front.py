@@ -32,6 +32,7 @@ HEAVY = (
 )
 COMMANDS = [
     "demo",
+    "inspect",
     "build",
     "reconstruct",
     "assets",
