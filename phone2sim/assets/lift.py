@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from phone2sim.assets.fusion import fuse
 from phone2sim.assets.hulls import decompose
 from phone2sim.assets.labels import label_by_clusters, label_by_solids, render_masks
 from phone2sim.assets.mesh import TexturedMesh
@@ -22,6 +21,7 @@ from phone2sim.assets.views import View, spread
 from phone2sim.errors import AssetError
 from phone2sim.poses import Pose
 from phone2sim.progress import message, track
+from phone2sim.reconstruct.mesh.fusion import fuse
 from phone2sim.reconstruct.splat.cloud import SplatCloud
 
 MIN_SEEN = 0.5

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from phone2sim.assets.fusion import dilate
 from phone2sim.assets.lift import Found, Scales
 from phone2sim.assets.scene import SupportSurface
 from phone2sim.assets.segment import Cluster, Rejected, join_stacked
 from phone2sim.assets.support import Support
 from phone2sim.assets.views import View
 from phone2sim.poses import Pose
+from phone2sim.reconstruct.mesh.fusion import dilate
 
 STEP = 0.02
 """Relative step of the depth between neighbouring pixels of one surface at most."""

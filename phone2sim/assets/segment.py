@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from phone2sim.assets.fusion import Field
 from phone2sim.assets.support import Support
 from phone2sim.assets.views import View
+from phone2sim.reconstruct.mesh.fusion import Field
 
 
 @dataclass(frozen=True, kw_only=True)

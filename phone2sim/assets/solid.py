@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from phone2sim.assets.fusion import Grid, integrate
-from phone2sim.assets.isosurface import isosurface
 from phone2sim.assets.symmetry import Symmetry
 from phone2sim.assets.views import View
 from phone2sim.errors import AssetError
+from phone2sim.reconstruct.mesh.fusion import Grid, integrate
+from phone2sim.reconstruct.mesh.isosurface import isosurface
 
 RIM = 2.2
 """Voxels inside the visual hull where thin parts are protected."""

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from phone2sim.assets.fusion import Field, dilate
 from phone2sim.assets.scene import SupportSurface
 from phone2sim.assets.views import View
 from phone2sim.poses import Pose
+from phone2sim.reconstruct.mesh.fusion import Field, dilate
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import trimesh
 
-from phone2sim.assets.fusion import Grid, dilate, fuse, integrate
-from phone2sim.assets.isosurface import isosurface
 from phone2sim.assets.segment import clearance, find_clusters
 from phone2sim.assets.solid import build_solid, close_on_plane, simplify
 from phone2sim.assets.support import find_support, region
+from phone2sim.reconstruct.mesh.fusion import Grid, dilate, fuse, integrate
+from phone2sim.reconstruct.mesh.isosurface import isosurface
 
 
 def sphere_field(n: int, radius: float) -> np.ndarray:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from phone2sim.assets.views import View
 from phone2sim.progress import track
+from phone2sim.reconstruct.mesh.view import View
 
 DOUBT = 0.12
 """Weight of a view that has a surface before a point, against one that sees through it."""
