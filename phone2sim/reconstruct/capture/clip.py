@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from phone2sim.errors import CaptureError
 from phone2sim.progress import message, progress
 from phone2sim.reconstruct.capture.blur import grey, local_part, motion, sharpness
+from phone2sim.reconstruct.capture.tone import is_hdr, to_srgb8
+
+if TYPE_CHECKING:
+    from av import VideoFrame
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +28,13 @@ class ClipSurvey:
     """Displacement since the frame before, as a part of the diagonal; the first is 0."""
 
 
-def decode(path: Path, *, upright: bool = True) -> Iterator[tuple[int, float, np.ndarray]]:
+def decode(
+    path: Path, *, upright: bool = True, wanted: Container[int] | None = None, tones: bool = True
+) -> Iterator[tuple[int, float, np.ndarray]]:
     """`(index, time [s], upright RGB (h, w, 3))` of every frame, in presentation order; as stored if not `upright`.
+
+    With `wanted`, only these indices are converted and given. HLG and PQ films become sRGB (`tone`), unless `tones` is
+    false, which is faster and good enough to judge sharpness and motion.
 
     Times are the container's, so they are right for variable frame rates. A file that is no clip, or that ends before
     its header says, is a `CaptureError` raised at the end of what decodes.
@@ -46,10 +56,10 @@ def decode(path: Path, *, upright: bool = True) -> Iterator[tuple[int, float, np
         count, last, failed = 0, 0.0, False
         try:
             for frame in container.decode(stream):
-                rgb = frame.to_ndarray(format="rgb24")
-                turned = np.ascontiguousarray(np.rot90(rgb, int(frame.rotation) // 90)) if upright else rgb
                 last = float(frame.time) if frame.time is not None else count / float(stream.average_rate or 30)
-                yield count, last, turned
+                if wanted is None or count in wanted:
+                    rgb = _rgb(frame, tones)
+                    yield count, last, np.ascontiguousarray(np.rot90(rgb, int(frame.rotation) // 90)) if upright else rgb
                 count += 1
         except av.FFmpegError:
             failed = True
@@ -62,6 +72,13 @@ def decode(path: Path, *, upright: bool = True) -> Iterator[tuple[int, float, np
             raise CaptureError(f"{name} is cut: only {said} can be decoded.", hint="Copy it again from the phone.")
         if failed:
             message(f"{name}: the end of the clip is damaged; its first {count} frames are used.")
+
+
+def _rgb(frame: VideoFrame, tones: bool) -> np.ndarray:
+    if tones and is_hdr(int(frame.color_trc)):
+        signal = frame.to_ndarray(format="rgb48le")
+        return to_srgb8(signal, transfer=int(frame.color_trc), primaries=int(frame.color_primaries))
+    return frame.to_ndarray(format="rgb24")
 
 
 def survey(path: Path) -> ClipSurvey:
@@ -77,7 +94,7 @@ def survey(path: Path) -> ClipSurvey:
     except (av.FFmpegError, ValueError, OSError, IndexError):
         total = None
     with progress("Reading the clip", total=total, unit="frames") as bar:
-        for _, t, rgb in decode(path):
+        for _, t, rgb in decode(path, tones=False):
             sharp.append(sharpness(grey(rgb, 640)))
             small = grey(rgb, 320)
             moved.append(0.0 if before is None else motion(before, small))

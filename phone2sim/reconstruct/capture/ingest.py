@@ -139,9 +139,7 @@ def _from_clip(path: Path, folder: Path, config: CaptureConfig) -> Capture:
     keep = set(chosen.tolist())
     frames: list[Frame] = []
     with progress("Writing frames", total=len(keep), unit="frames") as bar:
-        for index, t, rgb in decode(path):
-            if index not in keep:
-                continue
+        for index, t, rgb in decode(path, wanted=keep):
             rgb, _ = fit(rgb, config.max_side)
             name = f"{len(frames):04d}.jpg"
             write_rgb(folder / "frames" / name, rgb, quality=config.jpeg_quality)

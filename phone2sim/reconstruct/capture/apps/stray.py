@@ -82,10 +82,9 @@ def _film(tree: Tree, entry: str) -> Callable[[Sequence[int]], Iterator[tuple[in
         left = set(wanted)
         with ExitStack() as stack:
             path = stack.enter_context(tree.file(entry))
-            for index, _, rgb in decode(path, upright=False):
-                if index in left:
-                    left.discard(index)
-                    yield index, rgb, 0
+            for index, _, rgb in decode(path, upright=False, wanted=frozenset(wanted)):
+                left.discard(index)
+                yield index, rgb, 0
                 if not left:
                     return
 
@@ -94,7 +93,7 @@ def _film(tree: Tree, entry: str) -> Callable[[Sequence[int]], Iterator[tuple[in
 
 def _previews(tree: Tree, entry: str, count: int) -> Iterator[np.ndarray]:
     with tree.file(entry) as path:
-        for index, _, rgb in decode(path, upright=False):
+        for index, _, rgb in decode(path, upright=False, tones=False):
             if index >= count:
                 return
             yield grey(rgb, 640)
