@@ -89,6 +89,8 @@ class Metric:
     flagged: tuple[str, ...]
     decided: str = ""
     """One line on who decided the scale."""
+    distance_m: float | None = None
+    """Median distance from the cameras to what they see."""
 
     @property
     def scale_interval(self) -> tuple[float, float]:
@@ -104,6 +106,7 @@ class Metric:
             "up_source": self.up_source,
             "up_interval_deg": round(self.up_interval_deg, 2),
             "support": self.support,
+            "distance_m": self.distance_m,
             "votes": list(self.votes),
             "flagged": list(self.flagged),
         }
@@ -202,7 +205,7 @@ def decide(
         }  # fmt: skip
     return Metric(
         **scale_fields(votes, decision), up_source=up.sources[0], up_interval_deg=up.within_deg, T_world_model=T,
-        support=support, votes=(*scale_rows(votes, decision), *up_rows),
+        distance_m=view.reach * decision.scale.value, support=support, votes=(*scale_rows(votes, decision), *up_rows),
         flagged=(*flagged, *scale_flags(votes, decision), *up_flags),
     )  # fmt: skip
 
@@ -212,7 +215,9 @@ def scale_fields(votes: Sequence[ScaleVote], decision: ScaleDecision) -> dict[st
     s, names = decision.scale, decision.sources
     width = 50 * (s.high - s.low) / s.value
     voters = {v.source for v in votes}
-    if len(names) == 1:
+    if all(v.guess for v in votes):
+        decided = f"nothing measured the scale; the {' and the '.join(names)} guess{'es' if len(names) == 1 else ''} it"
+    elif len(names) == 1:
         against = f" against {n} other{'s' if n > 1 else ''}" if (n := len(voters) - 1) else ""
         decided = f"the {names[0]} decided{against}: {s.why} (± {width:.2g} %)"
     else:

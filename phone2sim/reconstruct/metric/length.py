@@ -22,8 +22,10 @@ PICK_PX = 2.0
 """How exactly people point, at 1000 px of the longer side."""
 FLOOR = 0.003
 """How exactly people measure."""
-OBJECT_FLOOR = 0.02
-"""How exactly a reconstructed object's outline is known."""
+OBJECT_FLOOR = 0.015
+"""How exactly a reconstructed object's size is known, relative to itself,"""
+OBJECT_BLUR = 0.005
+"""and to the distance it was filmed from: a few millimetres of surface at arm's length."""
 _UNITS = {"": 1.0, "m": 1.0, "cm": 0.01, "mm": 0.001}
 POINTS_SYNTAX = 'FRAME:x,y to FRAME:x,y = METRES, a point seen twice as FRAME:x,y+FRAME:x,y'
 OBJECT_SYNTAX = "NAME DIMENSION=METRES, for example mug height=0.095"
@@ -247,9 +249,10 @@ def _local_depth(at: np.ndarray, inverse: np.ndarray) -> float:
     return 1 / float(x[0]) if x[0] > 0 else -1.0
 
 
-def object_vote(length: ObjectLength, units: float) -> ScaleVote:
-    """Metres per unit from an object whose dimension is `units` in the model."""
+def object_vote(length: ObjectLength, units: float, *, distance_units: float = 0.0) -> ScaleVote:
+    """Metres per unit from an object whose dimension is `units` in the model, filmed from `distance_units` away."""
     s = length.metres / units
-    half = OBJECT_FLOOR
+    half = min(1.0, max(OBJECT_FLOOR, OBJECT_BLUR * distance_units / units))
     why = f"{length.name} is {1000 * length.metres:g} mm in {length.dimension}"
-    return ScaleVote(source="length", interval=Interval(value=s, low=s / (1 + half), high=s * (1 + half), why=why), floor=half)
+    interval = Interval(value=s, low=s / (1 + half), high=s * (1 + half), why=why)
+    return ScaleVote(source="length", interval=interval, floor=OBJECT_FLOOR)

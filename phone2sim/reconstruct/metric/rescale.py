@@ -52,7 +52,8 @@ def apply_lengths(scene: Path, lengths: Sequence[ObjectLength], measure: Callabl
     if records == before:
         return 1.0
     votes = [_vote(r) for r in data["votes"] if r["about"] == "scale" and r["source"] != "length"]
-    votes += [object_vote(x, u) for x, u in zip(lengths, units, strict=True)]
+    distance = float(data.get("distance_m") or 0.0) / now
+    votes += [object_vote(x, u, distance_units=distance) for x, u in zip(lengths, units, strict=True)]
     decision = combine_scale(votes)
     fields = scale_fields(votes, decision)
     new = decision.scale.value
@@ -66,6 +67,8 @@ def apply_lengths(scene: Path, lengths: Sequence[ObjectLength], measure: Callabl
     flags = scale_flags(votes, decision)
     data["flagged"] = [*flags, *(f for f in data["flagged"] if f not in old_flags and f not in flags)]
     data |= {"scale_flags": flags, "lengths": records}
+    if data.get("distance_m"):
+        data["distance_m"] *= factor
     if isinstance(data.get("support"), dict) and "residual_m" in data["support"]:
         data["support"] = {**data["support"], "residual_m": data["support"]["residual_m"] * factor}
     _rescale_cameras(scene, factor, data)

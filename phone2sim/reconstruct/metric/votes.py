@@ -90,7 +90,7 @@ def combine_scale(votes: Sequence[ScaleVote]) -> ScaleDecision:
     low = max(votes[i].log[0] for i in winners)
     high = min(votes[i].log[2] for i in winners)
     x, down, up = _together([votes[i] for i in winners], low, high)
-    heaviest = sorted(winners, key=lambda i: (votes[i].log[2] - votes[i].log[0], order.index(i)))
+    heaviest = sorted(winners, key=lambda i: (round(votes[i].log[2] - votes[i].log[0], 9), order.index(i)))
     lead = votes[heaviest[0]]
     sources = tuple(dict.fromkeys(votes[i].source for i in heaviest))
     why = lead.interval.why if len(winners) == 1 else f"{' and '.join(sources)} agree"
@@ -131,7 +131,7 @@ def _believed(votes: Sequence[ScaleVote], asked: list[int], guesses: list[int]) 
         low, high = max(votes[i].log[0] for i in inside), min(votes[i].log[2] for i in inside)
         agree = sum(votes[g].log[0] <= high and votes[g].log[2] >= low for g in guesses)
         width = min(votes[i].log[2] - votes[i].log[0] for i in inside)
-        rank = (-len(inside), -agree, sorted(trust(votes[i].source) for i in inside), round(width, 12), inside)
+        rank = (-len(inside), -agree, sorted(trust(votes[i].source) for i in inside), round(width, 9), inside)
         if best is None or rank < best[0]:
             best = rank, inside
     assert best is not None
