@@ -334,3 +334,12 @@ def test_baseline_and_v3_builds_agree():
     for key, a in out["base"].items():
         b = out["best"][key]
         assert np.linalg.norm(a - b) <= 2e-3 * np.linalg.norm(b), key
+
+
+def test_the_baseline_build_passes_these_tests_too():
+    here = os.path.dirname(__file__)
+    files = [f"{here}/test_splat_loss.py", f"{here}/test_splat.py"]
+    pick = "test_splat_loss or picture_matches or normal_loss or jitter or thread_count"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", pick, *files]
+    done = subprocess.run(command, env={**os.environ, "PHONE2SIM_NATIVE": "base"}, capture_output=True, text=True)
+    assert done.returncode == 0 and " passed" in done.stdout, done.stdout[-2000:]
