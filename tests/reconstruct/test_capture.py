@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -223,17 +224,74 @@ def test_blur_lowers_sharpness_and_motion_is_measured() -> None:
     assert local_part(np.array([1.0, 1, 1, 0.1, 1, 1]))[3] == pytest.approx(0.1)
 
 
+CUT, SMALL = r"is cut or damaged \(", r"px\. Photos need at least 64 px"
+BROKEN: dict[str, str | tuple[int, int]] = {
+    "bad-box-size.heif": CUT, "broken.png": CUT, "broken_data_stream.png": CUT, "corrupted.heic": CUT,
+    "corrupted.hif": CUT, "cut-photo.jpg": CUT, "truncated_image.png": CUT, "truncated_jpeg.jpg": CUT,
+    "corrupt_exif.jpg": "is only 16×16 " + SMALL, "empty_exif.jpg": "is only 16×16 " + SMALL,
+    "corrupt_exif_wrong_type.jpg": "is only 32×32 " + SMALL, "empty.heic": r"is empty\.",
+    "zeros.mov": "is neither a clip nor a photo", "cut-clip.mp4": "is cut: only 111 of 292 frames can be decoded",
+    "corrupted-exif.jpg": (3648, 2736), "hopper_bad_exif.jpg": (500, 500),
+}  # fmt: skip
+"""What becomes of each broken file: the error after its name, or the size of a picture that is read without its EXIF."""
+BROKEN_FILES = sorted(p.name for p in (CAPTURES / "broken").iterdir()) if CAPTURES.is_dir() else sorted(BROKEN)
+
+
 @needs_captures
-def test_every_broken_photo_is_a_named_error_or_a_read() -> None:
-    readable = {"corrupted-exif.jpg", "hopper_bad_exif.jpg"}
-    for path in sorted((CAPTURES / "broken").iterdir()):
-        if path.name in readable:
-            assert read_photo(path).focal_px is None
-        else:
-            with pytest.raises(CaptureError, match=path.name.replace(".", r"\.")):
-                read_photo(path)
-    with pytest.raises(CaptureError, match="cut-clip.mp4 is cut: only 111 of 292 frames"):
-        list(decode(CAPTURES / "broken" / "cut-clip.mp4"))
+@pytest.mark.parametrize("name", BROKEN_FILES)
+def test_every_broken_file_is_a_named_error_or_a_documented_read(tmp_path: Path, name: str) -> None:
+    outcome = BROKEN[name]
+    if isinstance(outcome, str):
+        with pytest.raises(CaptureError, match=f"^{re.escape(name)} {outcome}"):
+            capture_stage(CAPTURES / "broken" / name, tmp_path / "scene", CaptureConfig())
+        assert not (tmp_path / "scene" / "capture").exists()
+    else:
+        folder = capture_stage(CAPTURES / "broken" / name, tmp_path / "scene", CaptureConfig()).folder
+        (frame,) = Capture.load(folder).frames
+        assert (frame.width, frame.height) == outcome and frame.focal_px is None
+
+
+@needs_captures
+def test_broken_photos_among_good_ones_are_left_out_by_name(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    pictures = [n for n in BROKEN_FILES if not n.endswith((".mov", ".mp4"))]
+    for n in pictures:
+        (folder / n).symlink_to(CAPTURES / "broken" / n)
+    for i in range(3):
+        jpeg(folder / f"good{i}.jpg", scene())
+    got = ingest(folder, tmp_path / "capture", CaptureConfig(max_side=640))
+    assert {f.source for f in got.frames} == {"good0.jpg", "good1.jpg", "good2.jpg", "corrupted-exif.jpg", "hopper_bad_exif.jpg"}
+    assert {r["file"] for r in got.refused} == {n for n in pictures if isinstance(BROKEN[n], str)}
+    assert all(r["file"] in r["why"] for r in got.refused)
+
+
+@needs_captures
+def test_the_nine_orientations_of_one_landscape_are_one_upright_picture() -> None:
+    pictures = [read_photo(p).rgb.astype(int) for p in sorted((CAPTURES / "exif-orientation").iterdir())]
+    assert len(pictures) == 9 and {p.shape for p in pictures} == {(1200, 1800, 3)}
+    for p in pictures:
+        assert np.abs(p - pictures[1]).mean() < 5
+        for other in (p[::-1], p[:, ::-1], p[::-1, ::-1]):
+            assert np.abs(other - pictures[1]).mean() > 30
+
+
+def test_portrait_and_landscape_photos_of_one_phone_keep_one_focal_length(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for i, orientation in enumerate((1, 6, 1, 8)):
+        jpeg(folder / f"p{i}.jpg", scene(), f35=26, orientation=orientation)
+    frames = ingest(folder, tmp_path / "capture", CaptureConfig()).frames
+    assert [(f.width, f.height) for f in frames] == [(160, 120), (120, 160), (160, 120), (120, 160)]
+    assert [f.group for f in frames] == [0, 1, 0, 1] and len({f.focal_px for f in frames}) == 1
+
+
+@needs_captures
+def test_ten_bit_hif_is_read(tmp_path: Path) -> None:
+    photo = read_photo(CAPTURES / "heic-and-depth" / "sony-10bit.hif")
+    assert photo.rgb.shape == (2832, 4240, 3) and photo.rgb.dtype == np.uint8
+    assert photo.focal_px == pytest.approx(48 * np.hypot(4240, 2832) / 43.2666, rel=1e-3)
+    assert photo.rgb.max() > 250 and photo.rgb.min() < 10 and 60 < photo.rgb.mean() < 200
 
 
 @needs_captures
@@ -243,11 +301,23 @@ def test_heic_is_not_rotated_twice() -> None:
 
 
 @needs_captures
-@pytest.mark.parametrize(("name", "size"), [("rotated-android.mp4", (1280, 720)), ("rotated-iphone.mov", (568, 320))])
-def test_rotated_clips_are_upright_as_opencv_shows_them(name: str, size: tuple[int, int]) -> None:
+@pytest.mark.parametrize(
+    ("name", "size", "count"),
+    [
+        ("rotated-android.mp4", (1280, 720), 39), ("rotated-iphone.mov", (568, 320), 120), ("variable-rate.mp4", (1440, 1080), 84),
+        ("apple.mp4", (720, 1296), 50),
+    ],
+)  # fmt: skip
+def test_clips_are_upright_with_the_times_of_their_packets(name: str, size: tuple[int, int], count: int) -> None:
+    import av
     import cv2
 
-    _, t, rgb = next(iter(decode(CAPTURES / "clips" / name)))
-    ok, bgr = cv2.VideoCapture(str(CAPTURES / "clips" / name)).read()
-    assert ok and t == 0.0 and rgb.shape[:2] == size
-    assert np.abs(rgb.astype(int) - bgr[..., ::-1]).mean() < 3
+    path = CAPTURES / "clips" / name
+    frames = [(t, rgb.shape[:2], rgb if i == 0 else None) for i, t, rgb in decode(path)]
+    with av.open(str(path)) as clip:
+        stream = clip.streams.video[0]
+        times = sorted(float(p.pts * stream.time_base) for p in clip.demux(stream) if p.pts is not None)
+    assert len(frames) == count == len(times) and {s for _, s, _ in frames} == {size}
+    assert np.abs(np.array([t for t, _, _ in frames]) - times).max() < 1e-3
+    ok, bgr = cv2.VideoCapture(str(path)).read()
+    assert ok and np.abs(frames[0][2].astype(int) - bgr[..., ::-1]).mean() < 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import numpy as np
 import pytest
 
 from phone2sim.reconstruct.capture.clip import decode
+from phone2sim.reconstruct.capture.photos import read_photo
 from phone2sim.reconstruct.capture.tone import HLG, KNEE, PQ, shoulder
 
-SIZE = 48
+SIZE = 64
 PATCHES = np.array(
     [
         [0.0, 0.0, 0.0], [0.02, 0.02, 0.02], [0.18, 0.18, 0.18], [0.5, 0.5, 0.5], [0.4, 0.1, 0.05], [0.05, 0.3, 0.1],
@@ -73,6 +75,39 @@ def film(path: Path, signal: np.ndarray, *, transfer: int, primaries: int, matri
         out.mux(stream.encode())
 
 
+def heic(path: Path, clip: Path, *, transfer: int, size_wh: tuple[int, int]) -> None:
+    """The first frame of an H.265 clip as a still: the boxes of ISO/IEC 23008-12 that a reader needs."""
+    import av
+
+    def box(kind: str, *parts: bytes) -> bytes:
+        data = b"".join(parts)
+        return struct.pack(">I4s", 8 + len(data), kind.encode()) + data
+
+    def full(kind: str, *parts: bytes, version: int = 0, flags: int = 0) -> bytes:
+        return box(kind, struct.pack(">I", version << 24 | flags), *parts)
+
+    with av.open(str(clip)) as src:
+        stream = src.streams.video[0]
+        picture, config = bytes(next(src.demux(stream))), bytes(stream.codec_context.extradata)
+    properties = box(
+        "ipco", box("hvcC", config), full("ispe", struct.pack(">II", *size_wh)),
+        box("colr", b"nclx", struct.pack(">HHHB", 9, transfer, 9, 0)),
+    )  # fmt: skip
+    used = full("ipma", struct.pack(">IHB", 1, 1, 3), bytes([0x81, 0x02, 0x03]))
+    entry = full("infe", struct.pack(">HH4sB", 1, 0, b"hvc1", 0), version=2)
+
+    def meta(at: int) -> bytes:
+        return full(
+            "meta", full("hdlr", struct.pack(">I4s", 0, b"pict"), bytes(13)), full("pitm", struct.pack(">H", 1)),
+            full("iloc", struct.pack(">BBHHHHII", 0x44, 0, 1, 1, 0, 1, at, len(picture))),
+            full("iinf", struct.pack(">H", 1), entry), box("iprp", properties, used),
+        )  # fmt: skip
+
+    head = box("ftyp", b"heic", struct.pack(">I", 0), b"mif1heic")
+    at = len(head) + len(meta(0)) + 8
+    path.write_bytes(head + meta(at) + box("mdat", picture))
+
+
 def patches(rgb: np.ndarray) -> np.ndarray:
     return np.stack([rgb[12:-12, SIZE * i + 12 : SIZE * (i + 1) - 12].mean((0, 1)) for i in range(rgb.shape[1] // SIZE)])
 
@@ -85,6 +120,14 @@ def test_hdr_films_come_back_as_srgb(tmp_path: Path, transfer: int, codec: str) 
     for _, _, rgb in decode(tmp_path / "hdr.mp4"):
         assert rgb.dtype == np.uint8
         np.testing.assert_allclose(patches(rgb), expected(), atol=4)
+
+
+@pytest.mark.parametrize("transfer", [HLG, PQ])
+def test_hdr_photos_come_back_as_srgb(tmp_path: Path, transfer: int) -> None:
+    signal = encode_light(PATCHES, transfer)
+    film(tmp_path / "a.mp4", signal, transfer=transfer, primaries=9, matrix=9, codec="libx265")
+    heic(tmp_path / "a.hif", tmp_path / "a.mp4", transfer=transfer, size_wh=(SIZE * len(PATCHES), SIZE))
+    np.testing.assert_allclose(patches(read_photo(tmp_path / "a.hif").rgb), expected(), atol=4)
 
 
 @pytest.mark.parametrize("codec", ["libx265", "libx264"])

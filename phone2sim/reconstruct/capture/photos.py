@@ -12,6 +12,7 @@ from PIL import ExifTags, Image, ImageOps
 
 from phone2sim.errors import CaptureError
 from phone2sim.reconstruct.capture.content import content_of
+from phone2sim.reconstruct.capture.tone import is_hdr, to_srgb8
 
 _FILM_DIAGONAL_MM = 43.2666
 _TURNS: dict[object, int] = {3: 2, 6: 3, 8: 1}
@@ -80,8 +81,18 @@ def _described(kind: str) -> str:
 def _decode_heif(path: Path) -> tuple[np.ndarray, dict[int, object]]:
     import pi_heif
 
-    picture = pi_heif.open_heif(path, convert_hdr_to_8bit=True)
-    im = Image.frombytes(picture.mode, picture.size, bytes(picture.data), "raw", picture.mode, picture.stride)
+    picture = pi_heif.open_heif(path, convert_hdr_to_8bit=False)
+    coded = picture.info.get("nclx_profile") or {}
+    transfer, bits = int(coded.get("transfer_characteristics", 2)), int(picture.info.get("bit_depth") or 8)
+    if bits > 8 and is_hdr(transfer):
+        a = np.asarray(picture)[..., :3]
+        primaries = int(coded.get("color_primaries", 9))
+        rgb = to_srgb8(a | (a >> bits), transfer=transfer, primaries=primaries)  # the low bits are empty
+    else:
+        if bits > 8:
+            picture = pi_heif.open_heif(path, convert_hdr_to_8bit=True)
+        im = Image.frombytes(picture.mode, picture.size, bytes(picture.data), "raw", picture.mode, picture.stride)
+        rgb = np.asarray(im.convert("RGB"))
     exif: dict[int, object] = {}
     raw = picture.info.get("exif")
     if raw:
@@ -91,7 +102,7 @@ def _decode_heif(path: Path) -> tuple[np.ndarray, dict[int, object]]:
             exif = _flat(block)
         except Exception:  # a damaged EXIF block only costs the focal length
             exif = {}
-    return np.asarray(im.convert("RGB")), exif
+    return rgb, exif
 
 
 def _upright(im: Image.Image) -> Image.Image:
