@@ -42,7 +42,7 @@ def write_layers(folder: Path, capture: Capture, world: Cameras) -> tuple[dict[s
 
 
 def depth_scale(capture: Capture, world: Cameras) -> float:
-    """Metres of `world` per unit of the capture's depth: 1 for metric devices, else by the spread of the cameras."""
+    """Metres of `world` per unit of the capture's depth: 1 for metric devices, else by the distances between cameras."""
     if capture.device is None or capture.device.metric:
         return 1.0
     posed = {f.file: f.T_world_camera for f in capture.frames if f.T_world_camera is not None}
@@ -50,5 +50,7 @@ def depth_scale(capture: Capture, world: Cameras) -> float:
     ours = np.array([c for n, c in zip(world.names, world.centres) if n in posed])
     if len(own) < 2:
         return 1.0
-    spread = [float(np.median(np.linalg.norm(c - np.median(c, axis=0), axis=1))) for c in (ours, own)]
-    return spread[0] / spread[1] if spread[1] > 1e-12 else 1.0
+    a, b = np.triu_indices(len(own), 1)
+    apart, apart_ours = (np.linalg.norm(c[a] - c[b], axis=1) for c in (own, ours))
+    wide = apart >= max(float(np.median(apart)), 1e-12)
+    return float(np.median(apart_ours[wide] / apart[wide])) if wide.any() else 1.0
