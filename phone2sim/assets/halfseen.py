@@ -79,7 +79,7 @@ def close_half_seen(cloud: SplatCloud, found: Found, view: View) -> Bodies:
     solids: list[Solid] = []
     notes: list[str] = []
     for k, cluster in enumerate(track(found.clusters, "Closing bodies"), start=1):
-        mask = found.once == k
+        mask = np.asarray(found.once == k)
         known = (np.abs(world.normals[mask]).sum(axis=1) > 0) & np.isfinite(world.points[mask]).all(axis=1)
         points, normals = world.points[mask][known], world.normals[mask][known]
         symmetry = find_symmetry(points, normals, rim_points(view, world, mask), empty, view.centre, voxel=voxel)

@@ -8,6 +8,8 @@ from typing import Any
 from phone2sim.cli.options import (
     STAGES,
     Charuco,
+    Checkpoint,
+    DepthModelName,
     ForceCapture,
     Json,
     Length,
@@ -33,6 +35,8 @@ def build(
     reference: Reference = None,
     length: Length = None,
     length_points: LengthPoints = None,
+    depth_model: DepthModelName = None,
+    checkpoint: Checkpoint = None,
     max_side: Side = None,
     steps: Steps = None,
     seed: Seed = 0,
@@ -47,7 +51,10 @@ def build(
     """
     check_exists(source, "Capture")
     check_output(out, stages=STAGES)
-    sizes = scale_options(tag_size=tag_size, charuco=charuco, reference=reference, length_points=length_points)
+    sizes = scale_options(
+        tag_size=tag_size, charuco=charuco, reference=reference, length_points=length_points, depth_model=depth_model,
+        checkpoint=checkpoint,
+    )  # fmt: skip
     lengths = tuple(length or ())
     check_lengths(lengths)
     with output(json=json, quiet=quiet) as o:

@@ -119,14 +119,30 @@ def check_output(path: Path, *, stages: tuple[str, ...] = ()) -> Path:
     return path
 
 
+DepthModelName = Annotated[
+    str | None,
+    typer.Option(
+        "--depth-model",
+        metavar="NAME",
+        help="Learnt metric depth: depth-anything, zoedepth or depth-pro. A single photo without depth takes the first.",
+        show_default=False,
+    ),
+]
+Checkpoint = Annotated[
+    Path | None,
+    typer.Option("--checkpoint", metavar="DIR", help="Folder of the depth model's weights.", show_default=False),
+]
+
+
 def scale_options(
     *, tag_size: float | None = None, charuco: str | None = None, reference: list[str] | None = None,
-    length_points: list[str] | None = None,
+    length_points: list[str] | None = None, depth_model: str | None = None, checkpoint: Path | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """What tells the scale, checked before anything is computed, as `ReconstructConfig.of` takes it."""
     from phone2sim.reconstruct.metric.board import parse_board
     from phone2sim.reconstruct.metric.length import parse_picked_length
     from phone2sim.reconstruct.metric.reference import REFERENCES
+    from phone2sim.reconstruct.photo.models import check_model
 
     if charuco is not None:
         parse_board(charuco)
@@ -136,8 +152,11 @@ def scale_options(
             raise InputError(f"--reference {name!r} is not known;", hint=did_you_mean(name, known))
     for text in length_points or ():
         parse_picked_length(text)
+    if depth_model is not None:
+        check_model(depth_model)
     chosen = {
         "tag_size_m": tag_size, "charuco": charuco, "references": tuple(dict.fromkeys(reference or ())),
-        "length_points": tuple(length_points or ()),
+        "length_points": tuple(length_points or ()), "depth_model": depth_model,
+        "checkpoint": None if checkpoint is None else str(checkpoint),
     }  # fmt: skip
     return {k: v for k, v in chosen.items() if v}

@@ -10,6 +10,8 @@ import typer
 from phone2sim.cli.options import (
     STAGES,
     Charuco,
+    Checkpoint,
+    DepthModelName,
     ForceCapture,
     Json,
     LengthPoints,
@@ -24,7 +26,7 @@ from phone2sim.cli.options import (
 from phone2sim.cli.output import output
 
 Source = Annotated[
-    Path, typer.Argument(metavar="CAPTURE", help="A phone clip, or a folder of photos.", show_default=False)
+    Path, typer.Argument(metavar="CAPTURE", help="A phone clip, a folder of photos, or a single photo.", show_default=False)
 ]
 SceneOut = Annotated[
     Path, typer.Option("--output", "-o", metavar="SCENE", help="Scene folder to make.", show_default=False)
@@ -42,6 +44,8 @@ def reconstruct(
     charuco: Charuco = None,
     reference: Reference = None,
     length_points: LengthPoints = None,
+    depth_model: DepthModelName = None,
+    checkpoint: Checkpoint = None,
     max_side: Side = None,
     steps: Steps = None,
     seed: Seed = 0,
@@ -55,7 +59,10 @@ def reconstruct(
     """
     check_exists(source, "Capture")
     check_output(out, stages=STAGES)
-    sizes = scale_options(tag_size=tag_size, charuco=charuco, reference=reference, length_points=length_points)
+    sizes = scale_options(
+        tag_size=tag_size, charuco=charuco, reference=reference, length_points=length_points, depth_model=depth_model,
+        checkpoint=checkpoint,
+    )  # fmt: skip
     with output(json=json, quiet=quiet) as o:
         from phone2sim.cli.summary import reconstruct_json, scene_panel
 

@@ -16,6 +16,7 @@ from phone2sim.reconstruct.coach import coach_stage
 from phone2sim.reconstruct.metric import Metric, MetricConfig, estimate_metric
 from phone2sim.reconstruct.metric.length import check_picks, parse_picked_length
 from phone2sim.reconstruct.metric.rescale import settle_splat
+from phone2sim.reconstruct.photo.models import need_packages, predicted_depths
 from phone2sim.reconstruct.photo.stage import PhotoConfig, photo_cameras_stage, photo_splat_stage
 from phone2sim.reconstruct.points import write_points_ply
 from phone2sim.reconstruct.sfm import SfmConfig, SfmResult, solve
@@ -39,11 +40,14 @@ class ReconstructConfig(Config):
     """Training."""
     photo: PhotoConfig = PhotoConfig()
     """A single photo, in place of the three before."""
+    depth_model: str | None = None
+    """Depth model that votes on a clip's scale; None: none does."""
 
     @classmethod
     def of(
         cls, *, seed: int = 0, tag_size_m: float | None = None, max_side: int | None = None, steps: int | None = None,
         charuco: str | None = None, references: tuple[str, ...] = (), length_points: tuple[str, ...] = (),
+        depth_model: str | None = None, checkpoint: str | None = None,
     ) -> ReconstructConfig:  # fmt: skip
         """The defaults with the few things a user usually sets: one seed, tag edge [m], splat side [px] and steps, and
         what tells the scale (see `MetricConfig`)."""
@@ -53,7 +57,11 @@ class ReconstructConfig(Config):
             sfm=SfmConfig(seed=seed),
             metric=parse_config(MetricConfig, {"seed": seed, **sizes}, where="scale options"),
             splat=SplatConfig(seed=seed, **{k: v for k, v in chosen.items() if v is not None}),
-            photo=PhotoConfig(seed=seed, tag_size_m=tag_size_m, charuco=charuco, references=references),
+            photo=PhotoConfig(
+                seed=seed, tag_size_m=tag_size_m, charuco=charuco, references=references, depth_model=depth_model or "auto",
+                checkpoint=checkpoint,
+            ),
+            depth_model=depth_model,
         )
 
 
@@ -122,15 +130,24 @@ def cameras_stage(
     chosen = {"sfm": config.sfm.model_dump(mode="json"), "metric": config.metric.model_dump(mode="json")}
     chosen["sfm"].pop("threads")  # speed only
     chosen["sfm"].pop("time_limit_s")
+    model = None if config.depth_model == "none" else config.depth_model
+    if model is not None:
+        chosen["depth"] = {"model": model, "checkpoint": config.photo.checkpoint}
 
     def compute(folder: Path) -> dict[str, Any]:
         capture = Capture.load(scene / "capture")
+        if model is not None:
+            need_packages()
         for text in config.metric.length_points:
             check_picks(parse_picked_length(text), capture)
         work = scratch()
         try:
             solved = solve(capture, work, config.sfm)
-            metric = estimate_metric(solved.model, capture.pictures, config.metric, capture=capture)
+            depths = None
+            if model is not None:
+                weights = None if config.photo.checkpoint is None else Path(config.photo.checkpoint)
+                depths = predicted_depths(solved.model.cameras, capture.pictures, model, checkpoint=weights)
+            metric = estimate_metric(solved.model, capture.pictures, config.metric, capture=capture, depths=depths)
             write_cameras(folder, solved, metric, capture)
         finally:
             clear(work)

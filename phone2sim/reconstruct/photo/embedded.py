@@ -76,8 +76,8 @@ def _from_heif(path: Path) -> EmbeddedDepth | None:
     about = stored.info.get("metadata") or {}
     code = _codes(stored.to_pillow())
     record = _apple_record(path.read_bytes())
-    low = float(about.get("d_min") or record.get("FloatMinValue", 0))
-    high = float(about.get("d_max") or record.get("FloatMaxValue", 0))
+    low = float(about.get("d_min") or record.get("FloatMinValue") or 0)
+    high = float(about.get("d_max") or record.get("FloatMaxValue") or 0)
     if record.get("AuxiliaryImageType") == "depth":
         depth = low + code * (high - low)
     elif high > low:  # disparity: the brightest is the nearest

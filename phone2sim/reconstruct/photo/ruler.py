@@ -1,4 +1,4 @@
-"""A thing of known size in one photo (the scale sheet, a tag): where it lies in front of the camera, in metres."""
+"""A thing of known size in one photo (the scale sheet, a tag, a board, a sheet of paper, a card): where it lies in front of the camera, in metres."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from phone2sim import sheet
+from phone2sim.reconstruct.metric.board import detector, find_corners, parse_board
+from phone2sim.reconstruct.metric.quads import find_quads
+from phone2sim.reconstruct.metric.reference import CALLED, REFERENCES
 from phone2sim.reconstruct.metric.tags import find_tags
+from phone2sim.reconstruct.photo.plane import LEAST_UP
 
 MAX_ERROR_PX = 3.0
 FOCALS = np.geomspace(0.45, 2.5, 60)
@@ -19,7 +23,7 @@ class Ruler:
     """A flat thing of known size."""
 
     source: str
-    """`sheet`, `tag`, `A4` or `card`."""
+    """`sheet`, `charuco`, `tag`, `a4`, `letter` or `card`."""
     normal: np.ndarray
     """(3,) unit, camera axes, towards the camera."""
     height: float
@@ -35,30 +39,67 @@ class Ruler:
     why: str
 
 
-def find_ruler(rgb: np.ndarray, K: np.ndarray, *, tag_size_m: float | None, focal_known: bool) -> Ruler | None:
+def find_ruler(
+    rgb: np.ndarray, K: np.ndarray, *, tag_size_m: float | None = None, charuco: str | None = None,
+    references: tuple[str, ...] = (), focal_known: bool,
+) -> Ruler | None:  # fmt: skip
     """The surest thing of known size in an upright picture (h, w, 3) uint8; None when there is none.
 
-    Where the focal length is only a guess, and the sheet is seen large and tilted enough, it is solved for as well.
+    In this order: the scale sheet, a ChArUco board, a tag of known edge, a sheet of paper or a card that the user names
+    (`auto` does not count: one picture cannot tell A4 from A5). Where the focal length is only a guess, and the thing is
+    seen large and tilted enough, it is solved for as well.
     """
     found = find_tags(rgb)
     counts = {tag: sum(t == tag for t, _ in found) for tag, _ in found}
     known = sheet.corners()
     ours = [(known[t], c) for t, c in found if t in known and counts[t] == 1]
+    tried: list[Ruler | None] = []
     if ours:
         why = f"the scale sheet: {len(ours)} of {len(known)} tags"
-        ruler = solve(
-            "sheet", np.concatenate([o for o, _ in ours]), np.concatenate([c for _, c in ours]), K, why, focal_known
-        )
-        if ruler is not None:
-            return ruler
-    if tag_size_m is not None:
+        points, pixels = np.concatenate([o for o, _ in ours]), np.concatenate([c for _, c in ours])
+        tried.append(solve("sheet", points, pixels, K, why, focal_known))
+    if charuco is not None:
+        tried.append(_board(rgb, charuco, K, focal_known))
+    if tag_size_m is not None and (others := [c for t, c in found if t not in known]):
         e = tag_size_m / 2
         square = np.array([[-e, e, 0], [e, e, 0], [e, -e, 0], [-e, -e, 0]])
-        others = [c for t, c in found if t not in known]
-        if others:
-            largest = max(others, key=lambda c: float(np.ptp(c, axis=0).prod()))
-            return solve("tag", square, largest, K, f"a tag with an edge of {tag_size_m * 1000:g} mm", focal_known)
+        largest = max(others, key=lambda c: float(np.ptp(c, axis=0).prod()))
+        tried.append(solve("tag", square, largest, K, f"a tag with an edge of {tag_size_m * 1000:g} mm", focal_known))
+    named = [r for r in references if r in REFERENCES]
+    if named and not any(tried):
+        tried.append(_rectangle(rgb, named, K, focal_known))
+    return next((r for r in tried if r is not None), None)
+
+
+def _board(rgb: np.ndarray, text: str, K: np.ndarray, focal_known: bool) -> Ruler | None:
+    board = parse_board(text)
+    for legacy in (False, True):
+        ids, pixels = find_corners(rgb, detector(board, legacy=legacy))
+        if len(ids) >= 6:
+            ruler = solve(
+                "charuco", board.corners[ids], pixels, K, f"{len(ids)} corners of the ChArUco board", focal_known
+            )
+            if ruler is not None:
+                return ruler
     return None
+
+
+def _rectangle(rgb: np.ndarray, named: list[str], K: np.ndarray, focal_known: bool) -> Ruler | None:
+    """The outline that fits one of the named references best, lying rather than standing, and large rather than small."""
+    best: tuple[float, Ruler] | None = None
+    for quad in find_quads(rgb):
+        side = float(np.linalg.norm(np.roll(quad, -1, axis=0) - quad, axis=1).max())
+        for name in named:
+            long, short = REFERENCES[name]
+            for w, h in ((long, short), (short, long)):
+                square = np.array([[-w, h, 0], [w, h, 0], [w, -h, 0], [-w, -h, 0]]) / 2
+                ruler = solve(name, square, quad, K, f"the outline of {CALLED[name]}", focal_known)
+                if ruler is None or ruler.error_px > max(1.0, 0.006 * side) or ruler.normal[1] > -LEAST_UP:
+                    continue
+                cost = ruler.error_px / side
+                if best is None or cost < best[0]:
+                    best = (cost, ruler)
+    return None if best is None else best[1]
 
 
 def solve(

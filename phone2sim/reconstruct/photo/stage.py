@@ -31,6 +31,10 @@ class PhotoConfig(Config):
 
     tag_size_m: float | None = None
     """Edge [m] of AprilTags (tag36h11) that are not the phone2sim sheet's."""
+    charuco: str | None = None
+    """A ChArUco board in view, as in `MetricConfig`."""
+    references: tuple[str, ...] = ()
+    """Things of known size in view: `a4`, `letter`, `card`."""
     depth_model: str = "auto"
     """Which depth model to ask where the file holds no depth: a name from `models.MODELS`, `auto`, or `none`."""
     checkpoint: str | None = None
@@ -106,7 +110,14 @@ def measure(
     """The depth in metres at `depth_side`, and K of the full picture (its focal length solved for where it can be)."""
     from dataclasses import replace
 
-    ruler = find_ruler(rgb, K, tag_size_m=config.tag_size_m, focal_known=focal_known)
+    ruler = find_ruler(
+        rgb,
+        K,
+        tag_size_m=config.tag_size_m,
+        charuco=config.charuco,
+        references=config.references,
+        focal_known=focal_known,
+    )
     if ruler is not None and ruler.focal_share is not None:
         K = K.copy()
         K[0, 0] = K[1, 1] = ruler.focal_px
@@ -212,7 +223,7 @@ def photo_splat_stage(
         write_rgb(folder / "view" / "render.png", np.clip(shown, 0, 1))
         train = round(psnr(shown, rgb), 4)
         structure = round(ssim(shown.transpose(2, 0, 1), np.ascontiguousarray(rgb.transpose(2, 0, 1))), 4)
-        metrics = {
+        metrics: dict[str, Any] = {
             "psnr": None, "ssim": None, "train_psnr": train, "train_ssim": structure, "gaussians": len(cloud),
             "seconds": round(time.monotonic() - start, 2), "backend": "photo", "heldout": [], "held_out": "none: one photo",
         }  # fmt: skip
