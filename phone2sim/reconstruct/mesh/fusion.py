@@ -109,6 +109,37 @@ def fuse(views: list[View], low: np.ndarray, high: np.ndarray, *, voxel: float, 
     return Field(grid=grid, nodes=nodes, tsdf=tsdf, weight=weight)
 
 
+@dataclass(frozen=True, kw_only=True)
+class SparseField:
+    """Fused distances at integer nodes `voxel * ijk` of the whole world, known near seen surfaces only."""
+
+    voxel: float
+    """Edge [m]."""
+    ijk: np.ndarray
+    """(m, 3) int64, sorted by i, then j, then k."""
+    tsdf: np.ndarray
+    """(m,) float32 mean truncated distance [m]: positive in seen free space, negative behind the surface."""
+    weight: np.ndarray
+    """(m,) number of views that saw the node."""
+
+
+def fuse_sparse(views: list[View], *, voxel: float, band: int = 2, free_m: float | None = None) -> SparseField:
+    """Fuse all views' depth, wherever it is, within `band` voxels of seen surface points; `free_m` [m] as in `integrate`."""
+    span = 1 << 20
+    hits = []
+    for view in track(views, "Gathering depth"):
+        ijk = np.round(view.unproject() / voxel).astype(np.int64) + span // 2
+        ijk = ijk[((ijk > band) & (ijk < span - band)).all(axis=1)]
+        hits.append(np.unique((ijk[:, 0] * span + ijk[:, 1]) * span + ijk[:, 2]))
+    keys = np.unique(np.concatenate(hits)) if hits else np.zeros(0, np.int64)
+    for stride in (1, span, span * span):
+        keys = np.unique(np.concatenate([keys + step * stride for step in range(-band, band + 1)]))
+    ijk = np.stack([keys // (span * span), keys // span % span, keys % span], axis=1) - span // 2
+    points = np.asfortranarray((ijk * voxel).astype(np.float32))
+    tsdf, weight = integrate(points, track(views, "Fusing depth"), truncation=(band + 2) * voxel, free_m=free_m)
+    return SparseField(voxel=voxel, ijk=ijk, tsdf=tsdf, weight=weight)
+
+
 def dilate(mask: np.ndarray, n: int) -> np.ndarray:
     """Binary dilation by a cube (any dimension) of half-width `n`."""
     out = mask.copy()

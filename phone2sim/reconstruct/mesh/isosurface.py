@@ -31,9 +31,39 @@ def isosurface(values: np.ndarray, valid: np.ndarray | None = None) -> tuple[np.
     offsets = np.array([[c >> 2 & 1, c >> 1 & 1, c & 1] for c in range(8)])
     ids = np.ravel_multi_index(np.moveaxis(cells[:, None] + offsets, -1, 0), shape)  # (n, 8)
 
+    unique, t, faces = _march(values.ravel(), ids)
+    pa, pb = (np.stack(np.unravel_index(x, shape), axis=1).astype(np.float64) for x in unique)
+    return pa + t * (pb - pa), faces
+
+
+def sparse_isosurface(ijk: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same for values (n,) known at integer nodes ijk (n, 3) only, sorted by i, then j, then k and unique.
+
+    Cells with a corner that is not among the nodes are left out.
+    """
+    low = ijk.min(axis=0)
+    size = np.ptp(ijk, axis=0).astype(np.int64) + 2  # one spare layer: a step beyond the end of a row is no other row's node
+    key = np.ravel_multi_index((ijk - low).T, tuple(size))
+    ids, ok = np.empty((len(key), 8), np.int64), np.ones(len(key), bool)
+    for c in range(8):
+        wanted = key + ((c >> 2 & 1) * size[1] + (c >> 1 & 1)) * size[2] + (c & 1)
+        at = np.minimum(np.searchsorted(key, wanted), len(key) - 1)
+        ok &= key[at] == wanted
+        ids[:, c] = at
+    inside = (values < 0)[ids]
+    ids = ids[ok & inside.any(axis=1) & ~inside.all(axis=1)]
+    if not len(ids):
+        return np.zeros((0, 3)), np.zeros((0, 3), int)
+    (a, b), t, faces = _march(values, ids)
+    pa, pb = ijk[a].astype(np.float64), ijk[b].astype(np.float64)
+    return pa + t * (pb - pa), faces
+
+
+def _march(values: np.ndarray, ids: np.ndarray) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray, np.ndarray]:
+    """Vertices as (node, node) pairs with the share of the way between them (v, 1), and faces, of cells ids (n, 8)."""
     edges_a: list[np.ndarray] = []
     edges_b: list[np.ndarray] = []
-    flat_inside = inside.ravel()
+    flat_inside = values < 0
     for tet in _TETS:
         t = ids[:, tet]
         s = flat_inside[t]
@@ -57,10 +87,9 @@ def isosurface(values: np.ndarray, valid: np.ndarray | None = None) -> tuple[np.
     key = lo.astype(np.int64) * values.size + hi
     unique, faces = np.unique(key.ravel(), return_inverse=True)
     a, b = unique // values.size, unique % values.size
-    va, vb = values.ravel()[a].astype(np.float64), values.ravel()[b].astype(np.float64)
+    va, vb = values[a].astype(np.float64), values[b].astype(np.float64)
     t = np.clip(va / np.where(va == vb, 1, va - vb), 1e-3, 1 - 1e-3)[:, None]
-    pa, pb = (np.stack(np.unravel_index(x, shape), axis=1).astype(np.float64) for x in (a, b))
-    return pa + t * (pb - pa), faces.reshape(-1, 3)
+    return (a, b), t, faces.reshape(-1, 3)
 
 
 def _oriented(t: np.ndarray, s: np.ndarray) -> np.ndarray:
