@@ -51,11 +51,14 @@ def find_tags(rgb: np.ndarray) -> list[tuple[int, np.ndarray]]:
     settings.adaptiveThreshWinSizeMax = 43
     dictionary = cv2.aruco.getPredefinedDictionary(cv2.aruco.DICT_APRILTAG_36h11)
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-    quads, ids, _ = cv2.aruco.ArucoDetector(dictionary, settings).detectMarkers(grey)
+    times = 2 if max(grey.shape) < 1100 else 1  # a tag of twenty pixels is read better enlarged
+    big = cv2.resize(grey, None, fx=times, fy=times, interpolation=cv2.INTER_CUBIC) if times > 1 else grey
+    quads, ids, _ = cv2.aruco.ArucoDetector(dictionary, settings).detectMarkers(big)
     if ids is None:
         return []
     light = (grey.astype(np.float32) / 255) ** 2.2
-    return [(int(i), refine_corners(light, q.reshape(4, 2)) + 0.5) for i, q in zip(ids.ravel(), quads, strict=True)]
+    corners = [(q.reshape(4, 2) + 0.5) / times - 0.5 for q in quads]
+    return [(int(i), refine_corners(light, q) + 0.5) for i, q in zip(ids.ravel(), corners, strict=True)]
 
 
 def refine_corners(light: np.ndarray, quad: np.ndarray) -> np.ndarray:
@@ -67,6 +70,9 @@ def refine_corners(light: np.ndarray, quad: np.ndarray) -> np.ndarray:
     import cv2
 
     quad = np.asarray(quad, dtype=np.float64)
+    shortest = float(np.linalg.norm(np.roll(quad, -1, axis=0) - quad, axis=1).min())
+    if shortest < 14:  # its border is hardly wider than the blur
+        return quad
     inward = quad.mean(axis=0)
     lines = []
     for k in range(4):
@@ -96,7 +102,8 @@ def refine_corners(light: np.ndarray, quad: np.ndarray) -> np.ndarray:
         if abs(crossing[2]) < 1e-12:
             return quad
         refined[k] = crossing[:2] / crossing[2]
-    return refined if np.linalg.norm(refined - quad, axis=1).max() < 3.0 else quad
+    most = float(np.clip(0.06 * shortest, 1.5, 3.0))
+    return refined if np.linalg.norm(refined - quad, axis=1).max() < most else quad
 
 
 def look_for_tags(cameras: Cameras, frames: Path, *, most: int = 60) -> list[Sighting]:
