@@ -16,13 +16,15 @@ class Format(str, Enum):
     mjcf = "mjcf"
     urdf = "urdf"
     glb = "glb"
+    nerfstudio = "nerfstudio"
+    spz = "spz"
 
 
 def export(
     scene: SceneDir,
     to: Annotated[
         list[Format] | None,
-        typer.Option("--to", help="Format to write; again for more. Default: all.", show_default=False),
+        typer.Option("--to", help="Format to write; again for more. Default: usd, mjcf, urdf and glb.", show_default=False),
     ] = None,
     force: Force = False,
     json: Json = False,
@@ -30,7 +32,8 @@ def export(
 ) -> None:
     """Write a scene as USD (Isaac Sim) and MJCF (MuJoCo).
 
-    With masses, frictions and convex colliders; every file opens on its own. URDF and GLB too.
+    With masses, frictions and convex colliders; every file opens on its own. URDF and GLB too;
+    on demand a nerfstudio dataset of the pictures and the splat as .spz.
     """
     check_scene(scene)
     with output(json=json, quiet=quiet) as o:

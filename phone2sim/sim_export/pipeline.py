@@ -1,4 +1,4 @@
-"""The `export` stage: a scene folder becomes USD, MJCF, URDF and GLB below `export/`."""
+"""The `export` stage: a scene folder becomes USD, MJCF, URDF, GLB and more below `export/`."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ VERSION = 1
 class ExportConfig(Config):
     """What to export."""
 
-    to: tuple[Literal["usd", "mjcf", "urdf", "glb"], ...] = ("usd", "mjcf", "urdf", "glb")
-    """`usd` scene.usda with payloads and scene.usdz; `mjcf` scene.xml; `urdf` one per asset; `glb` the whole scene."""
+    to: tuple[Literal["usd", "mjcf", "urdf", "glb", "nerfstudio", "spz"], ...] = ("usd", "mjcf", "urdf", "glb")
+    """`usd` scene.usda with payloads and scene.usdz; `mjcf` scene.xml; `urdf` one per asset; `glb` the whole scene;
+    `nerfstudio` pictures and cameras as a dataset; `spz` the splat, compressed."""
     cameras: int = 24
     """At most this many captured cameras in the USD."""
 
@@ -34,6 +35,10 @@ def export_scene(scene_dir: Path, config: ExportConfig | None = None, *, force: 
         raise InputError(f"{scene_dir} has no scene to export.", hint="Make one: phone2sim build CAPTURE -o SCENE")
     manifest = read_manifest(source)
     inputs = {"scene": identity(manifest) if manifest else fingerprint_files(source)}
+    for stage, kind in (("cameras", "nerfstudio"), ("splat", "spz")):
+        made = read_manifest(scene_dir / stage) if kind in config.to else None
+        if made:
+            inputs[stage] = identity(made)
 
     def compute(folder: Path) -> dict[str, Any]:
         scene = Scene.load(source)
@@ -43,14 +48,14 @@ def export_scene(scene_dir: Path, config: ExportConfig | None = None, *, force: 
                 if kind == "glb" and not scene.assets and scene.background_mesh is None:
                     message("No GLB: the scene has no meshes.")
                     continue
-                out[kind] = _write(kind, scene, folder, config)
+                out[kind] = _write(kind, scene, scene_dir, folder, config)
                 bar.advance(1, note=kind)
             return out
 
     return run_stage(scene_dir / "export", version=VERSION, config=config, inputs=inputs, compute=compute, force=force)
 
 
-def _write(kind: str, scene: Scene, folder: Path, config: ExportConfig) -> str | list[str]:
+def _write(kind: str, scene: Scene, scene_dir: Path, folder: Path, config: ExportConfig) -> str | list[str]:
     """One format; the file to open, or the files, relative to `folder`."""
     if kind == "usd":
         from phone2sim.sim_export.usd import UsdConfig, write_usd
@@ -64,6 +69,15 @@ def _write(kind: str, scene: Scene, folder: Path, config: ExportConfig) -> str |
         from phone2sim.sim_export.glb import write_glb
 
         path = write_glb(scene, folder / "scene.glb")
+    elif kind == "nerfstudio":
+        from phone2sim.sim_export.nerfstudio import write_nerfstudio
+
+        path = write_nerfstudio(scene_dir, folder / "nerfstudio")
+    elif kind == "spz":
+        from phone2sim.reconstruct.splat.cloud import SplatCloud
+
+        path = folder / "splat.spz"
+        SplatCloud.load(scene_dir / "splat" / "splat.ply").save(path)
     else:
         from phone2sim.sim_export.urdf import write_urdf
 

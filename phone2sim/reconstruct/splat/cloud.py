@@ -83,6 +83,31 @@ class SplatCloud:
             sh=np.concatenate(pad),
         )  # fmt: skip
 
+    def save(self, path: Path) -> None:
+        """Write `.ply` or the compressed `.spz`, by the suffix. Raises InputError for another suffix."""
+        from phone2sim.reconstruct.splat.spz import write_spz
+
+        writers = {".ply": self.save_ply, ".spz": lambda p: write_spz(p, self)}
+        if path.suffix.lower() not in writers:
+            raise InputError(f"{path}: a splat is written as .ply or .spz.")
+        writers[path.suffix.lower()](path)
+
+    @classmethod
+    def load(cls, path: Path) -> SplatCloud:
+        """Read a 3DGS `.ply` or a `.spz`, told apart by content. Raises InputError for anything else."""
+        from phone2sim.reconstruct.splat.spz import read_spz
+
+        try:
+            with path.open("rb") as f:
+                start = f.read(4)
+        except OSError as e:
+            raise InputError(f"{path} cannot be read: {e.strerror}.") from None
+        if start[:3] == b"ply":
+            return cls.load_ply(path)
+        if start[:2] == b"\x1f\x8b" or start == b"NGSP":
+            return read_spz(path)
+        raise InputError(f"{path} is neither a 3DGS .ply nor a .spz.")
+
     def save_ply(self, path: Path) -> None:
         """Write the 3DGS layout: log scales, logit opacity, channel-major `f_rest`."""
         n, k = self.sh.shape[:2]
