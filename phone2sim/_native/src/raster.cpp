@@ -57,28 +57,51 @@ inline void tile_range(const Footprint& f, int ty, int& x0, int& x1) {
 void bin(const Footprint* feet, size_t n, const Camera& cam, Tiles& T, int threads) {
   T.nx = (cam.w + kTileW - 1) / kTileW, T.ny = (cam.h + kTileH - 1) / kTileH;
   T.offsets.resize(n + 1), T.keys.resize(n), T.keys2.resize(n), T.order.resize(n), T.order2.resize(n);
-  std::vector<int64_t> count((size_t)T.nx * T.ny + 1, 0);
-  int64_t total = 0;
-  size_t seen = 0;
-  for (size_t i = 0; i < n; i++) {
-    const Footprint& f = feet[i];
-    T.offsets[i] = total;
-    if (f.tx1 <= f.tx0) continue;
-    for (int ty = f.ty0; ty < f.ty1; ty++) {
-      int x0, x1;
-      tile_range(f, ty, x0, x1);
-      for (int tx = x0; tx < x1; tx++) count[(size_t)ty * T.nx + tx + 1]++;
-      total += std::max(0, x1 - x0);
+  // How many tiles each Gaussian touches, by runs of Gaussians; `offsets` holds the counts before their sums.
+  const size_t tiles = (size_t)T.nx * T.ny;
+  const int runs = std::max(1, std::min<int>(threads, (int)(n / 256)));
+  struct Run { int64_t entries = 0; size_t seen = 0; };
+  std::vector<Run> run(runs + 1);
+  std::vector<int32_t> per_run(runs * tiles, 0);
+#pragma omp parallel for num_threads(threads) schedule(static, 1)
+  for (int r = 0; r < runs; r++) {
+    int32_t* touched = per_run.data() + r * tiles;
+    Run sum;
+    for (size_t i = n * r / runs; i < n * (r + 1) / runs; i++) {
+      const Footprint& f = feet[i];
+      int64_t own = 0;
+      for (int ty = f.ty0; ty < f.ty1 && f.tx0 < f.tx1; ty++) {
+        int x0, x1;
+        tile_range(f, ty, x0, x1);
+        for (int tx = x0; tx < x1; tx++) touched[(size_t)ty * T.nx + tx]++;
+        own += std::max(0, x1 - x0);
+      }
+      T.offsets[i] = own;
+      sum.entries += own, sum.seen += own > 0;
     }
-    if (total > T.offsets[i]) {
-      std::memcpy(&T.keys[seen], &f.z, 4);  // positive floats sort like integers
-      T.order[seen++] = (int32_t)i;
+    run[r + 1] = sum;
+  }
+  for (int r = 0; r < runs; r++) run[r + 1].entries += run[r].entries, run[r + 1].seen += run[r].seen;
+#pragma omp parallel for num_threads(threads) schedule(static, 1)
+  for (int r = 0; r < runs; r++) {
+    Run at = run[r];
+    for (size_t i = n * r / runs; i < n * (r + 1) / runs; i++) {
+      const int64_t own = T.offsets[i];
+      T.offsets[i] = at.entries;
+      if (own == 0) continue;
+      at.entries += own;
+      std::memcpy(&T.keys[at.seen], &feet[i].z, 4);  // positive floats sort like integers
+      T.order[at.seen++] = (int32_t)i;
     }
   }
-  T.offsets[n] = total;
-  for (size_t t = 1; t < count.size(); t++) count[t] += count[t - 1];
-  T.start = count;
-  T.entries.resize((size_t)total);
+  const size_t seen = run[runs].seen;
+  T.offsets[n] = run[runs].entries;
+  T.start.assign(tiles + 1, 0);
+  for (int r = 0; r < runs; r++)
+    for (size_t t = 0; t < tiles; t++) T.start[t + 1] += per_run[r * tiles + t];
+  for (size_t t = 0; t < tiles; t++) T.start[t + 1] += T.start[t];
+  std::vector<int64_t> count = T.start;
+  T.entries.resize((size_t)T.offsets[n]);
 
   // Stable radix sort by depth, three digits of eleven bits.
   for (int shift = 0; shift < 33; shift += 11) {
