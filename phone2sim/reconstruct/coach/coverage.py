@@ -10,6 +10,8 @@ from phone2sim.reconstruct.coach.graph import Graph
 from phone2sim.reconstruct.coach.matches import Pair
 from phone2sim.reconstruct.coach.rotation import Lens, rays
 
+SURE = 50
+"""Matches from which a relative rotation is believed."""
 REACH_DEG = 20.0
 """A camera covers this far to either side of its own direction."""
 
@@ -93,7 +95,7 @@ def from_matches(graph: Graph, lens: Lens) -> Coverage | None:
         if converges is not None:
             converging.append(converges)
     R = _chain(edges, members[0])
-    if len(R) < 3 or len(converging) < 3 or np.mean(converging) < 0.7:
+    if len(R) < max(3, 0.8 * graph.count) or len(converging) < 3 or np.mean(converging) < 0.7:
         return None
     frames = sorted(R)
     R_world_camera = np.stack([R[i].T for i in frames])
@@ -117,7 +119,7 @@ def _around(out: np.ndarray, up: np.ndarray, frames: list[int], *, guess: bool) 
 
 def _edges(graph: Graph, members: set[int]) -> list[Pair]:
     """A strongest spanning tree and as many strong pairs again, which close loops."""
-    strong = sorted((p for p in graph.holding if p.i in members), key=lambda p: (-p.shared, p.i, p.j))
+    strong = sorted((p for p in graph.holding if p.i in members and p.shared >= SURE), key=lambda p: (-p.shared, p.i, p.j))
     parent = {i: i for i in members}
 
     def root(i: int) -> int:
@@ -133,7 +135,7 @@ def _edges(graph: Graph, members: set[int]) -> list[Pair]:
             tree.append(p)
         else:
             rest.append(p)
-    far = sorted((p for p in rest if p.shared >= 40), key=lambda p: (-p.step, p.i, p.j))
+    far = sorted((p for p in rest), key=lambda p: (-p.step, p.i, p.j))
     return tree + far[: len(members)]
 
 

@@ -266,7 +266,7 @@ def motion(m: Measured) -> list[Finding]:
 
 def moving(m: Measured) -> list[Finding]:
     movers = m.movers if m.still is None else m.still
-    frames = np.flatnonzero(movers.part > 0.02)
+    frames = np.flatnonzero(movers.part > (0.02 if m.still is None else 0.01))
     n = len(m.pictures)
     if len(frames) < max(3, 0.1 * n):
         return []
@@ -324,7 +324,9 @@ def zoom(m: Measured) -> list[Finding]:
 
 def _zoomed(p: Pair) -> float:
     """Logarithm of the change of size where a similarity explains nearly all matches, else 0."""
-    good = p.epipolar | p.flat
+    good = p.flat
+    if good.sum() < 0.85 * max(p.shared, 40):
+        return 0.0
     a, b = p.left[good].astype(float), p.right[good].astype(float)
     ca, cb = np.median(a, axis=0), np.median(b, axis=0)
     za, zb = ((v - c) @ [1, 1j] for v, c in ((a, ca), (b, cb)))
