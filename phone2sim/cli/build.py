@@ -7,6 +7,7 @@ from typing import Any
 
 from phone2sim.cli.options import (
     STAGES,
+    BackendName,
     Charuco,
     Checkpoint,
     DepthModelName,
@@ -14,13 +15,16 @@ from phone2sim.cli.options import (
     Json,
     Length,
     LengthPoints,
+    NerfstudioEnv,
     Quiet,
     Reference,
     Seed,
+    SplatBackend,
     TagSize,
     check_exists,
     check_output,
     scale_options,
+    splat_backend,
 )
 from phone2sim.cli.output import output
 from phone2sim.cli.reconstruct import SceneOut, Side, Source, Steps
@@ -39,6 +43,8 @@ def build(
     checkpoint: Checkpoint = None,
     max_side: Side = None,
     steps: Steps = None,
+    backend: SplatBackend = BackendName.auto,
+    nerfstudio_env: NerfstudioEnv = None,
     seed: Seed = 0,
     force: ForceCapture = False,
     json: Json = False,
@@ -54,7 +60,7 @@ def build(
     sizes = scale_options(
         tag_size=tag_size, charuco=charuco, reference=reference, length_points=length_points, depth_model=depth_model,
         checkpoint=checkpoint,
-    )  # fmt: skip
+    ) | splat_backend(backend, nerfstudio_env)  # fmt: skip
     lengths = tuple(length or ())
     check_lengths(lengths)
     with output(json=json, quiet=quiet) as o:

@@ -51,8 +51,15 @@ BACKENDS = (
         job="splatfacto, in its own environment",
         executable="ns-train",
         cuda=True,
-        install="pipx install nerfstudio",
+        install="an environment of its own, named by PHONE2SIM_NERFSTUDIO",
     ),
+    Backend(
+        name="lpips",
+        job="LPIPS of held-out pictures",
+        modules=("torch", "torchvision", "lpips"),
+        install="pip install 'phone2sim[lpips]'",
+    ),
+    Backend(name="spz", job="compressed splats", modules=("gsply",), install="pip install 'phone2sim[spz]'"),
     Backend(
         name="sam",
         job="Segment Anything masks",
@@ -128,15 +135,29 @@ def _package(distribution: str, module: str) -> dict[str, Any]:
 
 def _backend(b: Backend, gpu: str | None) -> dict[str, Any]:
     missing = [m for m in b.modules if importlib.util.find_spec(m) is None]
-    if b.executable and shutil.which(b.executable) is None:
+    if b.executable and not _nerfstudio():
         missing.append(b.executable)
     if b.cuda and gpu is None:
         missing.append("an NVIDIA GPU")
+    if b.name == "gsplat" and not missing:
+        from phone2sim.reconstruct.backends.gsplat_cuda import gsplat_missing
+
+        missing += [why] if (why := gsplat_missing()) else []
     return {
         **{k: v for k, v in asdict(b).items() if k in ("name", "job", "install")},
         "ok": not missing,
         "missing": missing,
     }
+
+
+def _nerfstudio() -> bool:
+    from phone2sim.errors import Phone2SimError
+    from phone2sim.reconstruct.backends.nerfstudio import find_nerfstudio
+
+    try:
+        return bool(find_nerfstudio())
+    except Phone2SimError:
+        return False
 
 
 def _kernels() -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -132,6 +133,39 @@ Checkpoint = Annotated[
     Path | None,
     typer.Option("--checkpoint", metavar="DIR", help="Folder of the depth model's weights.", show_default=False),
 ]
+
+
+class BackendName(str, Enum):
+    auto = "auto"
+    cpu = "cpu"
+    gsplat = "gsplat"
+    nerfstudio = "nerfstudio"
+
+
+SplatBackend = Annotated[
+    BackendName,
+    typer.Option("--backend", help="What trains the splat; auto takes gsplat where a CUDA GPU is, else the C++ kernels."),
+]
+NerfstudioEnv = Annotated[
+    Path | None,
+    typer.Option("--nerfstudio-env", metavar="DIR", help="Environment that nerfstudio is installed in.", show_default=False),
+]
+
+
+def splat_backend(backend: BackendName, nerfstudio_env: Path | None) -> dict[str, Any]:
+    """The backend as `ReconstructConfig.of` takes it; one that cannot run here is refused before anything is computed."""
+    chosen: dict[str, Any] = {}
+    if nerfstudio_env is not None and backend is not BackendName.nerfstudio:
+        raise InputError("--nerfstudio-env is of use with --backend nerfstudio only.")
+    if backend is not BackendName.auto:
+        from phone2sim.reconstruct.backends.choose import choose_backend
+        from phone2sim.reconstruct.splat.config import SplatConfig
+
+        chosen["backend"] = backend.value
+        if nerfstudio_env is not None:
+            chosen["nerfstudio_env"] = str(nerfstudio_env.absolute())
+        choose_backend(SplatConfig(**chosen))
+    return chosen
 
 
 def scale_options(

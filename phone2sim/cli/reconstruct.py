@@ -9,19 +9,23 @@ import typer
 
 from phone2sim.cli.options import (
     STAGES,
+    BackendName,
     Charuco,
     Checkpoint,
     DepthModelName,
     ForceCapture,
     Json,
     LengthPoints,
+    NerfstudioEnv,
     Quiet,
     Reference,
     Seed,
+    SplatBackend,
     TagSize,
     check_exists,
     check_output,
     scale_options,
+    splat_backend,
 )
 from phone2sim.cli.output import output
 
@@ -48,6 +52,8 @@ def reconstruct(
     checkpoint: Checkpoint = None,
     max_side: Side = None,
     steps: Steps = None,
+    backend: SplatBackend = BackendName.auto,
+    nerfstudio_env: NerfstudioEnv = None,
     seed: Seed = 0,
     force: ForceCapture = False,
     json: Json = False,
@@ -62,7 +68,7 @@ def reconstruct(
     sizes = scale_options(
         tag_size=tag_size, charuco=charuco, reference=reference, length_points=length_points, depth_model=depth_model,
         checkpoint=checkpoint,
-    )  # fmt: skip
+    ) | splat_backend(backend, nerfstudio_env)  # fmt: skip
     with output(json=json, quiet=quiet) as o:
         from phone2sim.cli.summary import reconstruct_json, scene_panel
 
@@ -74,7 +80,7 @@ def reconstruct(
 def run(
     source: Path, out: Path, *, sizes: dict[str, Any], max_side: int | None, steps: int | None, seed: int, force: bool
 ) -> Any:
-    """`sizes` as `scale_options` gives them."""
+    """`sizes` as `scale_options` and `splat_backend` give them."""
     from phone2sim.reconstruct.pipeline import ReconstructConfig
     from phone2sim.reconstruct.pipeline import reconstruct as run_reconstruct
 

@@ -47,12 +47,12 @@ class ReconstructConfig(Config):
     def of(
         cls, *, seed: int = 0, tag_size_m: float | None = None, max_side: int | None = None, steps: int | None = None,
         charuco: str | None = None, references: tuple[str, ...] = (), length_points: tuple[str, ...] = (),
-        depth_model: str | None = None, checkpoint: str | None = None,
+        depth_model: str | None = None, checkpoint: str | None = None, backend: str | None = None, nerfstudio_env: str | None = None,
     ) -> ReconstructConfig:  # fmt: skip
         """The defaults with the few things a user usually sets: one seed, tag edge [m], splat side [px] and steps, and
         what tells the scale (see `MetricConfig`)."""
         sizes = {"tag_size_m": tag_size_m, "charuco": charuco, "references": references, "length_points": length_points}
-        chosen: dict[str, Any] = {"max_side": max_side, "iterations": steps}
+        chosen: dict[str, Any] = {"max_side": max_side, "iterations": steps, "backend": backend, "nerfstudio_env": nerfstudio_env}
         return cls(
             sfm=SfmConfig(seed=seed),
             metric=parse_config(MetricConfig, {"seed": seed, **sizes}, where="scale options"),
