@@ -18,7 +18,9 @@ def assets(scene: SceneDir, force: Force = False, json: Json = False, quiet: Qui
     with output(json=json, quiet=quiet) as o:
         from phone2sim.assets.pipeline import AssetsConfig, build_assets
         from phone2sim.cli.summary import assets_json, assets_table
+        from phone2sim.reconstruct.metric.rescale import settle_splat
 
+        settle_splat(scene)
         build_assets(scene, AssetsConfig(), force=force)
         o.result({"scene": str(scene), "assets": assets_json(scene)})
         o.show(assets_table(scene), f"Next: phone2sim export {scene}")

@@ -47,12 +47,13 @@ def make_scene(folder: Path) -> Path:
         distortion=np.zeros((N, 4)), names=tuple(f"{i:04d}.jpg" for i in range(N)),
     ).save(folder / "cameras" / "transforms.json")  # fmt: skip
     votes = [
-        {"about": "scale", "source": "sheet", **interval(0.4)},
+        {"about": "scale", "source": "sheet", **interval(0.4), "used": True, "verdict": "the only source that measures"},
+        {"about": "scale", "source": "length", **interval(0.5), "used": False, "verdict": "outvoted by sheet"},
         {"about": "up", "source": "cameras", "from_chosen_deg": 1.3, "interval_deg": 4.0},
     ]
     metric = {
         "scale": interval(0.4), "scale_source": "sheet", "scale_interval": [0.98, 1.03], "up_source": "support plane", "up_interval_deg": 0.2,
-        "votes": votes, "flagged": ["the sheet is tilted"],
+        "votes": votes, "flagged": ["the sheet is tilted"], "decided": "the sheet decided against 1 other",
     }  # fmt: skip
     write_json(folder / "cameras" / "metric.json", metric)
     write_json(folder / "splat" / "metrics.json", {"psnr": 28.4, "ssim": 0.91, "gaussians": 43210, "seconds": 61.0})
@@ -171,6 +172,8 @@ def test_whole_report_is_one_self_contained_file(both: tuple[Path, Path], tmp_pa
         "Move slower.",
         "dropped",
         "the sheet is tilted",
+        "The sheet decided against 1 other.",
+        "outvoted by sheet",
         "1.3° from",
     ):
         assert part in text, part

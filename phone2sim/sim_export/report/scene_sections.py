@@ -9,6 +9,7 @@ from typing import Any
 from phone2sim.sim_export.report.certificate import certificate
 from phone2sim.sim_export.report.facts import SceneFacts
 from phone2sim.sim_export.report.figures import bars, camera_plot, interval_bar
+from phone2sim.sim_export.report.metric import metric_html
 from phone2sim.sim_export.report.pictures import embed, spread
 
 Section = tuple[str, str, str]
@@ -89,42 +90,8 @@ def cameras_and_scale(scene: SceneFacts) -> str:
             f"<figure>{side}<figcaption>From the side, z up.</figcaption></figure></div>"
         )
     if scene.metric:
-        parts.append("<h3>Why this scale, why this up</h3>" + _metric(scene.metric))
+        parts.append("<h3>Why this scale, why this up</h3>" + metric_html(scene.metric) + _notes(scene.metric))
     return "".join(parts)
-
-
-def _metric(metric: dict[str, Any]) -> str:
-    rows = []
-    flagged = bool(metric.get("flagged"))
-    for part in ("scale", "up"):
-        if source := metric.get(f"{part}_source"):
-            chip = f'<span class="chip{" warn" if flagged else ""}">{escape(str(source).replace("_", " "))}</span>'
-            rows.append(f"<tr><th>{part} from</th><td>{chip}</td></tr>")
-    if metric.get("scale_interval"):
-        low, high = metric["scale_interval"]
-        text = f"between {low:.3f} and {high:.3f} times what is reported here"
-        rows.append(f"<tr><th>true size</th><td>{text}{interval_bar(1.0, low, high)}</td></tr>")
-    if metric.get("up_interval_deg") is not None:
-        rows.append(f"<tr><th>up</th><td>within {metric['up_interval_deg']:.2g}°</td></tr>")
-    table = f'<div class="wide"><table>{"".join(rows)}</table></div>'
-    votes = [v for v in metric.get("votes", []) if isinstance(v, dict)]
-    if votes:
-        chosen = float((metric.get("scale") or {}).get("value") or 0.0)
-        table += f'<h3>Who voted</h3><div class="wide"><table>{"".join(_vote(v, chosen) for v in votes)}</table></div>'
-    return table + _notes(metric)
-
-
-def _vote(vote: dict[str, Any], chosen: float) -> str:
-    """A row: what it is about, who says so, and what they say relative to what was chosen."""
-    if vote.get("about") == "scale" and chosen:
-        low, value, high = (vote[k] / chosen for k in ("low", "value", "high"))
-        says = f"{value:.4g} × the chosen size <span class='soft'>({low:.4g} – {high:.4g})</span> {escape(vote.get('why', ''))}"
-    elif "from_chosen_deg" in vote:
-        says = f"{vote['from_chosen_deg']:.2g}° from the chosen up <span class='soft'>(± {vote['interval_deg']:.2g}°)</span>"
-    else:
-        says = escape(", ".join(f"{k} {v}" for k, v in vote.items() if k not in ("about", "source")))
-    who = escape(str(vote.get("source", "?")))
-    return f"<tr><th>{escape(str(vote.get('about', '')))}</th><td>{who}</td><td>{says}</td></tr>"
 
 
 def splat(scene: SceneFacts) -> str:
