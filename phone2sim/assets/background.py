@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from phone2sim.assets.deshade import ShadowLift
-from phone2sim.assets.inpaint import fill_by_copy
+from phone2sim.assets.inpaint import fill_by_copy, fill_by_pieces
 from phone2sim.assets.mesh import TexturedMesh
 from phone2sim.assets.solid import Solid
 from phone2sim.assets.support import Support
@@ -68,7 +68,8 @@ def fill_ground(
     touching = columns(solids, low, (nx, ny), spacing, top_m=0.02)
     # Right beside the contact the photos show its shadow: that goes with the object.
     dark = ndimage.distance_transform_edt(~touching) * spacing < 0.3 * margin
-    filled = fill_by_copy(picture, known, zone & (~known | dark))
+    fill = fill_by_pieces if hidden else fill_by_copy
+    filled = fill(picture, known, zone & (~known | dark))
     i, j = np.nonzero(zone)
     n = len(i)
     flat = SplatCloud(

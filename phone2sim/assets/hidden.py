@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from phone2sim.assets.inpaint import fill_by_copy
+from phone2sim.assets.inpaint import fill_by_pieces
 from phone2sim.assets.lift import Found
 from phone2sim.assets.views import View
 from phone2sim.config import write_json
@@ -78,6 +78,6 @@ def behind(found: Found, view: View, objects: np.ndarray) -> SplatCloud:
     i, j = ndimage.distance_transform_edt(~source, return_distances=False, return_indices=True)
     inverse = np.where(rest, 1 / np.maximum(view.depth[i, j], 1e-3), 0)
     photo = cv2.resize(view.photo, (w, h), interpolation=cv2.INTER_AREA)
-    color = fill_by_copy(photo, known, rest)
+    color = fill_by_pieces(photo, known, rest)
     depth = np.where(rest, 1 / np.maximum(inverse, 1e-6), 0).astype(np.float32)
     return cloud_of(patches(color.astype(np.float32) / 255, depth, plain=0.12), view.K, T_world_camera)

@@ -58,3 +58,47 @@ def fill_by_copy(picture: np.ndarray, known: np.ndarray, hole: np.ndarray, *, ri
         tone = cv2.GaussianBlur((out - source) * weight[..., None], (0, 0), sigma) / np.maximum(spread, 1e-4)[..., None]
         out[own] = np.clip(source[own] + tone[own] + 0.5, 0, 255)
     return out
+
+
+def fill_by_pieces(
+    picture: np.ndarray, known: np.ndarray, hole: np.ndarray, *, half: int = 9, candidates: int = 500, tone: float = 14.0
+) -> np.ndarray:
+    """`picture` (h, w, 3) uint8 with `hole` (h, w) bool filled from its rim inwards, square by square (Efros & Leung 1999).
+
+    Each square of side 2·`half` + 1 continues what is known in it by the best of `candidates` squares spread evenly over
+    `known`, shifted by at most `tone` grey levels. For holes too large or too long for `fill_by_copy`.
+    """
+    from scipy import ndimage
+
+    side = 2 * half + 1
+    sure = known & ~hole
+    whole = ndimage.uniform_filter(sure.astype(np.float32), side, mode="constant") > 1 - 0.5 / side**2
+    centres = np.argwhere(whole)
+    if not len(centres):
+        return fill_by_copy(picture, known, hole)
+    centres = centres[np.linspace(0, len(centres) - 1, min(len(centres), 40 * candidates)).astype(int)]
+    out = np.pad(picture.astype(np.float32), ((half, half), (half, half), (0, 0)))
+    done, left = np.pad(sure, half), np.pad(hole, half)
+    steps = np.arange(side)
+    turn = 0
+    while left.any():
+        rim = left & ndimage.binary_dilation(done)
+        if not rim.any():
+            break
+        count = ndimage.uniform_filter(done.astype(np.float32), side, mode="constant")
+        i, j = np.unravel_index(np.argmax(np.where(rim, count, -1)), rim.shape)
+        i, j = int(np.clip(i, half, rim.shape[0] - half - 1)), int(np.clip(j, half, rim.shape[1] - half - 1))
+        box = np.s_[i - half : i + half + 1, j - half : j + half + 1]
+        there, wanted = done[box], left[box]
+        some = centres[turn % 40 :: max(1, len(centres) // candidates)]
+        turn += 7
+        rows, cols = some[:, 0, None, None] + steps[None, :, None], some[:, 1, None, None] + steps[None, None, :]
+        pieces = out[rows, cols]
+        shift = np.clip((out[box][there] - pieces[:, there]).mean(axis=1), -tone, tone)
+        cost = ((out[box][there] - pieces[:, there] - shift[:, None]) ** 2).mean(axis=(1, 2)) + (shift**2).mean(axis=1)
+        best = int(np.argmin(cost))
+        out[box][wanted] = (pieces[best] + shift[best])[wanted]
+        done[box] |= wanted
+        left[box] &= ~wanted
+    inner = out[half:-half, half:-half]
+    return np.clip(inner + 0.5, 0, 255).astype(np.uint8)
