@@ -28,7 +28,7 @@ from phone2sim.intervals import Interval
 from phone2sim.progress import message
 from phone2sim.reconstruct.metric.estimate import scale_fields, scale_flags, scale_rows
 from phone2sim.reconstruct.metric.length import ObjectLength, object_vote
-from phone2sim.reconstruct.metric.votes import ScaleVote, combine_scale
+from phone2sim.reconstruct.metric.votes import TRUST, ScaleVote, combine_scale, trust
 from phone2sim.stage import fingerprint, identity, publish, read_manifest
 
 
@@ -201,7 +201,9 @@ def _flags_of(data: dict[str, Any]) -> list[str]:
 
 
 def _vote(row: dict[str, Any]) -> ScaleVote:
+    source = str(row["source"])
+    measures = source.lower() in TRUST and trust(source.lower()) < TRUST.index("support plane")
     return ScaleVote(
-        source=row["source"], interval=Interval.from_json(row), floor=float(row.get("floor", 0.0)),
-        guess=bool(row.get("guess", row["source"] == "handheld prior")),
+        source=source, interval=Interval.from_json(row), floor=float(row.get("floor", 0.0)),
+        guess=bool(row.get("guess", not measures)),
     )  # fmt: skip
