@@ -85,7 +85,9 @@ def judge(
         seen = np.bincount(model.obs_camera[model.track_length[model.obs_point] >= 3], minlength=len(model.cameras))
     thin = [model.cameras.sources[i] for i in np.flatnonzero(seen < 30)]
     if len(thin) > 0.1 * len(seen):
-        refuse.append(f"{len(thin)} of {len(seen)} cameras rest on fewer than 30 points{' in three views' if strict else ''}")
+        refuse.append(
+            f"{len(thin)} of {len(seen)} cameras rest on fewer than 30 points{' in three views' if strict else ''}"
+        )
     elif thin:
         flag.append(f"few points support {', '.join(thin[:5])}")
     if model.reprojection_px > 1.5 * max(1.0, float(np.median(model.cameras.size_wh.max(axis=1))) / 1920):

@@ -29,7 +29,7 @@ class DeviceAlignment:
     """
 
     scale: Interval
-    """Device units per unit of the model; the interval covers the residuals, not a bias of the device itself."""
+    """Device units per unit of the model; the interval covers residuals and drift, not a bias of the device itself."""
     R_device_model: np.ndarray
     """(3, 3)."""
     t: np.ndarray
@@ -108,11 +108,13 @@ def align(T_model: np.ndarray, T_device: np.ndarray) -> DeviceAlignment | None:
     limit = max(4 * 1.4826 * float(np.median(residual)), 1e-6 * spread)
     quarter = max(1, len(x) // 4)
     drift = np.median(moved[-quarter:], axis=0) - np.median(moved[:quarter], axis=0)
-    half = max(LEAST_HALF_WIDTH, 2.5 * _jackknife(x, y, R_each if orient else None, weight, spread, s))
+    drift_m = float(np.linalg.norm(drift))
+    error = 2.5 * _jackknife(x, y, R_each if orient else None, weight, spread, s)
+    half = max(LEAST_HALF_WIDTH, error, 0.5 * drift_m / spread)
     return DeviceAlignment(
         scale=Interval(value=s, low=s / (1 + half), high=s * (1 + half), why="the device's own camera poses"),
         R_device_model=R, t=t, median_m=float(np.median(residual)), worst_m=float(residual.max()),
-        rotation_deg=float(np.median(_angles_deg(R_each, R))), drift_m=float(np.linalg.norm(drift)), spread_m=spread,
+        rotation_deg=float(np.median(_angles_deg(R_each, R))), drift_m=drift_m, spread_m=spread,
         used=int((residual <= limit).sum()), posed=len(x),
     )  # fmt: skip
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from phone2sim.reconstruct.sfm.job import Group, Job
-from phone2sim.reconstruct.sfm.pairs import choose_pairs
+from phone2sim.reconstruct.sfm.pairs import choose_pairs, posed_pairs
 
 CHUNK = 8
 """Frames per call of the feature extractor, for progress."""
@@ -28,9 +29,18 @@ def lens_model(group: Group) -> tuple[str, str]:
 
 
 def extract(job: Job, database: Path) -> None:
-    """SIFT of every frame into a fresh database; image ids follow the capture order."""
+    """SIFT of every frame into a fresh database; image ids follow the capture order.
+
+    With `job.features` they come from an earlier attempt, without its matches.
+    """
     import pycolmap
 
+    if job.features:
+        shutil.copyfile(job.features, database)
+        with pycolmap.Database.open(database) as db:
+            db.clear_matches()
+            db.clear_two_view_geometries()
+        return
     pycolmap.Database.open(database).close()
     for g in job.groups:
         reader = pycolmap.ImageReaderOptions()
@@ -58,13 +68,7 @@ def match(job: Job, database: Path) -> int:
     """Match and verify the chosen pairs; returns how many were tried."""
     import pycolmap
 
-    with pycolmap.Database.open(database) as db:
-        ids = {im.name: im.image_id for im in db.read_all_images()}
-        described = [_strongest(db, ids[name]) for name in job.names]
-    pairs = choose_pairs(
-        described, ordered=job.ordered, all_pairs=job.all_pairs, overlap=job.overlap, loops=job.loops,
-        neighbours=job.neighbours,
-    )  # fmt: skip
+    pairs = _pairs(job, database)
     matching = pycolmap.FeatureMatchingOptions()
     matching.num_threads = job.threads
     verify = pycolmap.TwoViewGeometryOptions()
@@ -82,6 +86,28 @@ def match(job: Job, database: Path) -> int:
         )
         say("matching", start + len(part), len(pairs))
     return len(pairs)
+
+
+def _pairs(job: Job, database: Path) -> list[tuple[int, int]]:
+    """By looks; for device poses by place, and by looks for the frames without one."""
+    import pycolmap
+
+    place = {p.name: np.asarray(p.T_world_camera) for p in job.posed}
+    known = [i for i, name in enumerate(job.names) if name in place]
+    pairs: set[tuple[int, int]] = set()
+    if known:
+        near = posed_pairs(np.array([place[job.names[i]] for i in known]))
+        pairs = {(known[a], known[b]) for a, b in near}
+        if len(known) == len(job.names):
+            return sorted(pairs)
+    with pycolmap.Database.open(database) as db:
+        ids = {im.name: im.image_id for im in db.read_all_images()}
+        described = [_strongest(db, ids[name]) for name in job.names]
+    looks = choose_pairs(
+        described, ordered=job.ordered, all_pairs=job.all_pairs, overlap=job.overlap, loops=job.loops,
+        neighbours=job.neighbours,
+    )  # fmt: skip
+    return sorted(pairs | {(a, b) for a, b in looks if not known or a not in known or b not in known})
 
 
 def _strongest(db: Any, image_id: int, count: int = 256) -> np.ndarray:

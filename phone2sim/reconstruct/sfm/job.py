@@ -58,6 +58,8 @@ class Job(Config):
     cameras at once; `known`: from the device's poses, refined; `device`: the device's poses as they are."""
     database: str = ""
     """Features and matches of an earlier attempt with the same settings; empty: make them."""
+    features: str = ""
+    """Database of an earlier attempt whose features count, but not its matches; only without `database`."""
     posed: tuple[Posed, ...] = ()
     """Frames with a pose of the device's own, for `known` and `device`."""
     points: str = ""

@@ -93,13 +93,17 @@ class Ladder:
         folder.mkdir(parents=True)
         attempt: dict[str, Any] = {"method": method, **self.settings[detail], "registered": 0, "refused": []}
         self.attempts.append(attempt)
-        job = make_job(self.capture, folder, self.config, method, self.settings[detail], self.databases.get(detail))
+        matched = f"{detail}, {method}" if method == "known" else detail
+        job = make_job(
+            self.capture, folder, self.config, method, self.settings[detail], database=self.databases.get(matched),
+            features=self.databases.get(f"{detail}, known"),
+        )  # fmt: skip
         try:
             report = run_worker(job, folder, time_limit_s=self.config.time_limit_s)
         except ReconstructionError as e:
             attempt["refused"] = [e.message]
             raise
-        self.databases.setdefault(detail, folder / "database.db")
+        self.databases.setdefault(matched, folder / "database.db")
         attempt.update(report)
         if report["registered"] < 3:
             attempt["refused"] = ["fewer than 3 frames fit together"]
@@ -113,7 +117,9 @@ class Ladder:
         if attempt["refused"]:
             return attempt
         if method == "held" and np.allclose(model.cameras.K[:, 0, 0], [self.focal[n] for n in model.cameras.names]):
-            verdict = replace(verdict, flag=(*verdict.flag, "the focal length is the EXIF's: the motion does not tell it"))
+            verdict = replace(
+                verdict, flag=(*verdict.flag, "the focal length is the EXIF's: the motion does not tell it")
+            )
         if method == "global":
             verdict = replace(verdict, flag=(*verdict.flag, "the cameras come from global mapping, the last resort"))
         better = self.best is None or len(model.cameras) > len(self.best.model.cameras)
@@ -166,9 +172,15 @@ class Ladder:
         most = max(tried, key=lambda a: a["registered"])
         pairs = max(a.get("verified_pairs", 0) for a in self.attempts)
         if most["registered"] < 3 or pairs < 2 * self.total:
-            match = f"only {pairs} pair{'s' * (pairs > 1)} of them match{'es' * (pairs == 1)}" if pairs else "no two of them match"
+            match = (
+                f"only {pairs} pair{'s' * (pairs > 1)} of them match{'es' * (pairs == 1)}"
+                if pairs
+                else "no two of them match"
+            )
             return f"No cameras found: the {self.total} frames do not overlap enough, {match}{_but(most)}."
-        return f"No reliable cameras: {most['registered']} of {self.total} frames fit together, but {most['refused'][0]}."
+        return (
+            f"No reliable cameras: {most['registered']} of {self.total} frames fit together, but {most['refused'][0]}."
+        )
 
     def advice(self) -> str:
         features = [a["median_features"] for a in self.attempts if "median_features" in a]

@@ -53,8 +53,10 @@ def lens_groups(capture: Capture, config: SfmConfig) -> tuple[Group, ...]:
 
 
 def make_job(
-    capture: Capture, folder: Path, config: SfmConfig, method: Method, settings: dict[str, Any], database: Path | None
-) -> Job:
+    capture: Capture, folder: Path, config: SfmConfig, method: Method, settings: dict[str, Any], *,
+    database: Path | None = None, features: Path | None = None,
+) -> Job:  # fmt: skip
+    """The job of one attempt. `database`: features and matches to use again; `features`: only the features."""
     posed: tuple[Posed, ...] = ()
     if method in ("known", "device"):
         posed = tuple(
@@ -69,6 +71,6 @@ def make_job(
         frames=str(capture.pictures), work=str(folder), names=tuple(f.file for f in capture.frames),
         groups=lens_groups(capture, config), ordered=capture.kind == "clip", loops=config.loops,
         threads=config.threads or os.cpu_count() or 1, seed=config.seed, method=method, posed=posed,
-        database=str(database) if database is not None else "",
+        database=str(database or ""), features=str(features or ""),
         points=str(capture.folder / points) if points else "", **settings,
     )  # fmt: skip

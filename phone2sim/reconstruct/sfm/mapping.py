@@ -10,8 +10,10 @@ import numpy as np
 from phone2sim.reconstruct.sfm.features import say
 from phone2sim.reconstruct.sfm.job import Job
 
-ROUNDS_PX = (24.0, 8.0, 4.0)
+ROUNDS_PX = (24.0, 4.0)
 """Reprojection error beyond which a point is dropped, in each round from device poses."""
+CONVERGED_PX = 1.0
+"""A larger mean error after the first round takes another one in between."""
 
 FREE_LENS_DEG = 5.0
 """Median parallax above which a lens that was held is refined after all."""
@@ -136,7 +138,9 @@ def posed_model(job: Job, database: Path) -> Any:
                     frame.rig_from_world = rigid(np.linalg.inv(T))
             model.add_frame(frame)
         for im in images.values():
-            im.points2D = pycolmap.Point2DList([pycolmap.Point2D(xy) for xy in np.asarray(db.read_keypoints(im.image_id))[:, :2]])
+            im.points2D = pycolmap.Point2DList(
+                [pycolmap.Point2D(xy) for xy in np.asarray(db.read_keypoints(im.image_id))[:, :2]]
+            )
             model.add_image(im)
         for frame_id, frame in model.frames.items():
             if frame.has_pose():
@@ -162,23 +166,28 @@ def known_poses(job: Job, database: Path, out: Path) -> Any:
 
     model = posed_model(job, database)
     calibrated = all(g.lens is not None for g in job.groups)
-    for k, limit in enumerate(ROUNDS_PX):
+    rounds = list(ROUNDS_PX)
+    for k, limit in enumerate(rounds):
         options = incremental_options(job)
         options.ba_global_max_refinements = 1
-        options.ba_global_max_num_iterations = 10
+        options.ba_global_max_num_iterations = 5
         options.mapper.filter_max_reproj_error = limit
-        options.triangulation.create_max_angle_error = options.triangulation.continue_max_angle_error = max(2.0, limit / 6)
+        options.triangulation.create_max_angle_error = options.triangulation.continue_max_angle_error = max(
+            2.0, limit / 6
+        )
         options.triangulation.merge_max_reproj_error = options.triangulation.complete_max_reproj_error = limit
         folder = out / f"round{k}"
         folder.mkdir()
         model = pycolmap.triangulate_points(model, database, job.frames, folder, clear_points=True, options=options)
         if model.num_points3D() < 20:
             return model
-        last = k == len(ROUNDS_PX) - 1
+        last = k == len(rounds) - 1
         adjust(model, lens=not calibrated and k > 0, tolerance=1e-6 if last else 1e-4)
+        if k == 0 and model.compute_mean_reprojection_error() > CONVERGED_PX:
+            rounds.insert(1, 2 * rounds[-1])
         if last and calibrated and model.compute_mean_reprojection_error() > 1.0:
             adjust(model, lens=True, tolerance=1e-6)
-        say("mapping", (k + 1) / len(ROUNDS_PX) * len(job.posed), len(job.names))
+        say("mapping", (k + 1) / len(rounds) * len(job.posed), len(job.names))
     posed = {p.name for p in job.posed}
     if any(n not in posed for n in job.names):
         start, more = out / "known", out / "more"

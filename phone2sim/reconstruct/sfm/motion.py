@@ -132,7 +132,9 @@ def static_share(capture: Capture, *, most: int = 8, side: int = 480) -> float:
         im = cv2.imread(str(capture.pictures / f.file), reduced | cv2.IMREAD_IGNORE_ORIENTATION)
         if im is None:
             return 0.0
-        grey.append(cv2.GaussianBlur(cv2.resize(im, size, interpolation=cv2.INTER_AREA), (0, 0), 1.0).astype(np.float32))
+        grey.append(
+            cv2.GaussianBlur(cv2.resize(im, size, interpolation=cv2.INTER_AREA), (0, 0), 1.0).astype(np.float32)
+        )
     corners = cv2.goodFeaturesToTrack(grey[0].astype(np.uint8), 400, 0.01, 6)
     if corners is None or len(corners) < 40:
         return 0.0

@@ -58,3 +58,25 @@ def choose_pairs(
         best = np.argsort(-ranked[i], kind="stable")[:wanted]
         pairs |= {(min(i, int(j)), max(i, int(j))) for j in best if ranked[i, j] > 0}
     return sorted(pairs)
+
+
+def posed_pairs(T_world_camera: np.ndarray, *, near: int = 5, wide: int = 3) -> list[tuple[int, int]]:
+    """Sorted index pairs (i < j) for cameras (n, 4, 4) whose poses are roughly known.
+
+    For each its `near` nearest ones, in place and in direction, and the `wide` ones that come closest to the baseline
+    at which points are best measured, still looking the same way: about 15° or a quarter of the cameras' spread.
+    """
+    n = len(T_world_camera)
+    c, z = T_world_camera[:, :3, 3], T_world_camera[:, :3, 2]
+    spread = max(float(np.median(np.linalg.norm(c - np.median(c, axis=0), axis=1))), 1e-9)
+    apart = np.linalg.norm(c[:, None] - c[None], axis=2) / spread
+    turned = np.degrees(np.arccos(np.clip(z @ z.T, -1, 1)))
+    score = apart / 0.25 + turned / 15.0
+    np.fill_diagonal(score, np.inf)
+    score[turned > 75] = np.inf
+    pairs: set[tuple[int, int]] = set()
+    for i in range(n):
+        nearest = np.argsort(score[i], kind="stable")[:near]
+        best = np.argsort(np.abs(score[i] - 2.0), kind="stable")[:wide]
+        pairs |= {(min(i, int(j)), max(i, int(j))) for j in (*nearest, *best) if np.isfinite(score[i, j])}
+    return sorted(pairs)

@@ -12,7 +12,7 @@ from phone2sim.errors import ReconstructionError
 from phone2sim.progress import message
 from phone2sim.reconstruct.capture.record import Capture
 from phone2sim.reconstruct.sfm.config import SfmConfig
-from phone2sim.reconstruct.sfm.device import device_alignment, device_poses
+from phone2sim.reconstruct.sfm.device import DeviceAlignment, device_alignment, device_poses
 from phone2sim.reconstruct.sfm.ladder import Ladder
 from phone2sim.reconstruct.sfm.model import SparseModel
 from phone2sim.reconstruct.sfm.motion import STILL_SHARE, static_share
@@ -61,7 +61,7 @@ def solve(capture: Capture, work: Path, config: SfmConfig) -> SfmResult:
             raise ReconstructionError(ladder.refusal(), hint=ladder.advice())
     flags += best.verdict.flag
     if (alignment := device_alignment(best.model, capture)) is not None:
-        flags += _drifted(alignment.to_json())
+        flags += _disagreement(alignment, capture.device is not None and capture.device.metric)
     names = set(best.model.cameras.names)
     unregistered = tuple(f.source for f in capture.frames if f.file not in names)
     if unregistered:
@@ -74,11 +74,16 @@ def solve(capture: Capture, work: Path, config: SfmConfig) -> SfmResult:
     )  # fmt: skip
 
 
-def _drifted(told: dict[str, Any]) -> list[str]:
-    worst, spread = told["worst_m"], max(told["spread_m"], 1e-9)
-    if worst <= 0.1 * spread and told["drift_m"] <= 0.05 * spread:
+def _disagreement(told: DeviceAlignment, metric: bool) -> list[str]:
+    """What to say of device poses that the final cameras do not share."""
+    unit = " m" if metric else " of its units"
+    if told.rotation_deg > 20:
+        return [f"the device's camera axes are turned by {told.rotation_deg:.0f}°: another convention than it claims"]
+    if told.worst_m <= 0.1 * told.spread_m and told.drift_m <= 0.05 * told.spread_m:
         return []
-    return [f"the device's camera poses were off by {told['median_m']:.3g} in the median and {worst:.3g} at worst"]
+    return [
+        f"the device's camera poses were off by {told.median_m:.3g}{unit} in the median, {told.worst_m:.3g}{unit} at worst"
+    ]
 
 
 def scratch() -> Path:

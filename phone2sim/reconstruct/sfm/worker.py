@@ -39,7 +39,9 @@ def to_device_world(job: Job, model: Any) -> None:
     for im in [im for im in model.images.values() if im.has_pose and im.num_points3D < LEAST_POINTS]:
         model.deregister_frame(im.frame_id)
     told = {p.name: np.asarray(p.T_world_camera) for p in job.posed}
-    images = [im for name in job.names for im in model.images.values() if im.has_pose and im.name == name and name in told]
+    images = [
+        im for name in job.names for im in model.images.values() if im.has_pose and im.name == name and name in told
+    ]
     if len(images) < 3:
         return
     T_model = np.tile(np.eye(4), (len(images), 1, 1))
