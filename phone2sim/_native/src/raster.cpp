@@ -101,7 +101,9 @@ void bin(const Footprint* feet, size_t n, const Camera& cam, Tiles& T, int threa
     for (size_t t = 0; t < tiles; t++) T.start[t + 1] += per_run[r * tiles + t];
   for (size_t t = 0; t < tiles; t++) T.start[t + 1] += T.start[t];
   std::vector<int64_t> count = T.start;
-  T.entries.resize((size_t)T.offsets[n]);
+  const size_t total = (size_t)T.offsets[n];
+  if (T.entries.capacity() < total) std::vector<Tiles::Entry>().swap(T.entries), T.entries.reserve(total * 5 / 4);
+  T.entries.resize(total);
 
   // Stable radix sort by depth, three digits of eleven bits.
   for (int shift = 0; shift < 33; shift += 11) {

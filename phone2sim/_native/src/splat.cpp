@@ -116,7 +116,7 @@ class Rasterizer {
     p2s::Gradients G{g_means.data(), g_quats.data(), g_log_scales.data(), g_logits.data(), g_sh.data(), g_screen.data()};
     nb::gil_scoped_release release;
     const size_t rows = tiles_.entries.size() * (I.geometry() ? p2s::kRowGeo : p2s::kRow);
-    if (rows_.size() < rows) rows_.resize(rows * 5 / 4);
+    if (rows_.size() < rows) std::vector<float>().swap(rows_), rows_.resize(rows * 5 / 4);
     p2s::raster_backward(feet_.data(), normals_.data(), tiles_, cam_.w, cam_.h, I, rows_.data(), threads_);
     p2s::project_backward(params_, cam_, antialiased_, feet_.data(), tiles_.offsets.data(), rows_.data(), I.geometry(), G, threads_);
   }

@@ -1,8 +1,12 @@
 """`CpuEngine`: the C++ kernels behind the trainer. The same bits at any thread count.
 
-Memory in bytes, for n Gaussians with k spherical harmonics, E tile entries (n times the tiles each touches, 2 to 4 as
-a rule) and P pixels: 16 n (11 + 3 k) for parameters, moments and gradients, 125 n for what is known of each on screen,
-45 E while differentiating (69 E with depth or normal terms), 30 P for pictures (80 P with those terms).
+Memory in bytes, for n Gaussians with k spherical harmonics, E tile entries (each Gaussian once per tile of 32 × 16 px it
+touches), P pixels of a picture and F training pictures (`memory` counts the first three of one engine):
+
+    16 n (11 + 3 k)      parameters, gradients and Adam's two moments
+    105 n + 55 E         what is known on screen; 117 n + 85 E with depth or normal terms
+    40 P                 the pictures of one iteration; 100 P with those terms
+    4 F P                the photos at three resolutions; 9.2 F P with masks
 """
 
 from __future__ import annotations
@@ -111,6 +115,12 @@ class CpuEngine:
     def jitter(self, size: float, seed: int) -> None:
         p = self.p
         self.kernels.jitter(p["means"], p["quats"], p["log_scales"], p["logits"], self.visible, size, seed, self.threads)
+
+    @property
+    def memory(self) -> int:
+        """Bytes held, without the pictures."""
+        arrays = [*self.p.values(), *self.m.values(), *self.v.values(), *self.g.values(), self.screen, self.visible, self._pull, self._seen]
+        return sum(a.nbytes for a in arrays) + sum(r.bytes for r in self._rasterizers.values())
 
     def pulls(self) -> tuple[np.ndarray, np.ndarray]:
         return self._pull, self._seen
