@@ -26,7 +26,7 @@ scene     path of the scene folder, as given
 cameras   total, registered, reprojection_px
 metric    scale_source; scale_interval [low, high]: the true size lies between low and high times what is
           reported; up_source
-splat     psnr [dB] and ssim on held-out pictures, gaussians, seconds
+splat     psnr [dB] and ssim on held-out pictures, gaussians, seconds, backend
 assets    a list: name; mass_kg {value, low, high}; volume_m3; extents_m [x, y, z];
           T_world_asset {translation [m], quat_wxyz}; visual and hulls, paths relative to the scene folder
 ```

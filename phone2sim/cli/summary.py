@@ -24,7 +24,8 @@ def reconstruct_json(folder: Path) -> dict[str, Any]:
         "cameras": {k: facts.registration.get(k) for k in ("total", "registered", "reprojection_px")},
         "metric": {k: facts.metric.get(k) for k in ("scale_source", "scale_interval", "up_source")},
         "splat": {
-            k: facts.splat.get(k, facts.result("splat").get(k)) for k in ("psnr", "ssim", "gaussians", "seconds")
+            **{k: facts.splat.get(k, facts.result("splat").get(k)) for k in ("psnr", "ssim", "gaussians", "seconds")},
+            "backend": facts.result("splat").get("backend"),
         },
     }
 
