@@ -9,6 +9,7 @@ import numpy as np
 from phone2sim.assets.labels import label_by_solids
 from phone2sim.assets.lift import Bodies, Found
 from phone2sim.assets.once import STEP, Pixels, pixels_of
+from phone2sim.assets.segment import Rejected
 from phone2sim.assets.solid import Solid, build_half_seen
 from phone2sim.assets.symmetry import Symmetry, find_symmetry
 from phone2sim.assets.views import View
@@ -83,10 +84,25 @@ def close_half_seen(cloud: SplatCloud, found: Found, view: View) -> Bodies:
         known = (np.abs(world.normals[mask]).sum(axis=1) > 0) & np.isfinite(world.points[mask]).all(axis=1)
         points, normals = world.points[mask][known], world.normals[mask][known]
         symmetry = find_symmetry(points, normals, rim_points(view, world, mask), empty, view.centre, voxel=voxel)
+        if symmetry.broken > 0.25:
+            found.refused.append(
+                Rejected(
+                    reason="no symmetry tells its hidden side",
+                    centre=points.mean(axis=0),
+                    extents=np.ptp(points, axis=0),
+                )
+            )
+            continue
         odd = odd_parts(view, world, mask, symmetry, voxel=voxel)
         try:
             solid = build_half_seen(
-                points, symmetry, empty, odd, level=level, voxel=voxel, skirt_m=max(2.5 * voxel, 4 * found.support.noise_m)
+                points,
+                symmetry,
+                empty,
+                odd,
+                level=level,
+                voxel=voxel,
+                skirt_m=max(2.5 * voxel, 4 * found.support.noise_m),
             )
         except AssetError as e:
             message(f"An object near {cluster.points.mean(0).round(3).tolist()} was left out: {e.message}")

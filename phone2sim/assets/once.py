@@ -20,11 +20,10 @@ STEP = 0.02
 
 def with_depth(view: View, depth: np.ndarray) -> View:
     """The view with a measured depth (any size, same field of view) in place of the splat's."""
-    from phone2sim.reconstruct.photo.surface import flying, resized
+    from phone2sim.reconstruct.photo.surface import resized, settled
 
     h, w = view.depth.shape
-    sized = resized(depth, w, h)
-    return replace(view, depth=np.where(flying(sized), 0, sized).astype(np.float32))
+    return replace(view, depth=settled(resized(depth, w, h)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,11 +113,12 @@ def _clusters(view: View, world: Pixels, found: Found, *, min_size_m: float, max
     """Fill `found.clusters` and `found.refused`; returns the clusters' ids by pixel."""
     level, clear, support = found.support.surface.height_m, found.clear_m, found.support
     height = world.points[..., 2]
-    above = np.isfinite(height) & (height > level + clear) & (height < level + 0.7 * found.scales.distance)
+    near = np.linalg.norm(world.points[..., :2], axis=-1) < 1.5 * found.scales.distance
+    above = np.isfinite(height) & near & (height > level + clear) & (height < level + 0.7 * found.scales.distance)
     parts = connected(view.depth, above)
     count = int(parts.max())
     sizes = np.bincount(parts.ravel(), minlength=count + 1)[1:]
-    order = [int(k) + 1 for k in np.argsort(-sizes, kind="stable") if sizes[k] >= 40]
+    order = [int(k) + 1 for k in np.argsort(-sizes, kind="stable") if sizes[k] >= max(40, 2e-4 * parts.size)]
     voxel = found.scales.scene_voxel
     cells = [np.floor(world.points[parts == k] / voxel).astype(np.int64) for k in order]
     rows = [np.flatnonzero(parts.ravel() == k) for k in order]
@@ -131,6 +131,8 @@ def _clusters(view: View, world: Pixels, found: Found, *, min_size_m: float, max
         mask = np.zeros(parts.shape, bool)
         mask.ravel()[pixels] = True
         reason = _doubt(view, mask, points, found, min_size_m=min_size_m, most_area=max_share * area)
+        if reason == "too small":
+            continue
         if reason:
             found.refused.append(Rejected(reason=reason, centre=points.mean(axis=0), extents=np.ptp(points, axis=0)))
             continue

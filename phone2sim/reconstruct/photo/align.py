@@ -65,7 +65,9 @@ def align(
     source, scale = votes[0]
     inverse = np.where(depth > 0, 1 / (np.where(depth > 0, depth, 1) * scale.value) + shift, 0)
     metres = np.where(inverse > 1e-3, 1 / np.maximum(inverse, 1e-3), 0)
-    extra = ruler.normal if ruler is not None and ruler.normal[1] < -LEAST_UP else None
+    extra = ruler.normal if ruler is not None and (ruler.source != "tag" or ruler.normal[1] < -LEAST_UP) else None
+    if up_camera is None and extra is not None:  # sheets and cards lie on what things stand on
+        up_camera = extra
     plane = find_plane(metres, K, key, tolerance=tolerance, up_camera=up_camera, extra=extra)
     if ruler is None:
         flagged += _doubts(given)

@@ -10,8 +10,8 @@ from phone2sim.keys import Key
 
 ROLL = 0.45
 """Largest sideways component of the plane's normal: hands hold a phone level to within 27 degrees."""
-LEAST_UP = 0.12
-"""Least upward component of the normal in the picture: less is a wall, or a picture taken straight down."""
+LEAST_UP = 0.34
+"""Least upward component of the normal in the picture: less is a wall, or a picture taken nearly straight down."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ def find_plane(
     """The largest plane facing up in a depth map (h, w), 0 where unknown; None when none deserves the name.
 
     Pixels in the middle of the picture count more. `tolerance` is relative to the depth. `up_camera` (3,) is up as an
-    IMU tells it; without it the phone is taken to be held about level. `extra` (3,) is a normal to be tried as well.
+    IMU or a sheet that lies there tells it; without it the phone is taken to be held about level. `extra` (3,) is a normal to be tried as well.
     """
     h, w = depth.shape
     r = rays(K, depth.shape).reshape(-1, 3)

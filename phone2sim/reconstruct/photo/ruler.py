@@ -11,7 +11,6 @@ from phone2sim.reconstruct.metric.board import detector, find_corners, parse_boa
 from phone2sim.reconstruct.metric.quads import find_quads
 from phone2sim.reconstruct.metric.reference import CALLED, REFERENCES
 from phone2sim.reconstruct.metric.tags import find_tags
-from phone2sim.reconstruct.photo.plane import LEAST_UP
 
 MAX_ERROR_PX = 3.0
 FOCALS = np.geomspace(0.45, 2.5, 60)
@@ -94,7 +93,9 @@ def _rectangle(rgb: np.ndarray, named: list[str], K: np.ndarray, focal_known: bo
             for w, h in ((long, short), (short, long)):
                 square = np.array([[-w, h, 0], [w, h, 0], [w, -h, 0], [-w, -h, 0]]) / 2
                 ruler = solve(name, square, quad, K, f"the outline of {CALLED[name]}", focal_known)
-                if ruler is None or ruler.error_px > max(1.0, 0.006 * side) or ruler.normal[1] > -LEAST_UP:
+                if (
+                    ruler is None or ruler.error_px > max(1.0, 0.006 * side) or ruler.normal[1] > 0.2
+                ):  # not standing, facing down
                     continue
                 cost = ruler.error_px / side
                 if best is None or cost < best[0]:

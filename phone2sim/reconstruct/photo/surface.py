@@ -73,6 +73,17 @@ def flying(depth: np.ndarray) -> np.ndarray:
     return out & (depth > 0)
 
 
+def settled(depth: np.ndarray) -> np.ndarray:
+    """The depth with its flying pixels laid onto the nearest surface beside them in the picture."""
+    from scipy import ndimage
+
+    loose = flying(depth)
+    if not loose.any() or not ((depth > 0) & ~loose).any():
+        return depth
+    i, j = ndimage.distance_transform_edt(loose | (depth <= 0), return_distances=False, return_indices=True)
+    return np.where(loose, depth[i, j], depth)
+
+
 def patches(rgb: np.ndarray, depth: np.ndarray, *, plain: float = 0.045, flat: float = 0.0025) -> Patches:
     """Squares over all pixels with depth. A square is one patch where its colours span less than `plain` and its
     inverse depth is affine to within the relative `flat`.
@@ -82,9 +93,9 @@ def patches(rgb: np.ndarray, depth: np.ndarray, *, plain: float = 0.045, flat: f
     h, w = depth.shape
     H, W = -(-h // BLOCKS[0]) * BLOCKS[0], -(-w // BLOCKS[0]) * BLOCKS[0]
     pad = ((0, H - h), (0, W - w))
-    z = np.pad(depth.astype(np.float64), pad)
+    z = np.pad(settled(depth).astype(np.float64), pad)
     color = np.pad(rgb.astype(np.float64), (*pad, (0, 0)))
-    free = (z > 0) & ~np.pad(flying(depth), pad)
+    free = z > 0
     q = np.where(z > 0, 1 / np.where(z > 0, z, 1), 0)
     rows = []
     for s in BLOCKS:
