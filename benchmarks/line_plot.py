@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 300, 240, 52, 44, 18  # [px] of one panel, and its margins
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 300, 240, 52, 44, 26  # [px] of one panel, and its margins
 COLORS = ("#1f6feb", "#d9730d", "#2da44e")
+DASHES = ("", ' stroke-dasharray="6 4"', ' stroke-dasharray="2 3"')
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ def write_svg(path: Path, panels: list[tuple[str, str, list[Curve]]]) -> None:
     body = "".join(f'<g transform="translate({i * WIDTH} 0)">{_panel(*panel)}</g>' for i, panel in enumerate(panels))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH * len(panels)} {HEIGHT}" width="{WIDTH * len(panels)}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH * len(panels)} {HEIGHT}" width="{WIDTH * len(panels)}" height="{HEIGHT}" '
         f'font-family="sans-serif" font-size="11"><rect width="100%" height="100%" fill="#fff"/>{body}</svg>\n'
     )
 
@@ -55,9 +56,9 @@ def _panel(x_label: str, y_label: str, curves: list[Curve]) -> str:
     for i, curve in enumerate(curves):
         points = [at(math.log10(r[curve.x]), math.log10(max(r[curve.y], 1e-9))) for r in curve.rows]
         line = " ".join(f"{u:.1f},{v:.1f}" for u, v in points)
-        parts.append(f'<polyline points="{line}" fill="none" stroke="{COLORS[i]}" stroke-width="2"/>')
+        parts.append(f'<polyline points="{line}" fill="none" stroke="{COLORS[i]}" stroke-width="2"{DASHES[i]}/>')
         parts += [f'<circle cx="{u:.1f}" cy="{v:.1f}" r="3" fill="{COLORS[i]}"/>' for u, v in points]
-        parts.append(f'<text x="{LEFT + 8}" y="{TOP + 12 + 14 * i}" fill="{COLORS[i]}">{curve.name}</text>')
+        parts.append(f'<text x="{LEFT + 80 * i}" y="{TOP - 10}" fill="{COLORS[i]}">{curve.name}</text>')
     parts.append(f'<text x="{(WIDTH + LEFT) / 2}" y="{HEIGHT - 8}" text-anchor="middle">{x_label}</text>')
     middle = (HEIGHT - BOTTOM + TOP) / 2
     parts.append(f'<text transform="translate(12 {middle}) rotate(-90)" text-anchor="middle">{y_label}</text>')

@@ -137,7 +137,7 @@ def main() -> int:
             args.plot,
             [
                 ("Gaussians (270×480 px)", "ms per iteration", [Curve("wall", by_count, "gaussians", "wall_ms"), Curve("CPU", by_count, "gaussians", "cpu_ms")]),
-                ("Gaussians (270×480 px)", "MB", [Curve("held", by_count, "gaussians", "held_mb"), Curve("formula", by_count, "gaussians", "stated_mb")]),
+                ("Gaussians (270×480 px)", "MB", [Curve("held", by_count, "gaussians", "held_mb"), Curve("formula", by_count, "gaussians", "stated_mb"), Curve("grown", by_count, "gaussians", "grown_mb")]),
                 ("pixels (30k Gaussians)", "ms per iteration", [Curve("wall", by_pixels, "pixels", "wall_ms"), Curve("CPU", by_pixels, "pixels", "cpu_ms")]),
             ],
         )  # fmt: skip
