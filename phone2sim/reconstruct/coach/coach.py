@@ -100,9 +100,10 @@ def coverage(capture: Capture, cameras: Cameras | None, graph: Graph, lens: Lens
         T = np.asarray(cameras.T_world_camera)[known]
         return from_cameras(T, [number[cameras.names[k]] for k in known], np.array([0.0, 0.0, 1.0]))
     posed = [i for i, f in enumerate(capture.frames) if f.T_world_camera is not None]
-    if len(posed) >= 3 and capture.device is not None and capture.device.up_world is not None:
+    if len(posed) >= 3 and capture.device is not None:
         T = np.array([capture.frames[i].T_world_camera for i in posed])
-        return from_cameras(T, posed, np.array(capture.device.up_world))
+        up = capture.device.up_world
+        return from_cameras(T, posed, None if up is None else np.array(up))
     return from_matches(graph, lens) if len(graph.holding) >= 3 else None
 
 

@@ -12,6 +12,8 @@ from phone2sim.reconstruct.coach.rotation import Lens, rays
 
 SURE = 50
 """Matches from which a relative rotation is believed."""
+TWISTED_DEG = 7.0
+"""Relative rotations that disagree by more than this with the chained ones, in the median, tell nothing."""
 REACH_DEG = 20.0
 """A camera covers this far to either side of its own direction."""
 
@@ -59,8 +61,8 @@ class Coverage:
         return np.diff(np.append(a, a[0] + 360)), order
 
 
-def from_cameras(T_world_camera: np.ndarray, frames: list[int], up: np.ndarray) -> Coverage | None:
-    """Coverage round the point nearest to all optical axes. None when the cameras do not look at a common middle."""
+def from_cameras(T_world_camera: np.ndarray, frames: list[int], up: np.ndarray | None) -> Coverage | None:
+    """Coverage round the point nearest to all optical axes; without `up`, that is a guess. None when the cameras do not look at a common middle."""
     centre, forward = T_world_camera[:, :3, 3], T_world_camera[:, :3, 2]
     if len(centre) < 3:
         return None
@@ -74,7 +76,8 @@ def from_cameras(T_world_camera: np.ndarray, frames: list[int], up: np.ndarray) 
     aim = -(forward * out).sum(axis=1) / np.maximum(distance, 1e-9)
     if np.median(aim) < 0.8:
         return None
-    return _around(out / np.maximum(distance[:, None], 1e-9), up, frames, guess=False)
+    known = up if up is not None else assumed_up(T_world_camera[:, :3, :3])
+    return _around(out / np.maximum(distance[:, None], 1e-9), known, frames, guess=up is None)
 
 
 def from_matches(graph: Graph, lens: Lens) -> Coverage | None:
@@ -97,14 +100,20 @@ def from_matches(graph: Graph, lens: Lens) -> Coverage | None:
     R = _chain(edges, members[0])
     if len(R) < max(3, 0.8 * graph.count) or len(converging) < 3 or np.mean(converging) < 0.7:
         return None
+    misfit = [np.linalg.norm(R_j_i - R[j] @ R[i].T) for i, j, R_j_i, _ in edges if i in R and j in R]
+    if np.degrees(2 * np.arcsin(min(1.0, float(np.median(misfit)) / 8**0.5))) > TWISTED_DEG:
+        return None
     frames = sorted(R)
     R_world_camera = np.stack([R[i].T for i in frames])
-    x, y, z = (R_world_camera[:, :, k] for k in range(3))
-    level = np.einsum("ni,nj->ij", x, x) - 0.1 * np.einsum("ni,nj->ij", y, y)
-    up = np.linalg.eigh(level)[1][:, 0]
-    up = up if (y @ up).sum() < 0 else -up
-    around = _around(-z, up, frames, guess=True)
-    return around if -30 < float(np.median(around.elevation_deg)) < 75 else None  # a rolled camera: up is not known
+    around = _around(-R_world_camera[:, :, 2], assumed_up(R_world_camera), frames, guess=True)
+    return around if around.heights_deg[0] > -50 and around.heights_deg[1] < 75 else None  # a rolled camera: no up
+
+
+def assumed_up(R_world_camera: np.ndarray) -> np.ndarray:
+    """Unit vector square to the x axes of (n, 3, 3) cameras, as far as may be against their y axes: a phone held level."""
+    x, y = R_world_camera[:, :, 0], R_world_camera[:, :, 1]
+    up = np.linalg.eigh(np.einsum("ni,nj->ij", x, x) - 0.1 * np.einsum("ni,nj->ij", y, y))[1][:, 0]
+    return up if (y @ up).sum() < 0 else -up
 
 
 def _around(out: np.ndarray, up: np.ndarray, frames: list[int], *, guess: bool) -> Coverage:
@@ -119,7 +128,9 @@ def _around(out: np.ndarray, up: np.ndarray, frames: list[int], *, guess: bool) 
 
 def _edges(graph: Graph, members: set[int]) -> list[Pair]:
     """A strongest spanning tree and as many strong pairs again, which close loops."""
-    strong = sorted((p for p in graph.holding if p.i in members and p.shared >= SURE), key=lambda p: (-p.shared, p.i, p.j))
+    strong = sorted(
+        (p for p in graph.holding if p.i in members and p.shared >= SURE), key=lambda p: (-p.shared, p.i, p.j)
+    )
     parent = {i: i for i in members}
 
     def root(i: int) -> int:

@@ -24,7 +24,7 @@ WEAK = 40
 """A frame that shares fewer matches with every other one hangs by a thread."""
 JUMP_EV = 0.8
 """Exposure steps between neighbours beyond this are called jumps."""
-TURNED, MOSTLY_TURNED = 0.85, 0.75
+TURNED, MOSTLY_TURNED = 0.92, 0.75
 """Part of the matches of the widest pairs that one rotation explains."""
 GAP_DEG, LEVEL_DEG = 100.0, 12.0
 """Wider parts of the circle without a camera, and smaller ranges of height, are worth a word."""

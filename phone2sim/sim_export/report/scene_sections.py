@@ -6,6 +6,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from phone2sim.reconstruct.coach import read_coach
 from phone2sim.sim_export.report.certificate import certificate
 from phone2sim.sim_export.report.facts import SceneFacts
 from phone2sim.sim_export.report.figures import bars, camera_plot, interval_bar
@@ -73,6 +74,12 @@ def capture(scene: SceneFacts) -> str:
         f'<div class="note">{escape(r["file"])} left out: {escape(r["why"])}</div>'
         for r in facts.get("refused", [])[:8]
     )
+    coach = [
+        f'<div class="note"><b>{escape(f["severity"])}</b> {escape(f["seen"])} {escape(f["do"])}</div>'
+        for f in read_coach(scene.folder / "capture").get("findings", [])
+        if f["id"] not in ("reading", "unreadable")
+    ]
+    refused += "".join(coach)
     return (
         f'<p class="soft">{text}</p>{_notes(facts)}{refused}<div class="thumbs" style="--ratio:{ratio}">{images}</div>'
     )
