@@ -51,7 +51,7 @@ BACKENDS = (
         job="splatfacto, in its own environment",
         executable="ns-train",
         cuda=True,
-        install="an environment of its own, named by PHONE2SIM_NERFSTUDIO",
+        install="pip install nerfstudio, in an environment of its own",
     ),
     Backend(
         name="lpips",

@@ -65,10 +65,11 @@ def depth_planes(
     centres, J = jacobians(points, K, width, height, near)
     M = T[:3, :3] @ R * scales[:, None, :]
     E = J @ M
-    cov = E @ E.transpose(1, 2) + BLUR * torch.eye(2, device=means.device)
-    slope = torch.linalg.solve(cov, (E @ M[:, 2, :, None]))[..., 0]  # cov(uv)⁻¹ cov(uv, z)
+    A, B, C = (E[:, 0] ** 2).sum(dim=1) + BLUR, (E[:, 0] * E[:, 1]).sum(dim=1), (E[:, 1] ** 2).sum(dim=1) + BLUR
+    zu, zv = (E[:, 0] * M[:, 2]).sum(dim=1), (E[:, 1] * M[:, 2]).sum(dim=1)
+    slope = torch.stack([C * zu - B * zv, A * zv - B * zu], dim=1) / (A * C - B * B)[:, None]  # cov(uv)⁻¹ cov(uv, z)
     with torch.no_grad():
-        extent = (2 * (math.log(255) + torch.log(opacities))).clamp_min(0)[:, None] * torch.stack([cov[:, 0, 0], cov[:, 1, 1]], dim=1)
+        extent = (2 * (math.log(255) + torch.log(opacities))).clamp_min(0)[:, None] * torch.stack([A, C], dim=1)
         reach = (slope.abs() * extent.sqrt()).sum(dim=1)
         limit = 3 * scales.max(dim=1).values
         held = torch.where(reach > limit, limit / reach.clamp_min(1e-20), torch.ones_like(reach))
