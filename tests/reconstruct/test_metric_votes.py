@@ -102,6 +102,11 @@ def test_guesses_never_outvote_a_measurement() -> None:
     assert decision.scale.value == pytest.approx(1.0) and decision.sources == ("tag",) and len(decision.flagged) == 2
 
 
+def test_what_looks_like_paper_does_not_win_over_what_hands_can_do() -> None:
+    decision = combine_scale([vote("paper", 5.6, 0.45, guess=True), PRIOR])
+    assert decision.sources == ("handheld prior",) and "the paper says 5.6 times the handheld prior's scale" in decision.flagged
+
+
 def test_a_lone_prior_keeps_its_wide_interval() -> None:
     decision = combine_scale([PRIOR])
     assert decision.scale == PRIOR.interval and decision.sources == ("handheld prior",)

@@ -154,14 +154,14 @@ def gather(
             vote, note = reference_vote(found, name, named=name in named)
             scale.append(vote)
             flagged += [note] if note else []
-    if capture is not None and capture.device is not None and capture.device.metric:
+    if capture is not None and capture.device is not None:
         alignment = device_alignment(model, capture)
-        scale.append(poses_vote(alignment))
-        if alignment is None and any(f.T_world_camera is not None for f in capture.frames):
-            flagged.append("the device's poses contradict the pictures and do not count")
-        scale.append(depth_vote(model, device_depths(model, capture), "device depth"))
-    if capture is not None and capture.device is not None and capture.device.up_world is not None:
-        up.append(device_up_vote(device_alignment(model, capture), capture))
+        up.append(device_up_vote(alignment, capture))
+        if capture.device.metric:
+            scale.append(poses_vote(alignment))
+            scale.append(depth_vote(model, device_depths(model, capture), "device depth"))
+            if alignment is None and any(f.T_world_camera is not None for f in capture.frames):
+                flagged.append("the device's poses contradict the pictures and do not count")
     if capture is not None:
         up.append(imu_up_vote(model, capture))
     if depths:

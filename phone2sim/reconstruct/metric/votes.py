@@ -32,7 +32,7 @@ from phone2sim.intervals import Interval
 
 TRUST = (
     "device poses", "sheet", "board", "tag", "card", "a4", "letter", "length points", "length", "device depth",
-    "support plane", "device", "imu", "monocular depth", "paper", "cameras", "handheld prior",
+    "support plane", "device", "imu", "monocular depth", "cameras", "handheld prior", "paper",
 )  # fmt: skip
 """Most trusted first: who wins when two measuring sources contradict each other and nobody else has a say."""
 
