@@ -18,10 +18,10 @@ from phone2sim.reconstruct.pipeline import ReconstructConfig, cameras_stage
 from phone2sim.reconstruct.points import read_points_ply
 from phone2sim.reconstruct.sfm import SparseModel, project
 from phone2sim.reconstruct.sfm.checks import judge, pair_agreement, triangulation_angles
+from phone2sim.reconstruct.sfm.child import run_worker
 from phone2sim.reconstruct.sfm.job import Job
 from phone2sim.reconstruct.sfm.motion import stands_still
 from phone2sim.reconstruct.sfm.pairs import choose_pairs
-from phone2sim.reconstruct.sfm.child import run_worker
 from phone2sim.stage import StageResult
 
 CAPTURES = Path(__file__).parents[2].parent / "shared" / "captures"
@@ -224,6 +224,7 @@ def test_synthetic_table_comes_back_metric_level_and_repeatable(tmp_path: Path) 
 def test_bananas_stand_on_a_carpet(tmp_path: Path) -> None:
     result = cameras_of(CAPTURES / "bananas-carpet", tmp_path).manifest["result"]
     assert result["cameras"]["registered"] >= 15 and result["metric"]["support"]
+    assert set(result["cameras"]["unregistered"]) <= {"DSC_0434.JPG"}
     assert result["metric"]["scale_source"] == "handheld prior" and result["metric"]["flagged"]
 
 
@@ -242,11 +243,3 @@ def test_fox_cameras_agree_with_its_own_and_no_plane_is_claimed(tmp_path: Path) 
         np.linalg.norm(true - true.mean(axis=0), axis=1)
     )
     assert np.median(error) <= 0.005 and error.max() <= 0.01
-
-
-@pytest.mark.slow
-@needs_captures
-@pytest.mark.parametrize("name", ["espresso-machine", "twist-toy"])
-def test_hard_sets_are_refused_with_a_reason(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ReconstructionError, match=r"(No cameras found|No reliable cameras|Only \d+ of).* "):
-        cameras_of(CAPTURES / name, tmp_path)

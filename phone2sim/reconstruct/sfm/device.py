@@ -110,7 +110,7 @@ def align(T_model: np.ndarray, T_device: np.ndarray) -> DeviceAlignment | None:
     drift = np.median(moved[-quarter:], axis=0) - np.median(moved[:quarter], axis=0)
     drift_m = float(np.linalg.norm(drift))
     error = 2.5 * _jackknife(x, y, R_each if orient else None, weight, spread, s)
-    half = max(LEAST_HALF_WIDTH, error, 0.5 * drift_m / spread)
+    half = max(LEAST_HALF_WIDTH, error, drift_m / spread)
     return DeviceAlignment(
         scale=Interval(value=s, low=s / (1 + half), high=s * (1 + half), why="the device's own camera poses"),
         R_device_model=R, t=t, median_m=float(np.median(residual)), worst_m=float(residual.max()),
