@@ -173,7 +173,8 @@ def test_whole_report_is_one_self_contained_file(both: tuple[Path, Path], tmp_pa
         "dropped",
         "the sheet is tilted",
         "The sheet decided against 1 other.",
-        "outvoted by sheet",
+        "outvoted</span>",
+        "by sheet",
         "1.3° from",
     ):
         assert part in text, part

@@ -214,14 +214,15 @@ def scale_fields(votes: Sequence[ScaleVote], decision: ScaleDecision) -> dict[st
     """`scale`, `scale_source` and `decided` of a `Metric`."""
     s, names = decision.scale, decision.sources
     width = 50 * (s.high - s.low) / s.value
-    voters = {v.source for v in votes}
     if all(v.guess for v in votes):
         decided = f"nothing measured the scale; the {' and the '.join(names)} guess{'es' if len(names) == 1 else ''} it"
     elif len(names) == 1:
-        against = f" against {n} other{'s' if n > 1 else ''}" if (n := len(voters) - 1) else ""
-        decided = f"the {names[0]} decided{against}: {s.why} (± {width:.2g} %)"
+        decided = f"the {names[0]} decided (± {width:.2g} %)"
     else:
-        decided = f"{', '.join(names[:-1])} and {names[-1]} agree and decided together (± {width:.2g} %)"
+        decided = f"the {', '.join(names[:-1])} and {names[-1]} agree and decided together (± {width:.2g} %)"
+    pairs = zip(votes, decision.verdicts, strict=True)
+    lost = list(dict.fromkeys(v.source for v, d in pairs if d.why.startswith("outvoted")))
+    decided += f", against the {' and the '.join(lost)}" if lost else ""
     return {"scale": s, "scale_source": " + ".join(names), "decided": decided}
 
 

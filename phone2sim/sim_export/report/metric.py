@@ -52,8 +52,7 @@ def _vote(vote: dict[str, Any], chosen: float) -> str:
         kind, word = ("good", "decides") if vote["used"] else ("bad", "outvoted") if out else ("", "not used")
         word = "guesses" if vote.get("guess") and not out else word
         state = f'<span class="chip {kind}">{word}</span>'
-        if verdict and verdict != word:
-            state += f"<span class='soft'>{escape(verdict)}</span>"
+        state += f"<span class='soft'>{escape(verdict.removeprefix('outvoted '))}</span>"
     who, why = escape(str(vote.get("source", "?"))), escape(str(vote.get("why", "")))
     return f"<tr><th>{who}</th><td>{says}</td><td>{state}</td><td class='soft'>{why}</td></tr>"
 
