@@ -11,7 +11,7 @@ from phone2sim.reconstruct.splat.cloud import SplatCloud
 from phone2sim.reconstruct.splat.config import SplatConfig
 from phone2sim.reconstruct.splat.rasterize import rasterize
 from phone2sim.reconstruct.splat.train import train
-from phone2sim.reconstruct.splat.views import make_view, samples_of_depth, samples_of_points
+from phone2sim.reconstruct.splat.views import LevelDepth, make_view, samples_of_depth, samples_of_points
 
 W, H, N = 64, 48, 12
 K = np.array([[70.0, 0, 32], [0, 70.0, 24], [0, 0, 1]])
@@ -146,3 +146,24 @@ def test_hidden_points_give_no_depth():
     assert (samples.depth < 1.1).mean() > 0.9 and len(samples.depth) >= 380
     everything = samples_of_points(behind, K, np.eye(4), W, H, near=0.01)
     assert len(everything.depth) == 400 and np.allclose(everything.depth, 2)
+
+
+def test_points_seen_through_something_are_dropped_once_it_has_formed(table):
+    """Points a metre below the table: guessed as seen, they must not pull it down."""
+    images, cameras, points, colors, views = table
+    rng = np.random.default_rng(5)
+    ghosts = np.column_stack([rng.uniform(-1, 1, (400, 2)), np.full(400, -1.0)])
+    points, colors = np.concatenate([points, ghosts]), np.concatenate([colors, np.full((400, 3), 128, np.uint8)])
+    config = CONFIG.model_copy(update={"depth_weight": 0.5, "geometry_from": 0.4, "iterations": 200})
+    data = (images, cameras, points, colors)
+    plain = errors(train(*data, config=config.model_copy(update={"depth_weight": 0.0})).cloud, cameras, views)[0]
+    guessed = errors(train(*data, config=config).cloud, cameras, views)[0]
+    told = errors(train(*data, config=config, observed=[np.arange(len(points))] * N).cloud, cameras, views)[0]
+    assert guessed < 1.1 * plain and told > 1.3 * plain
+
+
+def test_guesses_are_kept_where_they_agree():
+    depth = LevelDepth(pixels=np.arange(4), depth=np.float32([1, 2, 3, 4]), confidence=np.ones(4, np.float32), guessed=True)
+    kept = depth.agreeing(np.float32([[1.04, 2.2], [2.9, 0]]))
+    assert list(kept.pixels) == [0, 2] and not kept.guessed
+    assert depth.agreeing(np.zeros((2, 2), np.float32)) is None

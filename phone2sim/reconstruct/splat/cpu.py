@@ -119,8 +119,10 @@ class CpuEngine:
     @property
     def memory(self) -> int:
         """Bytes held, without the pictures."""
-        arrays = [*self.p.values(), *self.m.values(), *self.v.values(), *self.g.values(), self.screen, self.visible, self._pull, self._seen]
-        return sum(a.nbytes for a in arrays) + sum(r.bytes for r in self._rasterizers.values())
+        arrays: list[np.ndarray] = [self.screen, self.visible, self._pull, self._seen]
+        for group in (self.p, self.g, self.m, self.v):
+            arrays += group.values()
+        return sum(a.nbytes for a in arrays) + sum(int(r.bytes) for r in self._rasterizers.values())
 
     def pulls(self) -> tuple[np.ndarray, np.ndarray]:
         return self._pull, self._seen

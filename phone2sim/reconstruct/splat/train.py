@@ -156,6 +156,17 @@ class Trainer:
         source = np.concatenate([np.arange(len(p["means"])), np.full(len(sphere["means"]), -1)])
         self.engine.replace({k: np.concatenate([p[k], sphere[k]]) for k in p}, source)
 
+    def _check_guesses(self) -> None:
+        """Drop guessed depths that disagree with what has formed: points behind something that has none of its own."""
+        background = np.zeros(3, np.float32)
+        for i in self.kept:
+            view = self.views[i]
+            for k, level in enumerate(view.levels):
+                if level.depth is not None and level.depth.guessed:
+                    depth = self.engine.render(view, k, degree=0, background=background, geometry=True).depth_expected
+                    view = view.with_depth(k, None if depth is None else level.depth.agreeing(depth))
+            self.views[i] = view
+
     def run(self, judge_every: float) -> list[dict[str, float]]:
         c, next_judge = self.config, judge_every
         order: list[int] = []
@@ -203,6 +214,9 @@ class Trainer:
             if c.sky_weight > 0:
                 clear = self.sky.likeness(view, l) * np.float32(c.sky_weight)
         surface = t >= c.geometry_from
+        if surface and c.depth_weight > 0 and view.guesses_depth:
+            self._check_guesses()
+            view = self.views[index]
         outcome = self.engine.backward(
             Shot(
                 view=view, level=level, degree=0 if t < 0.15 else c.sh_degree, background=background, gain=gain, bias=bias,
@@ -243,7 +257,7 @@ def _known_depth(
     if depth is not None:
         return samples_of_depth(depth / scale, w, h)
     if observed is not None:
-        return samples_of_points(points[observed], K, T_camera_world, w, h, near=NEAR, cell=1)
+        return samples_of_points(points[observed], K, T_camera_world, w, h, near=NEAR, cell=None)
     return samples_of_points(points, K, T_camera_world, w, h, near=NEAR)
 
 

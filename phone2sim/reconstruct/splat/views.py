@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,6 +17,8 @@ class DepthSamples:
     """(m,) along the camera's z axis, above 0."""
     confidence: np.ndarray
     """(m,) weight of each."""
+    guessed: bool = False
+    """It is not known that the picture saw these; the trainer drops those that disagree with what has formed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +31,14 @@ class LevelDepth:
     """(m,) float32."""
     confidence: np.ndarray
     """(m,) float32."""
+    guessed: bool = False
+
+    def agreeing(self, depth: np.ndarray, *, within: float = 0.05) -> LevelDepth | None:
+        """Those whose share of difference to a depth picture (h, w) is `within`; None when there are none."""
+        on = np.abs(depth.ravel()[self.pixels] - self.depth) < within * self.depth
+        if not on.any():
+            return None
+        return LevelDepth(pixels=self.pixels[on], depth=self.depth[on], confidence=self.confidence[on])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +68,16 @@ class TrainingView:
     T_camera_world: np.ndarray
     """(4, 4) float32, the world normalised."""
     levels: tuple[Level, ...]
+
+    @property
+    def guesses_depth(self) -> bool:
+        return any(l.depth is not None and l.depth.guessed for l in self.levels)
+
+    def with_depth(self, level: int, depth: LevelDepth | None) -> TrainingView:
+        """The same with other known depths at a level."""
+        levels = list(self.levels)
+        levels[level] = replace(levels[level], depth=depth)
+        return replace(self, levels=tuple(levels))
 
 
 def make_view(
@@ -106,24 +126,26 @@ def _at_level(samples: DepthSamples, lw: int, lh: int, w: int, h: int, weight: n
         pixels, depth, confidence = pixels[on], depth[on], confidence[on]
     if not len(pixels):
         return None
-    return LevelDepth(pixels=pixels, depth=depth.astype(np.float32), confidence=confidence.astype(np.float32))
+    return LevelDepth(pixels=pixels, depth=depth.astype(np.float32), confidence=confidence.astype(np.float32), guessed=samples.guessed)
 
 
 def samples_of_points(
-    points: np.ndarray, K: np.ndarray, T_camera_world: np.ndarray, width: int, height: int, *, near: float, cell: int = 12
+    points: np.ndarray, K: np.ndarray, T_camera_world: np.ndarray, width: int, height: int, *, near: float, cell: int | None = 12
 ) -> DepthSamples:
-    """Points (p, 3) that a picture may have seen: no other within its `cell` [px] is more than 5% nearer. Where it is known
-    which points a picture saw, give only those."""
+    """Points (p, 3) that a picture may have seen: no other within its `cell` [px] is more than 5% nearer. With `cell` None
+    all of them: the caller knows that it saw them."""
     pc = points @ T_camera_world[:3, :3].T + T_camera_world[:3, 3]
     z = pc[:, 2]
     uv = (pc @ K.T)[:, :2] / np.maximum(z, 1e-12)[:, None]
     ok = (z > near) & (uv >= 0).all(axis=1) & (uv[:, 0] < width) & (uv[:, 1] < height)
     uv, z = uv[ok], z[ok]
+    if cell is None:
+        return DepthSamples(uv=uv, depth=z, confidence=np.ones(len(z)))
     index = (uv[:, 1] // cell).astype(int) * (width // cell + 1) + (uv[:, 0] // cell).astype(int)
     nearest = np.full(int(index.max(initial=0)) + 1, np.inf)
     np.minimum.at(nearest, index, z)
     on = z < 1.05 * nearest[index]
-    return DepthSamples(uv=uv[on], depth=z[on], confidence=np.ones(int(on.sum())))
+    return DepthSamples(uv=uv[on], depth=z[on], confidence=np.ones(int(on.sum())), guessed=True)
 
 
 def samples_of_depth(depth: np.ndarray, width: int, height: int) -> DepthSamples:
