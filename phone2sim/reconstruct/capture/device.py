@@ -140,6 +140,8 @@ class _Writer:
                     hint="Keep the pictures that were calibrated.",
                 )
             lens = scaled(lens, shot.size_wh, w, h)
+        if lens is not None and not _plausible(lens, w, h):
+            raise CaptureError(f"{shot.name} has a lens that cannot be.", hint="Export the capture again.")
         if mask is not None:
             mask = _resized(mask, w, h)
         if shot.rectify is not None:
@@ -187,7 +189,7 @@ class _Writer:
             return None
         try:
             return load()
-        except (CaptureError, ValueError) as e:
+        except (CaptureError, ValueError, TypeError, KeyError, MemoryError) as e:
             self.lost.append(str(e))
             return None
 
@@ -197,6 +199,13 @@ class _Writer:
         if not blurred:
             return ()
         return (f"{blurred} of {len(self.frames)} frames look blurred: move more slowly, or add light.",)
+
+
+def _plausible(lens: tuple[float, float, float, float], w: int, h: int) -> bool:
+    """Focal lengths of 0.1–50 long sides, and a principal point in or near the picture."""
+    fx, fy, cx, cy = lens
+    side = max(w, h)
+    return 0.1 < fx / side < 50 and 0.1 < fy / side < 50 and -0.5 < cx / w < 1.5 and -0.5 < cy / h < 1.5
 
 
 def _resized(mask: np.ndarray, w: int, h: int) -> np.ndarray:
@@ -211,8 +220,8 @@ def _rectified(rgb: np.ndarray, mask: np.ndarray | None, maps: tuple[np.ndarray,
     """The pinhole picture, and a mask without what the stored picture does not show, if there is any such."""
     import cv2
 
-    x, y = maps[0] - np.float32(0.5), maps[1] - np.float32(0.5)
     h, w = rgb.shape[:2]
+    x, y = _near(maps, w, h)
     out = cv2.remap(rgb, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     seen = (x > -0.5) & (x < w - 0.5) & (y > -0.5) & (y < h - 0.5)
     if mask is not None:
@@ -220,10 +229,16 @@ def _rectified(rgb: np.ndarray, mask: np.ndarray | None, maps: tuple[np.ndarray,
     return out, (None if mask is None and seen.all() else seen)
 
 
+def _near(maps: tuple[np.ndarray, np.ndarray], w: int, h: int) -> tuple[np.ndarray, np.ndarray]:
+    """The maps as OpenCV counts pixels, without places far outside the picture, where mirroring would not end."""
+    x, y = (np.nan_to_num(m - np.float32(0.5), nan=-3.0 * s, posinf=3.0 * s) for m, s in zip(maps, (w, h)))
+    return np.clip(x, -w, 2 * w), np.clip(y, -h, 2 * h)
+
+
 def _rectified_depth(depth: np.ndarray, shot: Shot, w: int, h: int) -> np.ndarray:
     import cv2
 
     assert shot.rectify is not None
     dh, dw = depth.shape
-    x, y = shot.rectify(dw, dh)
-    return cv2.remap(depth.astype(np.float32), x - np.float32(0.5), y - np.float32(0.5), cv2.INTER_NEAREST)
+    x, y = _near(shot.rectify(dw, dh), dw, dh)
+    return cv2.remap(depth.astype(np.float32), x, y, cv2.INTER_NEAREST)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from phone2sim.errors import CaptureError
 from phone2sim.reconstruct.capture.apps import colmap, nerfstudio, polycam, realitycapture, record3d, stray
 from phone2sim.reconstruct.capture.apps.reading import Reading, Shot
 from phone2sim.reconstruct.capture.apps.tree import Tree
@@ -13,6 +14,9 @@ __all__ = ["APPS", "Reading", "Shot", "Tree", "find_app", "read_app"]
 
 APPS = {m.NAME: m for m in (record3d, polycam, stray, nerfstudio, colmap, realitycapture)}
 """In the order in which they are asked. Each has `entry_of(tree, given)` and `read(tree, entry)`."""
+
+
+_DAMAGE = (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError)
 
 
 def find_app(source: Path) -> str | None:
@@ -31,6 +35,11 @@ def read_app(source: Path) -> tuple[Reading, Tree]:
     name, tree, entry = found
     try:
         return APPS[name].read(tree, entry), tree
+    except _DAMAGE as e:  # numbers where lists should be, and the like
+        tree.close()
+        raise CaptureError(
+            f"{Path(source).name} is a damaged {name} capture ({type(e).__name__}: {e}).", hint="Export it again."
+        ) from None
     except BaseException:
         tree.close()
         raise

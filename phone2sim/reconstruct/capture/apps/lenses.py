@@ -29,7 +29,8 @@ def brown_map(
         radial = 1 + r2 * (k[0] + r2 * (k[1] + r2 * (k[2] + r2 * k[3])))
         u = x * radial + 2 * p[0] * x * y + p[1] * (r2 + 2 * x * x)
         v = y * radial + p[0] * (r2 + 2 * y * y) + 2 * p[1] * x * y
-        return (u * fx + cx).astype(np.float32), (v * fy + cy).astype(np.float32)
+        far = np.clip([u * fx + cx, v * fy + cy], -1e6, 1e6).astype(np.float32)
+        return far[0], far[1]
 
     return rectify
 
@@ -44,7 +45,7 @@ def colmap_map(model: str, params: Sequence[float], size_wh: tuple[int, int], le
         x, y = pixel_rays(scaled(lens, size_wh, w, h), w, h)
         rays = np.stack([x, y, np.ones_like(x)], axis=-1).reshape(-1, 3)
         uv = np.asarray(camera.img_from_cam(rays), dtype=np.float64).reshape(h, w, 2)
-        uv = np.where(np.isfinite(uv), uv, -1e6) * (w / size_wh[0], h / size_wh[1])
+        uv = np.clip(np.where(np.isfinite(uv), uv, -1e6), -1e6, 1e6) * (w / size_wh[0], h / size_wh[1])
         return uv[..., 0].astype(np.float32), uv[..., 1].astype(np.float32)
 
     return rectify

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import io
 import posixpath
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from phone2sim.errors import CaptureError
+from phone2sim.errors import CaptureError, Phone2SimError
 from phone2sim.reconstruct.capture.apps.lenses import brown_map, colmap_map
 from phone2sim.reconstruct.capture.apps.reading import (
     GL_TO_CV,
@@ -79,14 +78,15 @@ def read(tree: Tree, entry: str) -> Reading:
             kept.append(name)
         except CaptureError as e:
             refused.append({"file": title, "why": e.message})
-    notes = []
+    notes: list[str] = []
     for key, what in (("mask_path", "masks"), ("depth_file_path", "depth files")):
         absent = sum(bool(row.get(key)) and _beside(tree, base, row[key]) is None for row, _ in found)
         if absent:
             notes.append(f"{absent} of the {what} that {entry} lists are not there.")
+    points = _points(tree, base, data, notes)
     return Reading(
         app=NAME, shots=tuple(shots), ordered=False, metric=False, refused=tuple(refused),
-        pictures=files_of(tree, kept, [s.size_wh for s in shots]), points=_points(tree, base, data),
+        pictures=files_of(tree, kept, [s.size_wh for s in shots]), points=points,
         notes=tuple(notes),
     )  # fmt: skip
 
@@ -155,10 +155,16 @@ def _depth(tree: Tree, name: str, unit: float) -> np.ndarray:
     return a.astype(np.float32) * np.float32(1 if plain else unit)
 
 
-def _points(tree: Tree, base: str, data: dict[str, Any]) -> tuple[np.ndarray, np.ndarray] | None:
+def _points(tree: Tree, base: str, data: dict[str, Any], notes: list[str]) -> tuple[np.ndarray, np.ndarray] | None:
     listed = data.get("ply_file_path")
     name = posixpath.normpath(posixpath.join(base, str(listed))) if listed else ""
     if not listed or not tree.has(name):
         return None
-    with tree.file(name) as path:
-        return read_points_ply(Path(path))
+    try:
+        with tree.file(name) as path:
+            xyz, rgb = read_points_ply(path)
+    except Phone2SimError as e:
+        notes.append(f"The points of this data set are left out: {e.message.replace(str(path), name)}")
+        return None
+    good = np.isfinite(xyz).all(axis=1)
+    return xyz[good], rgb[good]

@@ -39,7 +39,7 @@ def entry_of(tree: Tree, given: str | None) -> str | None:
     if given is not None:
         return None
     for cameras, _ in _SETS[:2]:
-        for name in [n for n in tree.files(cameras) if n.endswith(".json")][:1]:
+        for name in [n for n in tree.files(cameras) if n.endswith(".json")][:3]:
             try:
                 data = tree.json(name)
             except CaptureError:

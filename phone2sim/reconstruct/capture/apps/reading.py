@@ -117,13 +117,14 @@ def previews_of(tree: Tree, names: Iterable[str]):
 
 
 def png16(data: bytes, name: str) -> np.ndarray:
-    """(h, w) of a single-channel 8- or 16-bit PNG."""
-    import cv2
-
-    a = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
-    if a is None or a.ndim != 2:
-        raise CaptureError(f"{name} is not a single-channel picture.", hint="Export the capture again.")
-    return a
+    """(h, w) of a complete single-channel 8- or 16-bit PNG."""
+    try:
+        with Image.open(io.BytesIO(data), formats=("PNG",)) as im:
+            if im.mode not in ("L", "I", "I;16", "I;16B"):
+                raise CaptureError(f"{name} is not a single-channel picture.", hint="Export the capture again.")
+            return np.asarray(im)
+    except (OSError, SyntaxError, ValueError) as e:
+        raise CaptureError(f"{name} is cut or damaged ({e}).", hint="Export the capture again.") from None
 
 
 def read_mask(tree: Tree, name: str) -> np.ndarray:
@@ -173,7 +174,7 @@ def pose(matrix: object, where: str) -> np.ndarray:
         m = np.asarray(matrix, dtype=np.float64)
     except (TypeError, ValueError):
         m = np.zeros(0)
-    if m.shape not in ((3, 4), (4, 4)) or not np.isfinite(m).all():
+    if m.shape not in ((3, 4), (4, 4)) or not (np.abs(m) < 1e9).all():
         raise CaptureError(f"{where} has no 4×4 pose.", hint="Export the capture again.")
     u, s, vt = np.linalg.svd(m[:3, :3])
     if np.linalg.det(m[:3, :3]) <= 0 or s.max() > 1.02 * s.min() or not 0.9 < s.mean() < 1.1:

@@ -28,10 +28,7 @@ def entry_of(tree: Tree, given: str | None) -> str | None:
     """The metadata file, or None."""
     for name in ("metadata", "metadata.json") if given is None else (given,):
         if tree.has(name) and (_listed(tree, "rgbd") or _listed(tree, "rgb")):
-            try:
-                data = tree.json(name)
-            except CaptureError:
-                continue
+            data = tree.json(name)
             if isinstance(data, dict) and "K" in data and "poses" in data:
                 return name
     return None
