@@ -30,7 +30,7 @@ from phone2sim.cli.options import (
 from phone2sim.cli.output import output
 
 Source = Annotated[
-    Path, typer.Argument(metavar="CAPTURE", help="A phone clip, a folder of photos, or a single photo.", show_default=False)
+    Path, typer.Argument(metavar="CAPTURE", help="A clip, a folder of photos, one photo, or a capture app's export.", show_default=False)
 ]
 SceneOut = Annotated[
     Path, typer.Option("--output", "-o", metavar="SCENE", help="Scene folder to make.", show_default=False)
