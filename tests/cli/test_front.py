@@ -36,6 +36,7 @@ COMMANDS = [
     "build",
     "reconstruct",
     "assets",
+    "check",
     "export",
     "generate",
     "replay",

@@ -12,7 +12,7 @@ from phone2sim.reconstruct.coach.rotation import Lens, rays
 
 SURE = 50
 """Matches from which a relative rotation is believed."""
-TWISTED_DEG = 7.0
+TWISTED_DEG = 5.0
 """Relative rotations that disagree by more than this with the chained ones, in the median, tell nothing."""
 REACH_DEG = 20.0
 """A camera covers this far to either side of its own direction."""
@@ -127,10 +127,9 @@ def _around(out: np.ndarray, up: np.ndarray, frames: list[int], *, guess: bool) 
 
 
 def _edges(graph: Graph, members: set[int]) -> list[Pair]:
-    """A strongest spanning tree and as many strong pairs again, which close loops."""
-    strong = sorted(
-        (p for p in graph.holding if p.i in members and p.shared >= SURE), key=lambda p: (-p.shared, p.i, p.j)
-    )
+    """The strongest spanning tree and as many of the next strongest pairs again."""
+    usable = [p for p in graph.holding if p.i in members and p.shared >= SURE]
+    strong = sorted(usable, key=lambda p: (-_tells(p), p.i, p.j))
     parent = {i: i for i in members}
 
     def root(i: int) -> int:
@@ -146,8 +145,13 @@ def _edges(graph: Graph, members: set[int]) -> list[Pair]:
             tree.append(p)
         else:
             rest.append(p)
-    far = sorted((p for p in rest), key=lambda p: (-p.step, p.i, p.j))
-    return tree + far[: len(members)]
+    return tree + rest[: len(members)]
+
+
+def _tells(pair: Pair) -> float:
+    """How well a pair fixes its rotation: many matches, off one plane, and a picture that moved."""
+    off_plane = float(np.count_nonzero(pair.epipolar & ~pair.flat)) / pair.shared
+    return min(pair.shared, 200) * (0.2 + off_plane) * min(pair.step / 0.06, 1.0)
 
 
 def _relative(pair: Pair, lens: Lens) -> tuple[np.ndarray, bool | None] | None:

@@ -39,7 +39,7 @@ def test_a_good_capture_is_left_in_peace(tmp_path: Path, good: list[np.ndarray],
     assert r.works
     assert set(found(r)) <= {"one-side"}, r.findings
     assert r.coverage is not None and r.coverage.guess
-    assert 360 - r.coverage.gap_deg == pytest.approx(150, abs=35)
+    assert 360 - r.coverage.gap_deg == pytest.approx(150, abs=20)
 
 
 def test_turning_on_the_spot_is_refused(tmp_path: Path) -> None:
