@@ -21,7 +21,7 @@ from phone2sim.reconstruct.capture.record import Capture, Device, Frame
 from phone2sim.reconstruct.capture.source import find_source
 from phone2sim.stage import StageResult, fingerprint_files, run_stage
 
-VERSION = 1
+VERSION = 2
 
 
 def capture_stage(source: Path, scene: Path, config: CaptureConfig, *, force: bool = False) -> StageResult:

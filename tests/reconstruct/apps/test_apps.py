@@ -397,6 +397,13 @@ def test_zips_of_nothing_known_and_damaged_zips(truth: Truth, tmp_path: Path) ->
         find_source(tmp_path / "cut.r3d")
 
 
+def test_photos_beside_an_export_are_photos(truth: Truth, tmp_path: Path) -> None:
+    album = {f"{i}.jpg": writers.jpeg(truth.rgb[i]) for i in range(3)}
+    export = {f"old/{n}": d for n, d in writers.nerfstudio_files(truth, shared=True).items()}
+    assert find_source(writers.store(album | export, tmp_path / "album"))[0] == "photos"
+    assert find_source(writers.store(export, tmp_path / "export"))[0] == "nerfstudio"
+
+
 def test_one_damaged_member_costs_one_frame(truth: Truth, tmp_path: Path) -> None:
     files = writers.record3d_files(truth)
     files["rgbd/3.jpg"] = files["rgbd/3.jpg"][:500]

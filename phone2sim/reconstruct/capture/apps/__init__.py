@@ -57,8 +57,9 @@ def _located(source: Path) -> tuple[str, Tree, str] | None:
     else:
         return None
     trees = [tree]
-    if given is None and len(tree.folders()) <= 3:  # zips and exports often hold one folder that holds everything
-        trees += [tree.within(f) for f in tree.folders() if not tree.files(f) or not _is_pictures(tree, f)]
+    plain = sum(_is_picture(n) for n in tree.files())
+    if given is None and plain < 3 and len(tree.folders()) <= 3:  # zips often hold one folder that holds everything
+        trees += [tree.within(f) for f in tree.folders() if not tree.files(f) or not all(map(_is_picture, tree.files(f)))]
     result = None
     for t in trees:
         for name, app in APPS.items():
@@ -71,5 +72,5 @@ def _located(source: Path) -> tuple[str, Tree, str] | None:
     return result
 
 
-def _is_pictures(tree: Tree, folder: str) -> bool:
-    return all(n.lower().endswith((".jpg", ".jpeg", ".png", ".heic")) for n in tree.files(folder))
+def _is_picture(name: str) -> bool:
+    return name.lower().endswith((".jpg", ".jpeg", ".png", ".heic", ".heif", ".hif"))
