@@ -421,3 +421,17 @@ def test_poses_that_never_move_are_not_used(truth: Truth, tmp_path: Path) -> Non
     data["poses"] = [[0, 0, 0, 1, 0, 0, 0]] * truth.n
     got = take(writers.store(files | {"metadata": json.dumps(data).encode()}, tmp_path / "walk.r3d"), tmp_path)
     assert all(f.T_world_camera is None and f.lens is not None for f in got.frames) and got.device.up_world is None
+
+
+CAPTURES = Path(__file__).parents[3].parent / "shared" / "captures"
+
+
+@pytest.mark.skipif(not CAPTURES.is_dir(), reason="no captures beside the repository")
+def test_fox_names_the_frames_that_its_list_has_and_its_folder_has_not(tmp_path: Path) -> None:
+    got = take(CAPTURES / "fox" / "transforms.json", tmp_path, max_side=480)
+    listed = {Path(f["file_path"]).name for f in json.loads((CAPTURES / "fox" / "transforms.json").read_text())["frames"]}
+    there = {p.name for p in (CAPTURES / "fox" / "images").iterdir()}
+    assert len(got.frames) == 50 and {f.source for f in got.frames} == listed & there
+    assert len(got.refused) == 17 and {r["file"] for r in got.refused} == listed - there
+    assert got.frames[0].lens == pytest.approx(np.array([1375.52, 1374.49, 554.558, 965.268]) / 4, rel=1e-6)
+    assert find_source(CAPTURES / "fox" / "images")[0] == "photos"
