@@ -66,7 +66,8 @@ def measure(args: argparse.Namespace, n: int, side: int) -> dict[str, Any]:
     rates = {g: np.zeros(v[0].size, np.float32) for g, v in p.items()}
     h, w = images[0].shape[:2]
     del images
-    before = resident()
+    start_peak()
+    before = memory("VmRSS")
     engine = CpuEngine(p, SplatConfig(threads=args.threads))
     wall, cpu, entries = [], [], []
     for step in range(1, args.repeats + 2):
@@ -81,21 +82,25 @@ def measure(args: argparse.Namespace, n: int, side: int) -> dict[str, Any]:
         "gaussians": len(engine), "pixels": w * h, "size": f"{w}x{h}", "entries": int(np.median(entries)),
         "wall_ms": round(1e3 * float(np.median(wall[1:])), 1), "cpu_ms": round(1e3 * float(np.median(cpu[1:])), 1),
         "stated_mb": round(stated / 1e6, 1), "held_mb": round((engine.memory + 40 * w * h) / 1e6, 1),
-        "grown_mb": round((peak() - before) / 1e6, 1),
+        "grown_mb": round((memory("VmHWM") - before) / 1e6, 1),
     }  # fmt: skip
 
 
-def peak() -> int:
-    """Most bytes this process has held."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def resident() -> int:
-    """Bytes held at present; the peak so far where the system does not tell."""
+def start_peak() -> None:
+    """Forget how much this process has held so far, where the system can."""
     try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+        Path("/proc/self/clear_refs").write_text("5")
     except OSError:
-        return peak()
+        pass
+
+
+def memory(field: str) -> int:
+    """Bytes held: at present (`VmRSS`) or at most (`VmHWM`); the peak of the whole process where the system tells only that."""
+    try:
+        line = next(l for l in Path("/proc/self/status").read_text().splitlines() if l.startswith(field))
+        return int(line.split()[1]) * 1024
+    except (OSError, StopIteration):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def main() -> int:
