@@ -11,6 +11,7 @@ CXX_FOUND = $(shell for c in $(if $(filter environment% command%,$(origin CXX)),
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DEPTH := $(VENV)/.installed-depth
 NATIVE := CMakeLists.txt $(wildcard phone2sim/_native/src/*)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -24,7 +25,7 @@ install: $(STAMP) ## Make .venv with core and development packages, build the C+
 demo: $(STAMP) ## Clip to scene to robot episodes to report, in ./demo, offline, in minutes
 	@$(BIN)/phone2sim demo demo
 
-test: $(STAMP) ## Every test, the long ones too
+test: $(DEPTH) ## Every test, the long ones too
 	@$(BIN)/python -m pytest
 
 check: static fast ## Lint, types, import layers, fast tests
@@ -34,7 +35,7 @@ static: $(STAMP) ## Lint, types and import layers only
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-fast: $(STAMP) ## The fast tests only
+fast: $(DEPTH) ## The fast tests only
 	@$(BIN)/python -m pytest -m "not slow"
 
 format: $(STAMP) ## Format the Python code
@@ -56,6 +57,12 @@ $(STAMP): pyproject.toml constraints.txt $(NATIVE) | compiler $(BIN)/python
 	@echo "Installing phone2sim and its packages into $(VENV) (once; a few minutes) ..."
 	@$(BIN)/python -m pip install -qq -c constraints.txt scikit-build-core nanobind cmake ninja
 	@$(BIN)/python -m pip install -qq -c constraints.txt --no-build-isolation -e '.[dev]'
+	@touch $@
+
+# The tests also load a depth model through torch and transformers; nothing else needs them.
+$(DEPTH): $(STAMP) constraints.txt
+	@echo "Installing the extra depth for the tests (once) ..."
+	@$(BIN)/python -m pip install -qq -c constraints.txt torch transformers
 	@touch $@
 
 $(BIN)/python:
