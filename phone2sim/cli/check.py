@@ -19,7 +19,7 @@ def check(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Certify that a scene's objects behave and look as they were captured.
+    """Certify that a scene behaves and looks as captured.
 
     Per object, in MuJoCo: overlap, rest, tipping, sliding, a drop, inertia; and the scene against its photos.
     Writes certificate/ into the scene. Exit code 1 when a gate fails.
