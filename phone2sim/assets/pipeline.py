@@ -18,17 +18,18 @@ from phone2sim.assets.once import find_objects_once, with_depth
 from phone2sim.assets.overrides import Override, read_overrides
 from phone2sim.assets.preview import asset_picture, splat_picture
 from phone2sim.assets.scene import Asset, Light, Scene, asset_json
-from phone2sim.assets.validity import looked_at, validity_map
+from phone2sim.assets.validity import looked_at, scene_validity
 from phone2sim.assets.views import View, render_views, spread
 from phone2sim.config import Config, read_json
 from phone2sim.errors import InputError, did_you_mean
 from phone2sim.images import write_rgb
 from phone2sim.progress import message, track
 from phone2sim.reconstruct.cameras import Cameras
+from phone2sim.reconstruct.points import read_points_ply
 from phone2sim.reconstruct.splat.cloud import SplatCloud
 from phone2sim.stage import StageResult, fingerprint_files, read_manifest, run_stage
 
-VERSION = 3
+VERSION = 4
 
 
 class AssetsConfig(Config):
@@ -111,7 +112,7 @@ def _compute(scene_dir: Path, folder: Path, config: AssetsConfig, overrides: dic
     if found is None:
         notes.append("no support plane found: background-only scene")
         message("No support plane found: the scene is background only, without objects.")
-        scene = _background_only(cameras, metric, cloud, notes)
+        scene = _background_only(scene_dir, cameras, metric, cloud, notes)
         scene.save(folder)
         _preview_background(folder, cloud, cameras, config)
         return _result(scene, clock, {})
@@ -119,7 +120,7 @@ def _compute(scene_dir: Path, folder: Path, config: AssetsConfig, overrides: dic
     middle = found.support.surface.T_world_surface.translation
     scene = Scene(
         cameras=cameras, metric=metric, supports=(found.support.surface,), assets=tuple(assets), background=background,
-        background_mesh=slab(found.support), light=light.light, validity=validity_map(cameras.centres, middle),
+        background_mesh=slab(found.support), light=light.light, validity=_validity(scene_dir, cloud, cameras, middle),
         notes=tuple(notes),
     )  # fmt: skip
     scene.save(folder)
@@ -240,10 +241,16 @@ def write_masks(folder: Path, masks: np.ndarray, ids: list[int], views: list[Vie
         Image.fromarray(ids_map).save((folder / view.name).with_suffix(".png"), compress_level=3)
 
 
-def _background_only(cameras: Cameras, metric: dict[str, Any], cloud: SplatCloud, notes: list[str]) -> Scene:
+def _validity(scene_dir: Path, cloud: SplatCloud, cameras: Cameras, center: np.ndarray) -> dict[str, Any]:
+    sparse, metrics = scene_dir / "cameras" / "points.ply", scene_dir / "splat" / "metrics.json"
+    points = read_points_ply(sparse)[0] if sparse.exists() else np.zeros((0, 3))
+    return scene_validity(cloud, cameras, points, read_json(metrics) if metrics.exists() else {}, center=center)
+
+
+def _background_only(scene_dir: Path, cameras: Cameras, metric: dict[str, Any], cloud: SplatCloud, notes: list[str]) -> Scene:
     return Scene(
         cameras=cameras, metric=metric, supports=(), assets=(), background=cloud, background_mesh=None, light=Light.default(),
-        validity=validity_map(cameras.centres, looked_at(cameras.T_world_camera)), notes=tuple(notes),
+        validity=_validity(scene_dir, cloud, cameras, looked_at(cameras.T_world_camera)), notes=tuple(notes),
     )  # fmt: skip
 
 

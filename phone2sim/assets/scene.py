@@ -130,8 +130,9 @@ class Scene:
     background_mesh: TexturedMesh | None
     light: Light = field(default_factory=Light.default)
     validity: dict[str, Any] = field(default_factory=dict)
-    """Where novel views are supported: `{"center": [3], "radius_m": [lo, hi], "elevation_rad": [lo, hi],
-    "azimuth_rad": [lo, hi]}` around the support's middle; empty when unknown."""
+    """Where novel views are supported, around the support's middle: `{"center": [3], "radius_m": [lo, hi],
+    "elevation_rad": [lo, hi], "azimuth_rad": [lo, hi], "map": …}`, the shell that holds all supported views and the map by
+    direction and distance (`assets.validity.validity_of` reads it); empty when unknown."""
     notes: tuple[str, ...] = ()
 
     def asset(self, name: str) -> Asset:

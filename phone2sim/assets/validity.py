@@ -1,4 +1,4 @@
-"""Where novel views are supported: the shell of directions and distances from which the capture looked."""
+"""The scene's validity: the map of supported views as plain data, with the shell that holds it."""
 
 from __future__ import annotations
 
@@ -6,31 +6,22 @@ from typing import Any
 
 import numpy as np
 
+from phone2sim.reconstruct.cameras import Cameras
+from phone2sim.reconstruct.splat.cloud import SplatCloud
+from phone2sim.reconstruct.validity import ValidityMap, build_validity, shell_of
 
-def validity_map(centres: np.ndarray, middle: np.ndarray) -> dict[str, Any]:
-    """Ranges of radius [m], elevation and azimuth [rad] of camera centres (n, 3) around `middle` (3,), slightly widened.
 
-    Azimuth runs from low to high counter-clockwise and may pass π; a capture without a gap over 60° has the full circle.
-    """
-    d = np.asarray(centres) - middle
-    radius = np.linalg.norm(d, axis=1)
-    elevation = np.arcsin(np.clip(d[:, 2] / np.maximum(radius, 1e-9), -1, 1))
-    azimuth = np.sort(np.arctan2(d[:, 1], d[:, 0]))
-    gaps = np.diff(np.append(azimuth, azimuth[0] + 2 * np.pi))
-    widest = int(np.argmax(gaps))
-    if gaps[widest] < np.deg2rad(60):
-        around = [-np.pi, np.pi]
-    else:
-        low = float(azimuth[(widest + 1) % len(azimuth)])
-        around = [low - 0.1, low + 2 * np.pi - float(gaps[widest]) + 0.1]
-    lo, hi = np.percentile(radius, [2, 98])
-    e = np.percentile(elevation, [2, 98])
-    return {
-        "center": [float(x) for x in middle],
-        "radius_m": [float(0.9 * lo), float(1.1 * hi)],
-        "elevation_rad": [float(max(e[0] - 0.09, -np.pi / 2)), float(min(e[1] + 0.09, np.pi / 2))],
-        "azimuth_rad": [float(a) for a in around],
-    }
+def scene_validity(
+    cloud: SplatCloud, cameras: Cameras, points: np.ndarray, metrics: dict[str, Any], *, center: np.ndarray
+) -> dict[str, Any]:
+    """`Scene.validity` around `center` (3,) [m]; see `build_validity` for the rest."""
+    found = build_validity(cloud, cameras, points, metrics, center=center)
+    return shell_of(found) | {"map": found.to_json()}
+
+
+def validity_of(validity: dict[str, Any]) -> ValidityMap | None:
+    """The map in a scene's `validity`; None where it only has ranges, or nothing."""
+    return ValidityMap.from_json(validity["map"]) if validity.get("map") else None
 
 
 def looked_at(T_world_camera: np.ndarray) -> np.ndarray:

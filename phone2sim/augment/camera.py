@@ -8,18 +8,22 @@ from typing import Any
 import numpy as np
 
 from phone2sim.assets.scene import Scene
+from phone2sim.assets.validity import validity_of
 from phone2sim.augment.objects import WORK_RADIUS_M, disc, pose_spec
 from phone2sim.augment.recipe import CameraRecipe
 from phone2sim.augment.spec import CameraSpec
 from phone2sim.augment.workspace import Workspace
 from phone2sim.keys import Key
 from phone2sim.poses import Pose, look_at
+from phone2sim.reconstruct.validity import ValidityMap
 
 FRAMED_M = 0.38
 """Half-width around the work space's middle that a camera of focal gain 1 shows."""
 FOV_RANGE = np.deg2rad([28.0, 70.0])
 MAX_FOV = np.deg2rad(95.0)
 LOOK_HEIGHT_M = 0.08
+ATTEMPTS = 32
+"""Draws of a view that the capture supports, before the nearest supported one is taken."""
 _NOMINAL = np.deg2rad([0.0, 90.0, -90.0, 45.0, -45.0, 135.0, -135.0, 180.0])
 
 
@@ -104,10 +108,31 @@ class ViewRange:
 
 
 def sample_cameras(scene: Scene, ws: Workspace, recipe: CameraRecipe, key: Key) -> tuple[CameraSpec, ...]:
-    """One spec per name of the recipe."""
-    view = ViewRange.of(scene, ws)
+    """One spec per name of the recipe, each with how well the capture supports it and how often it was drawn again."""
+    view, validity = ViewRange.of(scene, ws), validity_of(scene.validity)
     nominal = nominal_azimuths(view, ws, len(recipe.names))
-    return tuple(_camera(n, a, view, ws, recipe, key.child(n)) for n, a in zip(recipe.names, nominal))
+    return tuple(_camera(n, a, view, validity, ws, recipe, key.child(n)) for n, a in zip(recipe.names, nominal))
+
+
+def supported_eye(
+    view: ViewRange, validity: ValidityMap | None, azimuth: float, recipe: CameraRecipe, key: Key
+) -> tuple[np.ndarray, float | None, int]:
+    """An eye point (3,) [m] near the nominal `azimuth`, its support, and how many draws were thrown away for the lack of it."""
+
+    def draw(k: Key) -> np.ndarray:
+        radius, elevation, turn = (float(getattr(recipe, f)(k.child(f).rng(), None)) for f in ("radius", "elevation", "azimuth_deg"))
+        return view.eye(radius, elevation, view.fold(azimuth + np.deg2rad(turn)))
+
+    eye = draw(key)
+    if validity is None:
+        return eye, None, 0
+    for attempt in range(1, ATTEMPTS + 1):
+        support = float(validity.support_at(eye))
+        if support >= recipe.min_support:
+            return eye, round(support, 4), attempt - 1
+        eye = draw(key.child("again", attempt))
+    eye = validity.nearest(draw(key), min_support=recipe.min_support)
+    return eye, round(float(validity.support_at(eye)), 4), ATTEMPTS
 
 
 def nominal_azimuths(view: ViewRange, ws: Workspace, n: int) -> list[float]:
@@ -126,13 +151,13 @@ def nominal_azimuths(view: ViewRange, ws: Workspace, n: int) -> list[float]:
     return [float(slots[i]) for i in rank]
 
 
-def _camera(name: str, azimuth: float, view: ViewRange, ws: Workspace, recipe: CameraRecipe, key: Key) -> CameraSpec:
+def _camera(
+    name: str, azimuth: float, view: ViewRange, validity: ValidityMap | None, ws: Workspace, recipe: CameraRecipe, key: Key
+) -> CameraSpec:
     def draw(field: str, size: int | None = None) -> Any:
         return getattr(recipe, field)(key.child(field).rng(), size)
 
-    eye = view.eye(
-        float(draw("radius")), float(draw("elevation")), view.fold(azimuth + np.deg2rad(float(draw("azimuth_deg"))))
-    )
+    eye, support, redrawn = supported_eye(view, validity, azimuth, recipe, key)
     target = ws.to_world(ws.middle, LOOK_HEIGHT_M) + np.asarray(draw("look_at_jitter_m", 3), dtype=float)
     roll = np.deg2rad(float(draw("roll_deg")))
     T = look_at(eye, target) @ Pose(np.zeros(3), np.array([np.cos(roll / 2), 0, 0, np.sin(roll / 2)]))
@@ -147,7 +172,7 @@ def _camera(name: str, azimuth: float, view: ViewRange, ws: Workspace, recipe: C
     f = min(f, max(_widest(T, ws, min(cx, w - cx), min(cy, h - cy)), half / np.tan(MAX_FOV / 2)))
     f, cx, cy = (round(float(x), 6) for x in (f, cx, cy))
     K = ((f, 0.0, cx), (0.0, f, cy), (0.0, 0.0, 1.0))
-    return CameraSpec(name=name, pose=pose_spec(T), K=K, width=w, height=h)
+    return CameraSpec(name=name, pose=pose_spec(T), K=K, width=w, height=h, support=support, redrawn=redrawn)
 
 
 def _widest(T_world_camera: Pose, ws: Workspace, half_w: float, half_h: float) -> float:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import core_schema
 
 from phone2sim.augment.variation import VARIATION_JSON_SCHEMA, Constant, Variation, as_variation
@@ -120,6 +120,8 @@ class CameraRecipe(Config):
     """Factor on the focal length that frames the work space."""
     principal_jitter_px: Annotated[Variation, Drawn(-32, 32)] = _c(0.0)
     """Shift of the principal point, per axis."""
+    min_support: float = Field(default=0.5, ge=0, le=1)
+    """Views that the capture supports less than this, 0-1, are drawn again; at last the nearest supported view is taken."""
 
 
 class RobotStartRecipe(Config):

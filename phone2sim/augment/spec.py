@@ -53,6 +53,10 @@ class CameraSpec(Config):
     K: tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
     width: int
     height: int
+    support: float | None = None
+    """How well the capture supports this view, 0–1; None where the scene has no validity map."""
+    redrawn: int = 0
+    """Draws that were thrown away because the capture does not support them."""
 
 
 class SensorSpec(Config):

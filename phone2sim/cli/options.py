@@ -70,7 +70,7 @@ Length = Annotated[
 ]  # fmt: skip
 
 
-STAGES = ("capture", "cameras", "splat", "scene", "export")
+STAGES = ("capture", "cameras", "splat", "mesh", "scene", "export")
 """Folders of a scene, in order."""
 
 

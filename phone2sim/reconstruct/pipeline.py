@@ -1,4 +1,4 @@
-"""Capture → cameras → splat, each a stage of the scene folder, chained by fingerprints."""
+"""Capture → cameras → splat → mesh, each a stage of the scene folder, chained by fingerprints."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from phone2sim.progress import message
 from phone2sim.reconstruct.capture import Capture, CaptureConfig, capture_stage
 from phone2sim.reconstruct.capture.layers import write_layers
 from phone2sim.reconstruct.coach import coach_stage
+from phone2sim.reconstruct.mesh.stage import MeshConfig, mesh_stage
 from phone2sim.reconstruct.metric import Metric, MetricConfig, estimate_metric
 from phone2sim.reconstruct.metric.length import check_picks, parse_picked_length
 from phone2sim.reconstruct.metric.rescale import settle_splat
@@ -38,6 +39,8 @@ class ReconstructConfig(Config):
     """Scale and up."""
     splat: SplatConfig = SplatConfig()
     """Training."""
+    mesh: MeshConfig = MeshConfig()
+    """The surface of everything seen."""
     photo: PhotoConfig = PhotoConfig()
     """A single photo, in place of the three before."""
     depth_model: str | None = None
@@ -73,9 +76,10 @@ class ReconstructResult:
     capture: StageResult
     cameras: StageResult
     splat: StageResult
+    mesh: StageResult
 
     def to_json(self) -> dict[str, Any]:
-        """`{scene, cameras, metric, splat}` as printed by `--json`."""
+        """`{scene, cameras, metric, splat, mesh}` as printed by `--json`."""
         solved = self.cameras.manifest["result"]
         trained = self.splat.manifest["result"]
         return {
@@ -83,13 +87,14 @@ class ReconstructResult:
             "cameras": {k: solved["cameras"][k] for k in ("total", "registered", "reprojection_px")},
             "metric": {k: solved["metric"][k] for k in ("scale_source", "scale_interval", "up_source")},
             "splat": {k: trained[k] for k in ("psnr", "ssim", "gaussians", "seconds") if k in trained},
+            "mesh": self.mesh.manifest["result"] | {"file": str(self.mesh.folder / "mesh.ply")},
         }
 
 
 def reconstruct(
     source: Path, scene_dir: Path, config: ReconstructConfig | None = None, *, force: bool = False
 ) -> ReconstructResult:
-    """Reconstruct a clip or photo folder into `scene_dir/{capture,cameras,splat}`.
+    """Reconstruct a clip or photo folder into `scene_dir/{capture,cameras,splat,mesh}`.
 
     Stages whose settings and inputs did not change are skipped. Raises `CaptureError` for input that cannot be used
     and `ReconstructionError` when the capture cannot work (`force` tries anyway) or cameras cannot be trusted; a scene
@@ -115,12 +120,14 @@ def reconstruct(
         shown = photo_splat_stage(
             scene, config.photo, cameras_fingerprint=identity(measured.manifest), force=force
         )
-        return ReconstructResult(scene=scene, capture=captured, cameras=measured, splat=shown)
+        mesh = mesh_stage(scene, config.mesh, cameras=measured, splat=shown, force=force)
+        return ReconstructResult(scene=scene, capture=captured, cameras=measured, splat=shown, mesh=mesh)
     coach_stage(scene, capture_fingerprint=captured.fingerprint, force=force)
     solved = cameras_stage(scene, config, capture_fingerprint=captured.fingerprint, force=force)
     settle_splat(scene)
     splat = train_splat_stage(scene, config.splat, cameras_fingerprint=identity(solved.manifest), force=force)
-    return ReconstructResult(scene=scene, capture=captured, cameras=solved, splat=splat)
+    mesh = mesh_stage(scene, config.mesh, cameras=solved, splat=splat, force=force)
+    return ReconstructResult(scene=scene, capture=captured, cameras=solved, splat=splat, mesh=mesh)
 
 
 def cameras_stage(

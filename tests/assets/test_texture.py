@@ -1,11 +1,10 @@
-"""Texture atlas, ground filling and the validity map."""
+"""Texture atlas, ground filling and the point looked at."""
 
 import numpy as np
-import pytest
 
 from phone2sim.assets.inpaint import fill_by_copy
 from phone2sim.assets.texture import texels
-from phone2sim.assets.validity import looked_at, validity_map
+from phone2sim.assets.validity import looked_at
 from phone2sim.poses import look_at
 
 
@@ -27,18 +26,6 @@ def test_fill_continues_a_periodic_ground():
     out = fill_by_copy(broken, ~hole, hole)
     assert np.array_equal(out[~hole], ground[~hole])
     assert np.abs(out[hole].astype(float) - ground[hole]).mean() < 30
-
-
-def test_validity_of_a_full_and_a_half_orbit():
-    def orbit(angles):
-        return np.array([[np.cos(a), np.sin(a), 0.7] for a in angles])
-
-    full = validity_map(orbit(np.linspace(0, 2 * np.pi, 24, endpoint=False)), np.zeros(3))
-    assert full["azimuth_rad"] == [-np.pi, np.pi]
-    half = validity_map(orbit(np.linspace(2.5, 4.5, 10)), np.zeros(3))
-    low, high = half["azimuth_rad"]
-    assert high - low == pytest.approx(2.2, abs=0.05) and np.isclose((low + 0.1) % (2 * np.pi), 2.5, atol=0.05)
-    assert half["radius_m"][0] < np.hypot(1, 0.7) < half["radius_m"][1]
 
 
 def test_looked_at_is_the_common_point():

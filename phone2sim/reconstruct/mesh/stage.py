@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,21 +72,20 @@ def fuse_surface(cloud: SplatCloud, cameras: Cameras, config: MeshConfig = MeshC
     return without_floaters(mesh, centres=centres, clear_m=0.2 * distance, min_area_m2=(config.floater * distance) ** 2)
 
 
-def mesh_stage(scene_dir: Path, config: MeshConfig | None = None, *, splat_fingerprint: str, force: bool = False) -> StageResult:
+def mesh_stage(
+    scene_dir: Path, config: MeshConfig | None = None, *, cameras: StageResult, splat: StageResult, force: bool = False
+) -> StageResult:
     """Write `scene_dir/mesh/mesh.ply`: vertex colours, metres, z up. The manifest's result has vertices, faces, area_m2."""
     config = config or MeshConfig()
 
     def compute(folder: Path) -> dict[str, Any]:
-        from dataclasses import replace
-
-        cameras = Cameras.load(scene_dir / "cameras" / "transforms.json")
-        pinhole = replace(cameras, distortion=np.zeros_like(cameras.distortion))
+        posed = Cameras.load(scene_dir / "cameras" / "transforms.json")
+        pinhole = replace(posed, distortion=np.zeros_like(posed.distortion))
         mesh = fuse_surface(SplatCloud.load_ply(scene_dir / "splat" / "splat.ply"), pinhole, config)
         if not len(mesh.faces):
             message("The splat shows no surface that two pictures agree on: mesh.ply is empty.")
         mesh.save_ply(folder / "mesh.ply")
         return {"vertices": len(mesh.vertices), "faces": len(mesh.faces), "area_m2": round(float(mesh.areas.sum()), 4)}
 
-    return run_stage(
-        scene_dir / "mesh", version=VERSION, config=config, inputs={"splat": splat_fingerprint}, compute=compute, force=force
-    )
+    inputs = {"cameras": cameras.fingerprint, "splat": splat.fingerprint}
+    return run_stage(scene_dir / "mesh", version=VERSION, config=config, inputs=inputs, compute=compute, force=force)
