@@ -8,9 +8,13 @@ import numpy as np
 
 from phone2sim.reconstruct.sfm.model import SparseModel, normalised
 
+LEAST_POINTS, LEAST_STRICT = 30, 60
+"""Points a camera must see; the second counts points in three views, for models from lax settings."""
 STRONG_MATCHES = 150
 """A verified pair with this many matches should agree with the final poses."""
 SAMPSON_PX = 4.0
+FOCAL_ANGLE_DEG = 5.0
+"""With a smaller median triangulation angle an estimated focal length does not count against the EXIF's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,14 +84,13 @@ def judge(
     mapping; only points in three views count as support, which a wrong pair of views cannot fake.
     """
     refuse, flag = [], []
-    seen = model.points_per_camera
+    seen, least, where = model.points_per_camera, LEAST_POINTS, ""
     if strict:
         seen = np.bincount(model.obs_camera[model.track_length[model.obs_point] >= 3], minlength=len(model.cameras))
-    thin = [model.cameras.sources[i] for i in np.flatnonzero(seen < 30)]
+        least, where = LEAST_STRICT, " in three views"
+    thin = [model.cameras.sources[i] for i in np.flatnonzero(seen < least)]
     if len(thin) > 0.1 * len(seen):
-        refuse.append(
-            f"{len(thin)} of {len(seen)} cameras rest on fewer than 30 points{' in three views' if strict else ''}"
-        )
+        refuse.append(f"{len(thin)} of {len(seen)} cameras rest on fewer than {least} points{where}")
     elif thin:
         flag.append(f"few points support {', '.join(thin[:5])}")
     if model.reprojection_px > 1.5 * max(1.0, float(np.median(model.cameras.size_wh.max(axis=1))) / 1920):
@@ -100,6 +103,11 @@ def judge(
     if ((ratio < low) | (ratio > high)).any():
         worst = float(ratio[np.argmax(np.abs(np.log(ratio)))])
         refuse.append(f"the focal length came out {worst:.2f} times the expected one")
+    elif trusted and (np.abs(ratio - 1) > 0.2).any() and angle < FOCAL_ANGLE_DEG:
+        refuse.append(
+            f"the pictures want a focal length {float(np.median(ratio)):.2f} times the EXIF's, which they hardly tell as "
+            f"the camera moved along its view (median triangulation angle {angle:.1f}°)"
+        )
     elif trusted and (np.abs(ratio - 1) > 0.2).any():
         flag.append(f"the focal length differs from EXIF by {float(np.abs(ratio - 1).max()):.0%}")
     strong = model.pair_count >= STRONG_MATCHES

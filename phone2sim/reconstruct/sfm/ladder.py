@@ -114,6 +114,10 @@ class Ladder:
         attempt["refused"] = list(verdict.refuse)
         if method == "known":
             attempt["refused"] += self.contradiction(model)
+        if abs(np.log(report.get("wanted_focal", 1.0))) > np.log(1.2):
+            attempt["refused"].append(
+                f"held at the EXIF's focal length, the pictures want {report['wanted_focal']:.2f} times that"
+            )
         if attempt["refused"]:
             return attempt
         if method == "held" and np.allclose(model.cameras.K[:, 0, 0], [self.focal[n] for n in model.cameras.names]):
@@ -170,6 +174,9 @@ class Ladder:
             return f"Only {len(self.best.model.cameras)} of {self.total} frames fit together; the cameras are not reliable."
         tried = [a for a in self.attempts if a["registered"] >= 3 and a["method"] != "global"] or self.attempts
         most = max(tried, key=lambda a: a["registered"])
+        contrary = [why for a in tried for why in a["refused"] if "the pictures want" in why]
+        if contrary and most["registered"] >= self.config.min_registered * self.total:
+            return f"No reliable cameras: {most['registered']} of {self.total} frames fit together, but {contrary[0]}."
         pairs = max(a.get("verified_pairs", 0) for a in self.attempts)
         if most["registered"] < 3 or pairs < 2 * self.total:
             match = (

@@ -38,6 +38,16 @@ def _largest(models: dict[int, Any]) -> Any:
     return max(models.values(), key=lambda m: (m.num_reg_images(), m.num_points3D()), default=None)
 
 
+def wanted_focal(model: Any) -> float:
+    """Focal length that the pictures would choose if it were free, as a factor of the model's (the farthest from 1)."""
+    import pycolmap
+
+    free = pycolmap.Reconstruction(model)
+    adjust(free, lens=True, tolerance=1e-6)
+    factors = [free.cameras[i].mean_focal_length() / c.mean_focal_length() for i, c in model.cameras.items()]
+    return float(max(factors, key=lambda f: abs(np.log(f)), default=1.0))
+
+
 def parallax_deg(model: Any) -> float:
     """Median angle at a point between the first and the last camera of its track."""
     centre = {im.image_id: im.projection_center() for im in model.images.values() if im.has_pose}

@@ -17,7 +17,7 @@ import numpy as np
 from phone2sim.reconstruct.sfm.device import align
 from phone2sim.reconstruct.sfm.features import extract, match
 from phone2sim.reconstruct.sfm.job import Job
-from phone2sim.reconstruct.sfm.mapping import map_scene
+from phone2sim.reconstruct.sfm.mapping import map_scene, wanted_focal
 from phone2sim.reconstruct.sfm.motion import measure, only_turns, read_matches, stands_still
 from phone2sim.reconstruct.sfm.told import told_points
 
@@ -145,6 +145,8 @@ def main(argv: list[str]) -> int:
     model = None if hopeless else timed("mapping", lambda: map_scene(job, database, work / "models"))
     if model is not None and job.method == "known":
         to_device_world(job, model)
+    if model is not None and job.method == "held":
+        report["wanted_focal"] = wanted_focal(model)
     report["registered"] = 0 if model is None else model.num_reg_images()
     if model is not None:
         seen_by = add_told_points(job, model) if job.method == "device" else {}
