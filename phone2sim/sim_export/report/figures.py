@@ -9,6 +9,7 @@ import numpy as np
 
 from phone2sim.poses import Pose
 from phone2sim.reconstruct.cameras import Cameras
+from phone2sim.reconstruct.validity import ValidityMap
 
 PALETTE = ("#3b82f6", "#f59e0b", "#10b981", "#ef4444", "#8b5cf6", "#ec4899", "#14b8a6", "#84cc16")
 
@@ -69,6 +70,45 @@ def camera_plot(
     out.append(_scale_bar(k, width, height))
     out.append("</svg>")
     return "".join(out)
+
+
+def validity_plot(validity: dict[str, Any], cameras: Cameras) -> str:
+    """Directions from above, the zenith in the middle and the horizon at the rim: green where the capture supports new views
+    from the distance it supports best, and the cameras as dots. Empty without a map."""
+    if not validity.get("map"):
+        return ""
+    found = ValidityMap.from_json(validity["map"])
+    best = found.support.max(axis=2)
+    n_e, n_a = best.shape
+    size, rim = 460.0, 200.0
+    middle = size / 2
+    edges = np.arcsin(np.linspace(-1, 1, n_e + 1))
+
+    def px(elevation: float, azimuth: float) -> str:
+        r = rim * (1 - max(elevation, 0.0) / (np.pi / 2))
+        return f"{middle + r * np.cos(azimuth):.1f},{middle - r * np.sin(azimuth):.1f}"
+
+    out = [f'<svg viewBox="0 0 {size:.0f} {size:.0f}" class="plot" role="img">']
+    for i in range(n_e):
+        if edges[i + 1] <= 1e-9:
+            continue
+        for j in range(n_a):
+            a0, a1 = 2 * np.pi * j / n_a, 2 * np.pi * (j + 1) / n_a
+            ring = [px(edges[i], a0), px(edges[i], a1), px(edges[i + 1], a1), px(edges[i + 1], a0)]
+            v = float(best[i, j])
+            k = int(found.support[i, j].argmax())
+            title = f"{v:.2f} at {found.distance_m[k]:.2f} m, {found.psnr[i, j, k]:.0f} dB expected"
+            fill = f"hsl({12 + 128 * v:.0f} 62% {52 - 8 * v:.0f}%)"
+            out.append(f'<polygon points="{" ".join(ring)}" fill="{fill}" fill-opacity="{0.12 + 0.75 * v:.2f}"><title>{title}</title></polygon>')
+    for elevation in (0.0, 30.0, 60.0):
+        r = rim * (1 - elevation / 90)
+        out.append(f'<circle cx="{middle}" cy="{middle}" r="{r:.1f}" fill="none" class="scale"/>')
+        out.append(f'<text x="{middle + 3:.0f}" y="{middle - r - 3:.1f}" class="tick">{elevation:.0f}°</text>')
+    d = cameras.centres - found.center
+    for x, y, z in d / np.maximum(np.linalg.norm(d, axis=1, keepdims=True), 1e-9):
+        cx, cy = px(float(np.arcsin(np.clip(z, -1, 1))), float(np.arctan2(y, x))).split(",")
+        out.append(f'<circle cx="{cx}" cy="{cy}" r="2.6" fill="#fff" stroke="#1e293b" stroke-width="1"/>')
+    return "".join(out) + "</svg>"
 
 
 def interval_bar(value: float, low: float, high: float, *, span: tuple[float, float] | None = None) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from phone2sim.reconstruct.coach import read_coach
 from phone2sim.sim_export.report.certificate import certificate
 from phone2sim.sim_export.report.facts import SceneFacts
-from phone2sim.sim_export.report.figures import bars, camera_plot, interval_bar
+from phone2sim.sim_export.report.figures import bars, camera_plot, interval_bar, validity_plot
 from phone2sim.sim_export.report.metric import metric_html
 from phone2sim.sim_export.report.pictures import embed, spread
 
@@ -96,6 +96,12 @@ def cameras_and_scale(scene: SceneFacts) -> str:
             f"surface where it was seen, and the objects.</figcaption></figure>"
             f"<figure>{side}<figcaption>From the side, z up.</figcaption></figure></div>"
         )
+        if views := validity_plot(scene.scene.get("validity", {}), scene.cameras):
+            parts.append(
+                f'<h3>Where new views are supported</h3><div class="two"><figure>{views}<figcaption>Directions seen from above: zenith in the '
+                f"middle, horizon at the rim. Green: covered by several pictures, without holes, and expected to look like the held-out "
+                f"ones. Episodes draw their cameras there. Dots: the pictures.</figcaption></figure></div>"
+            )
     if scene.metric:
         parts.append("<h3>Why this scale, why this up</h3>" + metric_html(scene.metric) + _notes(scene.metric))
     return "".join(parts)
