@@ -14,7 +14,10 @@ import pytest
 
 from phone2sim.assets.scene import Scene
 from phone2sim.poses import Pose
+from phone2sim.reconstruct.cameras import Cameras
+from phone2sim.reconstruct.mesh.surface import SurfaceMesh
 from tests.e2e.settle import drop
+from tests.e2e.surface import Aligned, novel_views, surface_error
 from tests.e2e.truth import evaluate
 
 pytestmark = pytest.mark.slow
@@ -76,6 +79,29 @@ def test_objects_have_their_true_place_size_outline_and_mass(figures: dict) -> N
 
 def test_heldout_views(demo: tuple[Path, dict]) -> None:
     assert demo[1]["build"]["splat"]["psnr"] >= 26.0
+
+
+def test_the_mesh_lies_on_the_true_surface(demo: tuple[Path, dict]) -> None:
+    out, truth = demo[0], demo[0] / "sample" / "clip.truth.json"
+    aligned = Aligned.of(Cameras.load(out / "scene" / "cameras" / "transforms.json"), truth)
+    mesh = SurfaceMesh.load_ply(out / "scene" / "mesh" / "mesh.ply")
+    error = surface_error(aligned(mesh.vertices), mesh.faces, room=True, lowest_m=-0.1)
+    print("mesh", np.percentile(1e3 * error, [50, 90]), "mm")
+    assert np.median(error) <= 0.003 and np.percentile(error, 90) <= 0.008
+    for a in Scene.load(out / "scene").assets:
+        v = aligned(a.T_world_asset.apply(a.visual.vertices.astype(float)))
+        error = surface_error(v, a.visual.faces, room=False, lowest_m=0.004, n=10_000)
+        print(a.name, np.percentile(1e3 * error, [50, 90]), "mm")
+        assert np.median(error) <= 0.003 and np.percentile(error, 90) <= 0.008, a.name
+
+
+def test_supported_views_look_better_and_the_expectation_is_honest(demo: tuple[Path, dict]) -> None:
+    support, expected, true = novel_views(demo[0] / "scene", demo[0] / "sample" / "clip.truth.json").T
+    valid = support >= 0.5
+    print("valid", valid.mean(), np.median(true[valid]), "dB, else", np.median(true[~valid]), "dB, r", np.corrcoef(expected, true)[0, 1])
+    assert 0.1 < valid.mean() < 0.9
+    assert np.median(true[valid]) > np.median(true[~valid]) + 3
+    assert np.corrcoef(expected, true)[0, 1] > 0.6
 
 
 def test_objects_rest_where_they_were_captured(demo: tuple[Path, dict]) -> None:
