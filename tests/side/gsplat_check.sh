@@ -1,6 +1,6 @@
 #!/bin/sh
 # The C++ kernels against gsplat's own reference code, and the engine tests with torch, in an environment of its own
-# (ENVIRONMENT, default .side/gsplat; about 1 GB, made once). Needs no GPU: where there is a CUDA GPU and its torch is
+# (ENVIRONMENT, default .side/gsplat; about 3.5 GB, made once). Needs no GPU: where there is a CUDA GPU and its torch is
 # installed in ENVIRONMENT, the engine tests run on gsplat's CUDA kernels as well.
 # usage: tests/side/gsplat_check.sh [ENVIRONMENT]
 set -eu
@@ -15,7 +15,7 @@ if [ ! -e "$environment/ready" ]; then
     $pip torch==2.13.0
     $pip --no-deps gsplat==1.5.3
     $pip jaxtyping rich plyfile gsply pytest hypothesis
-    $pip "$root"
+    $pip --editable "$root" --config-settings=build-dir="$environment/build"
     touch "$environment/ready"
 fi
 cd "$root"
