@@ -21,7 +21,7 @@ def ssim_map(a: Tensor, b: Tensor) -> Tensor:
     which the differences of means below do not survive."""
     import torch
 
-    fields = torch.stack([a, b, a * a, a * b, b * b])
+    fields: Tensor = torch.stack([a, b, a * a, a * b, b * b])
     h, w = a.shape[1:]
     for pad, axis, size in (((5, 5), 3, w), ((0, 0, 5, 5), 2, h)):
         padded = torch.nn.functional.pad(fields, pad)
