@@ -15,6 +15,7 @@ from phone2sim.errors import InputError, MissingDependencyError, did_you_mean
 from phone2sim.images import read_rgb
 from phone2sim.progress import message, progress, track
 from phone2sim.reconstruct.cameras import Cameras
+from phone2sim.reconstruct.photo.surface import resized, settled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +86,6 @@ class DepthPredictor:
 
     def predict_with_focal(self, rgb: np.ndarray, focal_px: float | None = None) -> tuple[np.ndarray, float | None]:
         """The depth, and the focal length [px] the model saw (None where it estimates none, or one was given)."""
-        import cv2
         import torch
 
         h, w = rgb.shape[:2]
@@ -93,7 +93,6 @@ class DepthPredictor:
         with torch.inference_mode():
             out = self._network(pixel_values=inputs)
         depth = out.predicted_depth[0].float().cpu().numpy()
-        depth = cv2.resize(depth, (w, h), interpolation=cv2.INTER_LINEAR)
         focal = None
         if self._kind == "depth_pro":  # the network gives inverse depth for a focal length of one picture width
             fov = getattr(out, "field_of_view", None)
@@ -105,7 +104,7 @@ class DepthPredictor:
             raise InputError(
                 f"Depth model {self.name} returned no usable depth.", hint="Check its weights, or choose another."
             )
-        return np.maximum(depth, 1e-3).astype(np.float32), focal
+        return resized(settled(np.maximum(depth, 1e-3)), w, h), focal
 
     def _prepared(self, rgb: np.ndarray) -> np.ndarray:
         """(1, 3, h', w') float32 as the network was trained on."""

@@ -17,7 +17,7 @@ from phone2sim.reconstruct.capture.record import Capture, Frame
 from phone2sim.reconstruct.photo.align import Aligned, PhotoDepth, align
 from phone2sim.reconstruct.photo.plane import world_of, world_without_plane
 from phone2sim.reconstruct.photo.ruler import find_ruler
-from phone2sim.reconstruct.photo.surface import cloud_of, patches, resized, sample_points, sharpened
+from phone2sim.reconstruct.photo.surface import cloud_of, patches, resized, sample_points, settled, sharpened
 from phone2sim.reconstruct.points import write_points_ply
 from phone2sim.stage import StageResult, run_stage
 
@@ -130,7 +130,7 @@ def measure(
     small[1] *= sh / h
     if ruler is not None:
         ruler = replace(ruler, outline_px=ruler.outline_px * [sw / w, sh / h])
-    given = replace(given, depth=resized(given.depth, sw, sh))
+    given = replace(given, depth=settled(resized(settled(given.depth), sw, sh)))
     aligned = align(
         given, small, ruler, key=Key(config.seed).child("photo"), focal_known=focal_known,
         up_camera=None if up_camera is None else np.asarray(up_camera),

@@ -16,6 +16,8 @@ SIGMA = {8: 0.6, 4: 0.6, 2: 0.6, 1: 0.4}
 """Standard deviation of a Gaussian in units of its square; a single pixel is widened by the rasteriser's own blur."""
 JUMP = 0.03
 """Relative step of the depth that separates two surfaces."""
+RAMP = 0.015
+"""Relative step of the depth on both sides of a pixel that lies between two surfaces."""
 STEEPEST = 5.0
 """A surface seen at a grazing angle is stretched no more than this along the view."""
 
@@ -68,7 +70,7 @@ def flying(depth: np.ndarray) -> np.ndarray:
     for axis in (0, 1):
         d, o = np.moveaxis(depth, axis, 0), np.moveaxis(out, axis, 0)
         before, after = d[1:-1] - d[:-2], d[2:] - d[1:-1]
-        limit = JUMP * d[1:-1]
+        limit = RAMP * d[1:-1]
         o[1:-1] |= (np.abs(before) > limit) & (np.abs(after) > limit) & (before * after > 0)
     return out & (depth > 0)
 
