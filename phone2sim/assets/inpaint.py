@@ -86,8 +86,8 @@ def fill_by_pieces(
         if not rim.any():
             break
         count = ndimage.uniform_filter(done.astype(np.float32), side, mode="constant")
-        i, j = np.unravel_index(np.argmax(np.where(rim, count, -1)), rim.shape)
-        i, j = int(np.clip(i, half, rim.shape[0] - half - 1)), int(np.clip(j, half, rim.shape[1] - half - 1))
+        at = np.unravel_index(np.argmax(np.where(rim, count, -1)), rim.shape)
+        i, j = (int(np.clip(k, half, n - half - 1)) for k, n in zip(at, rim.shape))
         box = np.s_[i - half : i + half + 1, j - half : j + half + 1]
         there, wanted = done[box], left[box]
         some = centres[turn % 40 :: max(1, len(centres) // candidates)]
