@@ -15,6 +15,8 @@ STRONG_MATCHES = 150
 SAMPSON_PX = 4.0
 FOCAL_ANGLE_DEG = 5.0
 """With a smaller median triangulation angle an estimated focal length does not count against the EXIF's."""
+FORWARD = 0.8
+"""Nor does it when matched cameras are apart mostly along their view, which trades the focal length for depth."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +70,16 @@ def pair_agreement(model: SparseModel, *, limit_px: float = SAMPSON_PX) -> np.nd
     return agree
 
 
+def along_view(model: SparseModel) -> float:
+    """Median part (0 to 1) of the way between the cameras of a verified pair that lies along the first one's view."""
+    if len(model.pair_ij) == 0:
+        return 0.0
+    i, j = model.pair_ij.T
+    way = model.cameras.centres[j] - model.cameras.centres[i]
+    forward = np.einsum("pk,pk->p", way, model.cameras.T_world_camera[i, :3, 2])
+    return float(np.median(np.abs(forward) / np.maximum(np.linalg.norm(way, axis=1), 1e-12)))
+
+
 def _misplaced(model: SparseModel, strong: np.ndarray, broken: np.ndarray) -> list[str]:
     """Origins of cameras with at least two strong pairs, most of which contradict the poses."""
     n = len(model.cameras)
@@ -103,10 +115,10 @@ def judge(
     if ((ratio < low) | (ratio > high)).any():
         worst = float(ratio[np.argmax(np.abs(np.log(ratio)))])
         refuse.append(f"the focal length came out {worst:.2f} times the expected one")
-    elif trusted and (np.abs(ratio - 1) > 0.2).any() and angle < FOCAL_ANGLE_DEG:
+    elif trusted and (np.abs(ratio - 1) > 0.2).any() and (angle < FOCAL_ANGLE_DEG or along_view(model) > FORWARD):
         refuse.append(
             f"the pictures want a focal length {float(np.median(ratio)):.2f} times the EXIF's, which they hardly tell as "
-            f"the camera moved along its view (median triangulation angle {angle:.1f}°)"
+            "the camera moved along its view or too little"
         )
     elif trusted and (np.abs(ratio - 1) > 0.2).any():
         flag.append(f"the focal length differs from EXIF by {float(np.abs(ratio - 1).max()):.0%}")
