@@ -36,7 +36,7 @@ class CertificateConfig(Config):
     sank_m: float = 0.003
     """How deep in the ground an object may rest after the drop [m]."""
     psnr_db: float = 20.0
-    """Least mean PSNR of the scene at captured cameras, colours corrected."""
+    """Least mean PSNR of the scene at captured cameras, exposure matched."""
     object_psnr_db: float = 17.0
     """Least mean PSNR over an object's pixels."""
     views: int = 6

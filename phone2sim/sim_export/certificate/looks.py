@@ -16,7 +16,7 @@ from phone2sim.images import write_rgb
 from phone2sim.keys import Key
 from phone2sim.poses import Pose
 from phone2sim.reconstruct.cameras import load_views
-from phone2sim.reconstruct.splat.judge import color_corrected, psnr, ssim
+from phone2sim.reconstruct.splat.judge import psnr, ssim
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class Look:
 
     name: str
     psnr: float
-    """[dB] over the picture, colours corrected (3×4, least squares): exposure changes while filming."""
+    """[dB] over the picture, under one gain and offset a channel: exposure changes while filming."""
     ssim: float
     objects: dict[str, float]
     """Asset → PSNR [dB] over the pixels that show it, same correction; only where it covers 100 pixels."""
@@ -68,7 +68,7 @@ def compare(scene: Scene, scene_dir: Path, folder: Path, *, views: int, max_side
         write_rgb(folder / f"{spec.name}_photo.png", photo)
         write_rgb(folder / f"{spec.name}_twin.png", drawn)
         a, b = (np.ascontiguousarray(x.transpose(2, 0, 1), np.float32) / 255 for x in (drawn, photo))
-        a = np.clip(color_corrected(a, b), 0, 1).astype(np.float32)
+        a = exposed_like(a, b)
         part = truth[spec.name].part
         shown = {n: part == k for k, n in enumerate(renderer.names)}
         looks.append(
@@ -82,3 +82,14 @@ def compare(scene: Scene, scene_dir: Path, folder: Path, *, views: int, max_side
 
 def _rows(K: np.ndarray) -> Any:
     return tuple(tuple(float(x) for x in row) for row in K)
+
+
+def exposed_like(picture: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """`picture` (3, h, w) in 0–1 under the gain and offset of each channel that bring it nearest `target`."""
+    out = np.empty_like(picture)
+    for c in range(3):
+        x, y = picture[c].astype(np.float64), target[c].astype(np.float64)
+        gain = ((x - x.mean()) * (y - y.mean())).mean() / max(x.var(), 1e-9)
+        gain = float(np.clip(gain, 0.5, 2.0))
+        out[c] = np.clip(gain * (x - x.mean()) + y.mean(), 0, 1)
+    return out
