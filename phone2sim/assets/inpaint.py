@@ -87,7 +87,7 @@ def fill_by_pieces(
             break
         count = ndimage.uniform_filter(done.astype(np.float32), side, mode="constant")
         at = np.unravel_index(np.argmax(np.where(rim, count, -1)), rim.shape)
-        i, j = (int(np.clip(k, half, n - half - 1)) for k, n in zip(at, rim.shape))
+        i, j = (int(np.clip(a, half, m - half - 1)) for a, m in zip(at, rim.shape))
         box = np.s_[i - half : i + half + 1, j - half : j + half + 1]
         there, wanted = done[box], left[box]
         some = centres[turn % 40 :: max(1, len(centres) // candidates)]
