@@ -23,13 +23,15 @@ ANGLE_ALONE_RAD = np.deg2rad(15.0)
 """The same for a single picture, which no other one corrects."""
 RATIO = 1.8
 """Distances within this factor show the same detail."""
-LOSS_DB = (0.25, 4.0)
+LOSS_DB = (0.20, 3.0)
 """Expected loss of PSNR a degree away from the nearest training camera, and an octave of distance away."""
 NEAR_DEG = 30.0
 """Held-out pictures this close speak for a direction."""
 WORST_DB = 10.0
 HOLE_ERROR = 0.1
 """Mean squared error of a hole."""
+OPEN_MARGIN = 1.2
+"""Factor on the share of pixels that is open from the cameras themselves, above which it is a hole."""
 GOOD_ENOUGH_DB = 5.0
 """A view that is expected to lose more than this against held-out pictures is not valid."""
 MIN_SUPPORT = 0.5
@@ -49,7 +51,8 @@ class ValidityMap:
     coverage: np.ndarray
     """(e, a, d) share of the surface that enough cameras saw from a similar direction and distance."""
     holes: np.ndarray
-    """(e, a, d) share of a view's pixels that the splat leaves open, or that something right before the camera covers."""
+    """(e, a, d) share of a view's pixels that the splat leaves open, or that something right before the camera covers, beyond
+    what is open from the cameras themselves: an object filmed before nothing has holes around it everywhere."""
     psnr: np.ndarray
     """(e, a, d) expected PSNR [dB]."""
     heldout_psnr: float
@@ -163,7 +166,10 @@ def build_validity(
     if not trained.any():
         trained[:] = True
     coverage = _coverage(eyes, cameras.take(np.flatnonzero(trained)), _surface_sample(points, center, usual))
-    holes = _holes(cloud, eyes, center, coverage > 0.1, picture_px)
+    some = np.unique(np.round(np.linspace(0, len(cameras) - 1, 12)).astype(int))
+    usually = OPEN_MARGIN * float(np.percentile(_holes(cloud, cameras.centres[some], center, np.ones(len(some), bool), picture_px), 75))
+    usually = min(usually, 0.9)
+    holes = np.maximum(_holes(cloud, eyes, center, coverage > 0.1, picture_px) - usually, 0) / max(1 - usually, 1e-6)
     psnr, mean = _expected_psnr(direction, distances, offset / distance[:, None], distance, trained, cameras.names, held, metrics)
     lost = 10 ** (-psnr / 10) + HOLE_ERROR * holes
     return ValidityMap(
@@ -205,7 +211,7 @@ def _coverage(eyes: np.ndarray, cameras: Cameras, points: np.ndarray) -> np.ndar
 
 
 def _holes(cloud: SplatCloud, eyes: np.ndarray, center: np.ndarray, wanted: np.ndarray, px: int) -> np.ndarray:
-    """(e, a, d) share of open or blocked pixels in small pictures from the eyes that are `wanted`; 1 elsewhere."""
+    """(...) share of open or blocked pixels in small pictures from the `eyes` (..., 3) that are `wanted` (...); 1 elsewhere."""
     from phone2sim.reconstruct.splat.rasterize import rasterize
 
     K = np.array([[px, 0, px / 2], [0, px, px / 2], [0, 0, 1]], float)  # 53 degrees

@@ -21,6 +21,14 @@ def orbit(azimuths, *, elevation=0.7, radius=0.8) -> Cameras:
     )  # fmt: skip
 
 
+def test_what_is_open_from_the_cameras_themselves_is_no_hole():
+    cameras = orbit(np.linspace(0, 2 * np.pi, 40, endpoint=False))
+    cloud, points = table()
+    small = np.abs(points).max(axis=1) < 0.55
+    found = build_validity(cloud.take(small), cameras, points[small], {"train_psnr": 30.0}, center=np.zeros(3), picture_px=24)
+    assert found.valid(cameras.T_world_camera).all()
+
+
 def table() -> tuple[SplatCloud, np.ndarray]:
     """An opaque plate of 8 m at z = 0, and points on it."""
     xy = np.stack(np.meshgrid(*[np.linspace(-4, 4, 101)] * 2), -1).reshape(-1, 2)
