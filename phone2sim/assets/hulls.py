@@ -72,3 +72,35 @@ def _part(body: Any, floor: float | None) -> TexturedMesh:
 
     flat = trimesh.Trimesh(v, body.faces, process=False).convex_hull
     return TexturedMesh(vertices=flat.vertices, faces=flat.faces)
+
+
+STOOD_RAD = float(np.radians(3.0))
+"""An object that stood still while it was filmed tips at no less than this."""
+FOOT_REACH_M = 0.01
+"""A foot is not widened further than this to reach under the centre of mass."""
+
+
+def footed(parts: tuple[TexturedMesh, ...], center_of_mass: np.ndarray, *, layer_m: float = 3e-4) -> tuple[tuple[TexturedMesh, ...], bool]:
+    """The convex parts (asset frame, support at z = 0) with a foot under `center_of_mass` (3,) [m], and whether one was missing.
+
+    The object stood still while it was filmed, so its centre of mass is over what it stands on; the few corners of a hull
+    may say otherwise, above all of a ball's. The lowest part gets a small ring of corners on the ground then.
+    """
+    import cv2
+
+    points = np.concatenate([p.vertices for p in parts]).astype(np.float64)
+    low = float(points[:, 2].min())
+    feet = points[points[:, 2] < low + layer_m][:, :2].astype(np.float32)
+    at = center_of_mass[:2]
+    radius = float((center_of_mass[2] - low) * np.tan(STOOD_RAD))
+    inside = cv2.pointPolygonTest(cv2.convexHull(feet), (float(at[0]), float(at[1])), True) if len(feet) > 2 else -1.0
+    if inside >= radius or (inside < 0 and np.linalg.norm(feet - at, axis=1).min() > FOOT_REACH_M):
+        return parts, False
+    angle = np.linspace(0, 2 * np.pi, 8, endpoint=False)
+    ring = np.column_stack([at + 1.01 * radius / np.cos(np.pi / 8) * np.stack([np.cos(angle), np.sin(angle)], 1), np.full(8, low)])
+    k = int(np.argmin([p.vertices[:, 2].min() for p in parts]))
+    import trimesh
+
+    body = trimesh.convex.convex_hull(np.concatenate([parts[k].vertices.astype(np.float64), ring]))
+    widened = TexturedMesh(vertices=body.vertices, faces=body.faces)
+    return (*parts[:k], widened, *parts[k + 1 :]), True

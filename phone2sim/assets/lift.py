@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from phone2sim.assets.hulls import decompose
+from phone2sim.assets.hulls import decompose, footed
 from phone2sim.assets.labels import label_by_clusters, label_by_solids, render_masks
 from phone2sim.assets.mesh import TexturedMesh
 from phone2sim.assets.overrides import Override, given
@@ -224,10 +224,13 @@ def finish(
         texture=baked.mesh.texture,
     )  # fmt: skip
     hulls = decompose(closed, concavity=concavity)
+    parts, widened = footed(hulls.parts, np.asarray(closed.center_mass))
     notes = (f"{len(hulls.parts)} hulls overfill the body by {hulls.excess:.0%}",) if len(hulls.parts) > 1 else ()
+    if widened:
+        notes = ("it stood still while it was filmed: a foot under its centre of mass was added to its hull", *notes)
     if closed_as:
         notes = (f"{baked.seen_fraction:.0%} of the surface was seen; {closed_as}", *notes)
     return make_asset(
-        name, solid, Baked(mesh=visual, seen_fraction=baked.seen_fraction), hulls.parts, cloud.moved(inverse),
+        name, solid, Baked(mesh=visual, seen_fraction=baked.seen_fraction), parts, cloud.moved(inverse),
         T_world_asset, closed, override=override, scale=scale, notes=notes,
     )  # fmt: skip

@@ -130,7 +130,7 @@ def add_object(spec: Any, asset: Asset, name: str, files: dict[str, bytes]) -> A
             spec.add_mesh(name=mesh, file=f"assets/{mesh}.obj", inertia=mujoco.mjtMeshInertia.mjMESH_INERTIA_CONVEX)
         body.add_geom(
             name=f"{name}_hull_{i:03d}", type=mujoco.mjtGeom.mjGEOM_MESH, meshname=mesh, mass=0.0, group=3,
-            condim=4, friction=[asset.friction.value, 0.005, 0.0005], rgba=[0.3, 0.6, 0.9, 0.4],
+            condim=6, friction=[asset.friction.value, 0.005, 0.0005], rgba=[0.3, 0.6, 0.9, 0.4],
         )  # fmt: skip
     return body
 

@@ -6,7 +6,8 @@ import trimesh
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from phone2sim.assets.hulls import decompose
+from phone2sim.assets.hulls import STOOD_RAD, decompose, footed
+from phone2sim.assets.mesh import TexturedMesh
 from phone2sim.assets.overrides import Override, read_overrides
 from phone2sim.assets.overrides import given as stated
 from phone2sim.assets.physics import guess_material, inertia, mass_interval, material, materials
@@ -103,3 +104,25 @@ def test_overrides_say_what_is_wrong(tmp_path, text, message):
     f.write_text(text)
     with pytest.raises(InputError, match=message):
         read_overrides(f)
+
+
+def test_what_stood_still_gets_a_foot_under_its_centre_of_mass():
+    ball = trimesh.creation.icosphere(subdivisions=1, radius=0.03)
+    turned = ball.vertices @ trimesh.transformations.rotation_matrix(0.3, [1, 2, 0])[:3, :3].T
+    turned[:, 2] -= turned[:, 2].min()
+    part = TexturedMesh(vertices=turned, faces=ball.faces)
+    centre = turned.mean(axis=0)
+    (widened,), changed = footed((part,), centre)
+    feet = widened.vertices[widened.vertices[:, 2] < 1e-4][:, :2] - centre[:2]
+    assert changed and np.linalg.norm(feet, axis=1).max() < 0.01
+    assert np.linalg.norm(feet, axis=1).min() >= 0.9 * centre[2] * np.tan(STOOD_RAD)
+    again, twice = footed((widened,), centre)
+    assert not twice and again[0] is widened
+
+
+@pytest.mark.parametrize("beside", [0.0, 0.03])
+def test_no_foot_where_there_is_one_or_none_could_be(beside: float):
+    box = trimesh.creation.box((0.02, 0.02, 0.04))
+    part = TexturedMesh(vertices=box.vertices + [0, 0, 0.02], faces=box.faces)
+    parts, changed = footed((part,), np.array([beside, 0, 0.02]))
+    assert not changed and parts[0] is part

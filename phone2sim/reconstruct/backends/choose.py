@@ -55,8 +55,9 @@ def settled(config: SplatConfig, choice: Choice) -> SplatConfig:
 def train_with(
     choice: Choice, images: list[np.ndarray], cameras: Cameras, points: np.ndarray, colors: np.ndarray,
     *, config: SplatConfig, masks: list[np.ndarray | None] | None = None, depths: list[np.ndarray | None] | None = None,
+    observed: list[np.ndarray] | None = None,
 ) -> Any:  # fmt: skip
-    """`splat.train.train` on the chosen backend; its metrics also name the backend. nerfstudio uses no depths."""
+    """`splat.train.train` on the chosen backend; its metrics also name the backend. nerfstudio uses no depth."""
     from phone2sim.reconstruct.splat.cpu import CpuEngine
     from phone2sim.reconstruct.splat.train import train
 
@@ -64,6 +65,6 @@ def train_with(
         result = train_nerfstudio(images, cameras, points, colors, config=config, masks=masks)
     else:
         engine = gsplat_engine if choice.name == "gsplat" else CpuEngine
-        result = train(images, cameras, points, colors, config=config, masks=masks, depths=depths, make_engine=engine)
+        result = train(images, cameras, points, colors, config=config, masks=masks, depths=depths, observed=observed, make_engine=engine)
     result.metrics["backend"] = {"name": choice.name, "why": choice.why}
     return result

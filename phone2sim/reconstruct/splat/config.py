@@ -51,11 +51,11 @@ class SplatConfig(Config):
     """Pull on the mean of all axes (in camera extents)."""
     flat_weight: float = Field(default=1.0, ge=0)
     """Pull on the mean shortest axis (in camera extents), so that Gaussians lie in surfaces."""
-    depth_weight: float = Field(default=0.0, ge=0)
+    depth_weight: float = Field(default=0.3, ge=0)
     """Pull of the rendered depth to known depths (relative error): the device's where there are any, else sparse points."""
     normal_weight: float = Field(default=0.0, ge=0)
     """Pull between the rendered normals and those of the rendered depth, from `geometry_from` on."""
-    geometry_from: float = Field(default=0.35, ge=0, le=1)
+    geometry_from: float = Field(default=0.1, ge=0, le=1)
     """Share of the iterations after which depth and normals count."""
     antialiased: bool = False
     """Dim Gaussians smaller than a pixel instead of widening them."""

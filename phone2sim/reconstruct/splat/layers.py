@@ -56,6 +56,29 @@ def load_depths(cameras: Cameras, capture: Capture | None) -> list[np.ndarray | 
     return depths if any(d is not None for d in depths) else None
 
 
+def load_tracks(sparse: Path, cameras: Cameras, points: np.ndarray) -> list[np.ndarray] | None:
+    """Per camera the indices of the `points` (p, 3) that its picture saw, from a COLMAP model whose points they are.
+
+    None when there is no such model beside the cameras, or it holds other points.
+    """
+    import pycolmap
+
+    if not (sparse / "points3D.bin").exists():
+        return None
+    model = pycolmap.Reconstruction(sparse)
+    ids = sorted(model.points3D)
+    if len(ids) != len(points) or not ids:
+        return None
+    if not np.allclose([model.points3D[i].xyz for i in ids], points, atol=1e-3 * float(np.ptp(points, axis=0).max())):
+        return None
+    row = {i: k for k, i in enumerate(ids)}
+    seen: dict[str, list[int]] = {name: [] for name in cameras.names}
+    for image in model.images.values():
+        if image.name in seen:
+            seen[image.name] = [row[p.point3D_id] for p in image.points2D if p.has_point3D()]
+    return [np.unique(np.array(seen[name], dtype=np.intp)) for name in cameras.names]
+
+
 def _grey(path: Path, width: int, height: int) -> np.ndarray:
     try:
         with Image.open(path) as im:

@@ -15,10 +15,10 @@ from phone2sim.reconstruct.cameras import Cameras, load_views
 from phone2sim.reconstruct.capture.record import Capture
 from phone2sim.reconstruct.points import read_points_ply
 from phone2sim.reconstruct.splat.config import SplatConfig
-from phone2sim.reconstruct.splat.layers import load_depths, load_masks
+from phone2sim.reconstruct.splat.layers import load_depths, load_masks, load_tracks
 from phone2sim.stage import StageResult, run_stage
 
-VERSION = 2
+VERSION = 3
 WHITE_ERROR = 0.25
 """Difference of colour (0–1, mean over channels) that is white in the error pictures."""
 
@@ -42,7 +42,10 @@ def train_splat_stage(scene_dir: Path, config: SplatConfig, *, cameras_fingerpri
         images, pinhole = load_views(cameras, captured / "frames", max_side=chosen.max_side)
         masks = load_masks(cameras, capture, max_side=chosen.max_side)
         depths = load_depths(cameras, capture) if chosen.depth_weight > 0 else None
-        result = train_with(choice, images, pinhole, points, colors, config=chosen, masks=masks, depths=depths)
+        tracks = load_tracks(scene_dir / "cameras" / "sparse" / "0", cameras, points) if chosen.depth_weight > 0 else None
+        result = train_with(
+            choice, images, pinhole, points, colors, config=chosen, masks=masks, depths=depths, observed=tracks
+        )
         result.cloud.save_ply(folder / "splat.ply")
         write_json(folder / "metrics.json", result.metrics)
         for i, name in enumerate(pinhole.names):
