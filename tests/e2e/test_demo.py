@@ -114,6 +114,28 @@ def test_objects_rest_where_they_were_captured(demo: tuple[Path, dict]) -> None:
         assert speed < 0.01, (asset.name, speed)
 
 
+def test_the_captured_light_is_the_lamp(demo: tuple[Path, dict]) -> None:
+    out, truth = demo[0], demo[0] / "sample" / "clip.truth.json"
+    aligned = Aligned.of(Cameras.load(out / "scene" / "cameras" / "transforms.json"), truth)
+    lamp = json.loads(truth.read_text())["light"]
+    light = Scene.load(out / "scene").light
+    off = np.degrees(np.arccos(np.clip(aligned.R @ light.direction @ np.array(lamp["direction"]), -1, 1)))
+    key = np.array(lamp["key_rgb"]) * -lamp["direction"][2]
+    sh = np.array(lamp["ambient_sh"])
+    share = key / (key + 0.282095 * sh[0] + 0.488603 * sh[2])
+    got = light.key_rgb * -light.direction[2]
+    print("light", off, "deg; key's share", share, got)
+    assert off < 8
+    assert np.abs(got - share).max() < 0.15
+
+
+def test_the_twin_passes_its_certificate(demo: tuple[Path, dict]) -> None:
+    data = phone2sim("check", str(demo[0] / "scene"))
+    assert data["passed"] and len(data["checks"]) > 40
+    looks = {n: [x["objects"][n] for x in data["looks"] if n in x["objects"]] for n in data["looks"][0]["objects"]}
+    assert all(np.mean(v) > 20 for v in looks.values()), looks
+
+
 def test_exported_files_load_and_agree_with_the_scene(demo: tuple[Path, dict]) -> None:
     import mujoco
     from pxr import Usd, UsdGeom, UsdPhysics
