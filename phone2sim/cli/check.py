@@ -16,13 +16,21 @@ def check(
     fix: Annotated[
         bool, typer.Option("--fix", help="Repair what can be repaired safely, say what was done, and check again.")
     ] = False,
+    newton: Annotated[
+        bool | None,
+        typer.Option(
+            "--newton/--no-newton",
+            help="Compare with Newton on the exported USD, or not. Default: where it is installed.",
+            show_default=False,
+        ),
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Certify that a scene behaves and looks as captured.
 
-    Per object, in MuJoCo: overlap, rest, tipping, sliding, a drop, inertia; and the scene against its photos.
-    Writes certificate/ into the scene. Exit code 1 when a gate fails.
+    Per object, in MuJoCo: overlap, rest, tipping, sliding, a drop, inertia; rest, mass and sliding again in Newton from
+    the USD; and the scene against its photos. Writes certificate/ into the scene. Exit code 1 when a gate fails.
     """
     check_scene(scene)
     with output(json=json, quiet=quiet) as o:
@@ -30,11 +38,11 @@ def check(
         from phone2sim.sim_export.certificate.repair import repair
 
         config = CertificateConfig()
-        certificate = certify(scene, config)
+        certificate = certify(scene, config, newton=newton)
         repairs: list[str] = []
         if fix and not certificate.passed:
             repairs = repair(scene, certificate.failures, config)
-            certificate = certify(scene, config) if repairs else certificate
+            certificate = certify(scene, config, newton=newton) if repairs else certificate
         data: dict[str, Any] = {"scene": str(scene), **certificate.to_json(), "repairs": repairs}
         o.result(data)
         passed = sum(c.passed for c in certificate.checks)

@@ -11,12 +11,11 @@ import numpy as np
 from phone2sim.assets.mesh import TexturedMesh
 from phone2sim.assets.scene import Asset, Scene, SupportSurface
 from phone2sim.errors import InputError, did_you_mean
+from phone2sim.sim_export.friction import SUPPORT_FRICTION
 
 TIMESTEP_S = 0.002
 SLAB_M = 0.06
 """Thickness of a support's slab below its surface."""
-SLAB_FRICTION = 0.01
-"""MuJoCo takes the larger friction of two geoms: a slick slab leaves the object's own value in force."""
 
 
 def base_spec(name: str) -> Any:
@@ -107,7 +106,7 @@ def add_support(spec: Any, support: SupportSurface, files: dict[str, bytes]) -> 
     spec.worldbody.add_geom(
         name=support.name, type=mujoco.mjtGeom.mjGEOM_MESH, meshname=f"{support.name}_slab",
         pos=support.T_world_surface.translation, quat=support.T_world_surface.quat_wxyz, group=3,
-        condim=4, friction=[SLAB_FRICTION, 0.001, 0.0001], rgba=[0.6, 0.5, 0.4, 1],
+        condim=4, friction=[SUPPORT_FRICTION, 0.001, 0.0001], rgba=[0.6, 0.5, 0.4, 1],
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from phone2sim.intervals import Interval
 from phone2sim.keys import Key
 from phone2sim.poses import Pose, quat_to_matrix
 from phone2sim.reconstruct.splat.cloud import SplatCloud
+from phone2sim.sim_export.friction import SUPPORT_FRICTION
 from phone2sim.sim_export.usd import write_usd
 from phone2sim.sim_export.usd.mesh import weld
 from phone2sim.sim_export.usd.props import slab
@@ -119,6 +120,24 @@ def test_masses_poses_inertia_friction_read_back(folder):
                 assert material.GetRestitutionAttr().Get() == pytest.approx(asset.restitution.value)
         data = prim.GetCustomDataByKey("phone2sim:mass_kg")
         assert (data["low"], data["high"]) == (asset.mass_kg.low, asset.mass_kg.high)
+
+
+def test_of_two_frictions_the_larger_counts_and_a_support_is_slick(folder):
+    """The rule MuJoCo has by itself, so that an object on a support has its own friction in every engine."""
+    stage = Usd.Stage.Open(str(folder / "scene.usda"))
+    found = {}
+    for p in stage.Traverse(Usd.TraverseInstanceProxies()):
+        if not p.HasAPI(UsdPhysics.CollisionAPI):
+            continue
+        for purpose in ("physics", ""):
+            material = UsdShade.MaterialBindingAPI(p).ComputeBoundMaterial(purpose)[0].GetPrim()
+            assert material.GetAttribute("physxMaterial:frictionCombineMode").Get() == "max"
+            api = UsdPhysics.MaterialAPI(material)
+            assert api.GetStaticFrictionAttr().Get() == api.GetDynamicFrictionAttr().Get()
+            found[p.GetPath().pathString.split("/")[3]] = api.GetDynamicFrictionAttr().Get()
+    own = {a.name: a.friction.value for a in SCENE.assets}
+    assert found == pytest.approx({**own, "table": SUPPORT_FRICTION})
+    assert {n: max(f, found["table"]) for n, f in found.items() if n != "table"} == pytest.approx(own)
 
 
 def test_visual_mesh_is_closed_textured_and_where_it_was(folder):

@@ -10,9 +10,11 @@ import numpy as np
 
 from phone2sim.assets.scene import Asset, Scene
 from phone2sim.config import Config, write_json
-from phone2sim.errors import InputError
+from phone2sim.errors import InputError, MissingDependencyError
 from phone2sim.progress import progress
+from phone2sim.sim_export.certificate import newton as other
 from phone2sim.sim_export.certificate import trials
+from phone2sim.sim_export.certificate.check import Check, at_least, at_most
 from phone2sim.sim_export.certificate.looks import Look, compare
 
 SCHEMA = 1
@@ -35,6 +37,13 @@ class CertificateConfig(Config):
     """Height of the drop test [m]."""
     sank_m: float = 0.003
     """How deep in the ground an object may rest after the drop [m]."""
+    newton_rest_m: float = 0.003
+    """How far any point of an object may rest from where MuJoCo rests it, in Newton from the USD [m]."""
+    newton_mass: float = 0.001
+    """Relative difference of mass, inertia, and centre of mass (of the object's size) between the USD as Newton reads it
+    and the scene."""
+    newton_slide_m: float = 0.006
+    """Difference between Newton's and MuJoCo's sliding distance, or a tenth of it if that is more [m]."""
     psnr_db: float = 20.0
     """Least mean PSNR of the scene at captured cameras, exposure matched."""
     object_psnr_db: float = 17.0
@@ -43,25 +52,6 @@ class CertificateConfig(Config):
     """Captured cameras compared."""
     max_side: int = 480
     """Longer side of the compared pictures [px]."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Check:
-    """One gate: what was measured, against what."""
-
-    subject: str
-    """An asset's name, or `scene`."""
-    name: str
-    passed: bool
-    measured: float
-    limit: float
-    unit: str
-    why: str
-    """One sentence with the numbers."""
-
-    def to_json(self) -> dict[str, Any]:
-        return {k: (round(v, 6) if isinstance(v, float) and np.isfinite(v) else v if not isinstance(v, float) else None)
-                for k, v in self.__dict__.items()}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,14 +78,18 @@ class Certificate:
         }  # fmt: skip
 
 
-def certify(scene_dir: Path, config: CertificateConfig | None = None) -> Certificate:
+def certify(scene_dir: Path, config: CertificateConfig | None = None, *, newton: bool | None = None) -> Certificate:
     """Run every gate on a built scene and write `scene_dir/certificate/` (`certificate.json` and the compared pictures).
 
-    Raises `InputError` when there is no scene, or nothing in it that could be judged.
+    `newton`: whether Newton is asked about the exported USD (`export/` is made or brought up to date for it); None asks
+    it where it is installed. Raises `InputError` when there is no scene, or nothing in it that could be judged,
+    `MissingDependencyError` when `newton` is True and there is none.
     """
     import shutil
 
     config = config or CertificateConfig()
+    if newton:
+        other.find_python()
     scene = Scene.load(scene_dir)
     if not scene.supports:
         raise InputError(
@@ -106,12 +100,20 @@ def certify(scene_dir: Path, config: CertificateConfig | None = None) -> Certifi
     partial.mkdir(parents=True)
     checks: list[Check] = []
     notes: list[str] = []
-    with progress("Checking the twin", total=len(scene.assets) + 2) as bar:
+    with progress("Checking the twin", total=len(scene.assets) + 3) as bar:
         checks += _standing(scene, config)
         bar.advance(1, note="standing")
         for asset in scene.assets:
             checks += judge_asset(asset, config, notes)
             bar.advance(1, note=asset.name)
+        if newton is not False and scene.assets:
+            try:
+                checks += other.agreement(scene, scene_dir, config, notes)
+            except MissingDependencyError as e:
+                if newton:
+                    raise
+                notes.append(f"Newton was not asked: {e}")
+        bar.advance(1, note="Newton")
         looks = compare(scene, scene_dir, partial / "views", views=config.views, max_side=config.max_side)
         checks += _looks(scene, looks, config)
         bar.advance(1, note="pictures")
@@ -137,13 +139,13 @@ def _standing(scene: Scene, config: CertificateConfig) -> list[Check]:
     for n in names:
         moved, leaned = rest[n]["moved_m"], float(np.degrees(rest[n]["tilted_rad"]))
         checks.append(
-            _check(n, "no overlap", deep[n], config.penetration_m, "m", f"overlaps by {1000 * deep[n]:.2f} mm as captured")
+            at_most(n, "no overlap", deep[n], config.penetration_m, "m", f"overlaps by {1000 * deep[n]:.2f} mm as captured")
         )
         checks.append(
-            _check(n, "settles", moved, config.settle_m, "m", f"moves {1000 * moved:.2f} mm from where it was captured in 2 s")
+            at_most(n, "settles", moved, config.settle_m, "m", f"moves {1000 * moved:.2f} mm from where it was captured in 2 s")
         )
         checks.append(
-            _check(n, "stays upright", leaned, config.settle_tilt_deg, "deg", f"leans over by {leaned:.2f}° in 2 s")
+            at_most(n, "stays upright", leaned, config.settle_tilt_deg, "deg", f"leans over by {leaned:.2f}° in 2 s")
         )
     return checks
 
@@ -158,21 +160,21 @@ def judge_asset(asset: Asset, config: CertificateConfig, notes: list[str]) -> li
         expected, found = np.degrees(stands.tip_rad), np.degrees(trials.tip(asset, stands))
         limit = max(config.tip_deg, 0.2 * expected)
         said = f"tips at {found:.1f}°, its footing says {expected:.1f}°"
-        checks.append(_check(asset.name, "tips as it should", float(abs(found - expected)), float(limit), "deg", said))
+        checks.append(at_most(asset.name, "tips as it should", float(abs(found - expected)), float(limit), "deg", said))
         slid = trials.slide(asset, stands)
         off = abs(slid["slid_m"] - slid["expected_m"])
         limit = max(config.slide_m, 0.2 * slid["expected_m"])
         said = f"slides {1000 * slid['slid_m']:.1f} mm where a friction of {slid['friction']:.2f} says {1000 * slid['expected_m']:.0f} mm"
         if slid["friction"] < asset.friction.value:
             said += f" (at its own {asset.friction.value:.2f} it tips first)"
-        checks.append(_check(asset.name, "slides as it should", off, limit, "m", said))
+        checks.append(at_most(asset.name, "slides as it should", off, limit, "m", said))
     fallen = trials.drop(asset, height_m=config.drop_m)
     survived = fallen["finite"] > 0 and fallen["highest_m"] < 0.05 * config.drop_m
     sank = fallen["sank_m"] if survived else float("inf")
     said = f"dropped from {config.drop_m} m it rests {1000 * fallen['sank_m']:.1f} mm deep"
     if not survived:
         said = f"dropped from {config.drop_m} m it rises {fallen['highest_m']:.2f} m above where it was let go"
-    checks.append(_check(asset.name, "survives a drop", sank, config.sank_m, "m", said))
+    checks.append(at_most(asset.name, "survives a drop", sank, config.sank_m, "m", said))
     return checks
 
 
@@ -192,21 +194,12 @@ def _inertia(asset: Asset) -> Check:
 def _looks(scene: Scene, looks: list[Look], config: CertificateConfig) -> list[Check]:
     mean = float(np.mean([x.psnr for x in looks]))
     checks = [
-        _least("scene", "looks like the photos", mean, config.psnr_db, f"{mean:.1f} dB over {len(looks)} captured cameras")
+        at_least("scene", "looks like the photos", mean, config.psnr_db, "dB", f"{mean:.1f} dB over {len(looks)} captured cameras")
     ]
     for a in scene.assets:
         values = [x.objects[a.name] for x in looks if a.name in x.objects]
         if values:
             v = float(np.mean(values))
             said = f"{v:.1f} dB over its pixels in {len(values)} captured cameras"
-            checks.append(_least(a.name, "looks like the photos", v, config.object_psnr_db, said))
+            checks.append(at_least(a.name, "looks like the photos", v, config.object_psnr_db, "dB", said))
     return checks
-
-
-def _check(subject: str, name: str, measured: float, limit: float, unit: str, why: str) -> Check:
-    passed = bool(np.isfinite(measured) and measured <= limit)
-    return Check(subject=subject, name=name, passed=passed, measured=measured, limit=limit, unit=unit, why=why)
-
-
-def _least(subject: str, name: str, measured: float, limit: float, why: str) -> Check:
-    return Check(subject=subject, name=name, passed=measured >= limit, measured=measured, limit=limit, unit="dB", why=why)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from phone2sim.assets.scene import Asset
-from phone2sim.sim_export.mjcf import SLAB_FRICTION, add_object, base_spec
+from phone2sim.sim_export.friction import SUPPORT_FRICTION
+from phone2sim.sim_export.mjcf import add_object, base_spec
 
 GRAVITY = 9.81
 FOOT_M = 0.002
@@ -66,7 +67,7 @@ def lone_model(asset: Asset, *, friction: float | None = None) -> Any:
 
     spec = base_spec(f"{asset.name}_alone")
     files: dict[str, bytes] = {}
-    grip = SLAB_FRICTION if friction is None else friction
+    grip = SUPPORT_FRICTION if friction is None else friction
     spec.worldbody.add_geom(
         name="plane", type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0, 0, 1], condim=4, friction=[grip, 0.001, 0.0001]
     )

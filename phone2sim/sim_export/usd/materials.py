@@ -48,7 +48,8 @@ def preview_material(stage: Any, path: str, texture: np.ndarray | None, folder: 
 
 
 def physics_material(stage: Any, path: str, *, friction: float, restitution: float, name: str) -> Any:
-    """Friction and restitution as UsdPhysics, with PhysX's combine modes; `name` is the substance."""
+    """Friction (the larger of two counts, see `sim_export.friction`) and restitution as UsdPhysics, with PhysX's combine
+    modes; `name` is the substance."""
     from pxr import UsdPhysics, UsdShade
 
     material = UsdShade.Material.Define(stage, path)
@@ -58,7 +59,7 @@ def physics_material(stage: Any, path: str, *, friction: float, restitution: flo
     api.CreateDynamicFrictionAttr(friction)
     api.CreateRestitutionAttr(restitution)
     attribute(
-        prim, "PhysxMaterialAPI", physxMaterial__frictionCombineMode=("uniform Token", "average"),
+        prim, "PhysxMaterialAPI", physxMaterial__frictionCombineMode=("uniform Token", "max"),
         physxMaterial__restitutionCombineMode=("uniform Token", "average"),
     )  # fmt: skip
     label(prim, name, kind="material")

@@ -11,6 +11,7 @@ from phone2sim.assets.mesh import TexturedMesh
 from phone2sim.assets.scene import Asset, SupportSurface
 from phone2sim.errors import AssetError
 from phone2sim.intervals import Interval
+from phone2sim.sim_export.friction import SUPPORT_FRICTION
 from phone2sim.sim_export.usd.layer import attribute, extents_hint, label, new_stage, set_root, vec3f
 from phone2sim.sim_export.usd.materials import bind, make_collider, physics_material, preview_material
 from phone2sim.sim_export.usd.mesh import add_mesh
@@ -60,7 +61,10 @@ def write_asset(asset: Asset, folder: Path) -> Path:
 
 
 def write_support(support: SupportSurface, folder: Path) -> Path:
-    """`folder/<name>.usd`: the seen outline as a slab whose top is the surface, invisible (the background shows it)."""
+    """`folder/<name>.usd`: the seen outline as a slab whose top is the surface, invisible (the background shows it).
+
+    It is slick, so that what stands on it slides with its own friction.
+    """
     from pxr import Sdf, Usd, UsdGeom
 
     path = folder / f"{support.name}.usd"
@@ -72,7 +76,7 @@ def write_support(support: SupportSurface, folder: Path) -> Path:
         Usd.ModelAPI(root).SetAssetIdentifier(Sdf.AssetPath(f"./{support.name}.usd"))
         UsdGeom.Scope.Define(stage, f"{at}/Looks")
         physics = physics_material(
-            stage, f"{at}/Looks/Physics", friction=support.friction.value, restitution=0.1, name="unknown"
+            stage, f"{at}/Looks/Physics", friction=SUPPORT_FRICTION, restitution=0.1, name="unknown"
         )
         add_colliders(stage, f"{at}/Collision", (slab(support.outline),), physics)
         label(root, "support surface")

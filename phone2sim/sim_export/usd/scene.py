@@ -108,7 +108,10 @@ def _assemble(stage: Any, scene: Scene, config: UsdConfig, appearances: dict[str
         physxScene__enableCCD=("Bool", True),
     )
     attribute(physics.GetPrim(), "NewtonSceneAPI", newton__timeStepsPerSecond=("uniform Int", 480))
-    attribute(physics.GetPrim(), "MjcSceneAPI", mjc__flag__multiccd=("uniform Bool", True))
+    attribute(
+        physics.GetPrim(), "MjcSceneAPI", mjc__flag__multiccd=("uniform Bool", True),
+        mjc__option__cone=("uniform Token", "elliptic"), mjc__option__impratio=("uniform Double", 10.0),
+    )  # fmt: skip
 
     for group in ("Static", "Props"):
         Usd.ModelAPI(UsdGeom.Xform.Define(stage, f"/World/{group}").GetPrim()).SetKind("group")
