@@ -18,7 +18,7 @@ from phone2sim.augment.spec import CameraSpec, LightSpec, PoseSpec, SensorSpec
 from phone2sim.keys import Key
 from phone2sim.poses import look_at, matrix_to_quat
 from phone2sim.reconstruct.splat.cloud import SplatCloud
-from phone2sim.sample.objects import make_object
+from phone2sim.sample.catalog import make_object
 from phone2sim.sim_export.render import EpisodeRenderer, RenderPart
 
 

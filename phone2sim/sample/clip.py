@@ -35,7 +35,7 @@ def _wander(t: np.ndarray, key: Key, fast_hz: float) -> np.ndarray:
     return (np.sin(2 * np.pi * f * t[..., None] + phase) * weight).sum(-1) / np.sqrt((weight**2).sum() / 2)
 
 
-def trajectory(time_s: np.ndarray, duration_s: float, key: Key) -> np.ndarray:
+def trajectory(time_s: np.ndarray, duration_s: float, key: Key, *, radius_m: float = RADIUS_M) -> np.ndarray:
     """T_world_camera (n, 4, 4) at `time_s`: once around low, up, and back around higher, as a hand does it."""
     s = np.clip(time_s / duration_s, 0, 1)
     ease = lambda a: a - 0.35 * np.sin(2 * np.pi * a) / (2 * np.pi)  # noqa: E731
@@ -46,7 +46,7 @@ def trajectory(time_s: np.ndarray, duration_s: float, key: Key) -> np.ndarray:
     low, high = np.deg2rad(ELEVATIONS_DEG)
     elevation = low + (high - low) * rise + np.deg2rad(1.6) * _wander(time_s, key.child("elevation"), 0.8)
     azimuth = azimuth + np.deg2rad(0.8) * _wander(time_s, key.child("azimuth"), 1.2)
-    radius = RADIUS_M + 0.025 * _wander(time_s, key.child("radius"), 0.7)
+    radius = radius_m + 0.025 * _wander(time_s, key.child("radius"), 0.7)
     target = np.stack([0.012 * _wander(time_s, key.child("target", a), 1.6) for a in "xyz"], -1) + [0, 0, 0.03]
     roll = np.deg2rad(1.3) * _wander(time_s, key.child("roll"), 1.1)
     shake = np.stack([0.0016 * _wander(time_s, key.child("shake", a), 7.0) for a in "xyz"], -1)
@@ -59,6 +59,11 @@ def trajectory(time_s: np.ndarray, duration_s: float, key: Key) -> np.ndarray:
         R[:2, :2] = [[np.cos(roll[i]), -np.sin(roll[i])], [np.sin(roll[i]), np.cos(roll[i])]]
         out[i] = look_at(eye[i] + shake[i], target[i] + shake[i]).matrix @ R
     return out
+
+
+def filming_distance(scene: SampleScene) -> float:
+    """Radius of the clip's orbit [m]: a little farther where the objects take more room."""
+    return RADIUS_M * (1 + 0.55 * (scene.spread - 1))
 
 
 def intrinsics(config: SampleConfig) -> np.ndarray:
@@ -95,7 +100,7 @@ def make_sample(out: Path, *, seed: int | None = None, config: SampleConfig | No
     key = Key(config.seed).child("clip")
     duration = config.n_frames / config.fps
     time_s = np.arange(config.n_frames) / config.fps
-    poses = trajectory(time_s, duration, key.child("hand"))
+    poses = trajectory(time_s, duration, key.child("hand"), radius_m=filming_distance(scene))
     K = intrinsics(config)
     folder = out.parent / f"{out.stem}.truth"
     if folder.exists():
@@ -110,7 +115,7 @@ def make_sample(out: Path, *, seed: int | None = None, config: SampleConfig | No
     partial.replace(out)
     for o in scene.objects:
         o.save_glb(folder / "meshes" / f"{o.name}.glb")
-    truth = _truth(scene, config, K, poses, time_s, folder.name)
+    truth = truth_of(scene, config, K, poses, time_s, folder.name)
     write_json(out.parent / f"{out.stem}.truth.json", truth)
     return truth
 
@@ -135,7 +140,7 @@ def _encode(path: Path, scene: SampleScene, config: SampleConfig, K: np.ndarray,
             if n > 1:
                 times = time_s[i] + shutter * ((np.arange(n) + 0.5) / n - 0.5)
                 # a hand that slips a little makes the blur visible in the middle of the picture, too
-                subposes = trajectory(times, duration, key.child("hand"))
+                subposes = trajectory(times, duration, key.child("hand"), radius_m=filming_distance(scene))
                 if n > 3:
                     slip = key.child("slip", i).rng().normal(0, 0.0035, 3)
                     subposes[:, :3, 3] += ((times - time_s[i]) / shutter * 2)[:, None] * slip
@@ -152,7 +157,10 @@ def _encode(path: Path, scene: SampleScene, config: SampleConfig, K: np.ndarray,
             container.mux(packet)
 
 
-def _truth(scene: SampleScene, config: SampleConfig, K: np.ndarray, poses: np.ndarray, time_s: np.ndarray, folder: str) -> dict[str, Any]:
+def truth_of(
+    scene: SampleScene, config: SampleConfig, K: np.ndarray, poses: np.ndarray, time_s: np.ndarray, folder: str
+) -> dict[str, Any]:
+    """The content of `<stem>.truth.json`; `folder` holds masks and meshes. `contacts` is there unless all stand apart."""
     light = scene.light
     return {
         "fps": config.fps,
@@ -180,4 +188,5 @@ def _truth(scene: SampleScene, config: SampleConfig, K: np.ndarray, poses: np.nd
             }
             for k, o in enumerate(scene.objects)
         ],
+        **({"contacts": [{c.kind: [c.first, c.second]} for c in scene.contacts]} if scene.contacts else {}),
     }  # fmt: skip

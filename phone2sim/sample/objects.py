@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
-from phone2sim.errors import InputError, did_you_mean
 from phone2sim.keys import Key
 from phone2sim.sample import prints
 from phone2sim.sample.shapes import Shape, arc, box, box_layout, join, lathe, tube
@@ -29,6 +28,8 @@ class SampleObject:
     """(h, w, 3) uint8 sRGB."""
     footprint_m: float
     """Radius of the circle around its plan view."""
+    flat_top_m: tuple[float, float] | None = None
+    """Sides (x, y) of the flat top that something may stand on, or None."""
 
     @property
     def extents_m(self) -> np.ndarray:
@@ -58,7 +59,7 @@ class SampleObject:
         path.write_bytes(trimesh.Scene(mesh).export(file_type="glb"))
 
 
-def _sheet_of(size: tuple[float, float, float], paint: Callable[[str, ImageDraw.ImageDraw, tuple[float, float]], None], ground) -> Image.Image:
+def sheet_of(size: tuple[float, float, float], paint: Callable[[str, ImageDraw.ImageDraw, tuple[float, float]], None], ground) -> Image.Image:
     """A box's sheet; `paint(side, draw, (w, h))` draws each side in pixels on a picture of `ground` colour."""
     layout, (width, height) = box_layout(size)
     sheet = Image.new("RGB", (round(width * PX_PER_M), round(height * PX_PER_M)), ground)
@@ -95,10 +96,10 @@ def tea_box(key: Key) -> SampleObject:
         else:
             prints.text(d, (w / 2, h / 2), "TEA", w * 0.22, cream)
 
-    picture = prints.finish(_sheet_of(size, paint, ground), rng)
+    picture = prints.finish(sheet_of(size, paint, ground), rng)
     return SampleObject(
         name="tea_box", label="tea box", material="cardboard", mass_kg=0.072, shape=box(size, bevel=0.0007), texture=picture,
-        footprint_m=float(np.hypot(*size[:2]) / 2),
+        footprint_m=float(np.hypot(*size[:2]) / 2), flat_top_m=(size[0] - 0.0014, size[1] - 0.0014),
     )  # fmt: skip
 
 
@@ -110,7 +111,7 @@ def block(key: Key) -> SampleObject:
     grain = Image.fromarray(prints.wood(3 * n, 6 * n, rng, (176, 130, 84), (226, 188, 138), planks=1, px_per_m=PX_PER_M))
     hues = rng.uniform() + np.arange(6) / 6
     layout, _ = box_layout((edge, edge, edge))
-    sheet = _sheet_of((edge, edge, edge), lambda *_: None, (200, 160, 110))
+    sheet = sheet_of((edge, edge, edge), lambda *_: None, (200, 160, 110))
     for k, (x, y, *_) in enumerate(layout.values()):
         im = grain.crop((k * n % (5 * n), k % 3 * n, k * n % (5 * n) + n, k % 3 * n + n))
         d = ImageDraw.Draw(im)
@@ -122,16 +123,16 @@ def block(key: Key) -> SampleObject:
         sheet.paste(im, (round(x * PX_PER_M), round(y * PX_PER_M)))
     return SampleObject(
         name="block", label="letter block", material="wood", mass_kg=0.066, shape=box((edge, edge, edge), bevel=0.002),
-        texture=prints.finish(sheet, rng), footprint_m=edge * np.sqrt(0.5),
+        texture=prints.finish(sheet, rng), footprint_m=edge * np.sqrt(0.5), flat_top_m=(edge - 0.004, edge - 0.004),
     )  # fmt: skip
 
 
-def _wrap(w_m: float, h_m: float, ground: prints.RGB) -> tuple[Image.Image, ImageDraw.ImageDraw, int, int]:
+def wrap(w_m: float, h_m: float, ground: prints.RGB) -> tuple[Image.Image, ImageDraw.ImageDraw, int, int]:
     im = Image.new("RGB", (round(w_m * PX_PER_M), round(h_m * PX_PER_M)), ground)
     return im, ImageDraw.Draw(im), *im.size
 
 
-def _length(profile: list[np.ndarray]) -> np.ndarray:
+def lengths(profile: list[np.ndarray]) -> np.ndarray:
     """Arc length at the end of each piece, as a share of the whole, from 0."""
     steps = [np.linalg.norm(np.diff(p, axis=0), axis=1).sum() for p in profile]
     return np.concatenate([[0], np.cumsum(steps)]) / sum(steps)
@@ -148,9 +149,9 @@ def can(key: Key) -> SampleObject:
         np.array([[rim - 0.002, h - 0.001], [rim - 0.003, h - 0.0035], [0.024, h - 0.0035]]),
         np.array([[0.024, h - 0.0035], [0.0, h - 0.0035]]),
     ]  # fmt: skip
-    at = _length(profile)
+    at = lengths(profile)
     total = float(sum(np.linalg.norm(np.diff(p, axis=0), axis=1).sum() for p in profile))
-    im, d, w, hh = _wrap(2 * np.pi * r, total, (176, 178, 180))
+    im, d, w, hh = wrap(2 * np.pi * r, total, (176, 178, 180))
     for _ in range(400):  # brushed metal on lid and rims
         y = rng.uniform(0, hh)
         d.line([(0, y), (w, y)], fill=(int(rng.uniform(130, 215)),) * 3)
@@ -194,13 +195,13 @@ def mug(key: Key) -> SampleObject:
     ]  # fmt: skip
     strip = 0.08  # share of the sheet kept for the handle
     body = lathe(profile, v_range=(strip, 1.0))
-    at = strip + (1 - strip) * _length(profile)
+    at = strip + (1 - strip) * lengths(profile)
     a = np.linspace(-np.pi / 2, np.pi / 2, 25)
     path = np.stack([r - 0.002 + 0.030 * np.cos(a), np.zeros(25), 0.048 + 0.027 * np.sin(a)], 1)
     handle = tube(path, np.array([0, 1.0, 0]), width=0.013, height=0.008, uv_box=(0, 0.01, 1, strip - 0.01))
     total = float(sum(np.linalg.norm(np.diff(p, axis=0), axis=1).sum() for p in profile))
     white = (238, 234, 226)
-    im, d, w, hh = _wrap(2 * np.pi * r, total / (1 - strip), white)
+    im, d, w, hh = wrap(2 * np.pi * r, total / (1 - strip), white)
     hue = rng.uniform(0.5, 0.65)
     blues = [prints.hsv(hue + rng.normal(0, 0.03), s, v) for s, v in ((0.75, 0.45), (0.6, 0.65), (0.35, 0.85))]
     top, bottom = (1 - at[3]) * hh, (1 - at[2]) * hh
@@ -226,7 +227,7 @@ def ball(key: Key) -> SampleObject:
     profile = [np.array([[0, 0.0], [np.sqrt(r**2 - (r - flat) ** 2), 0]]), arc((0, r - flat), r, start, 90, 41)]
     profile[1][0] = profile[0][1]
     profile[1][-1, 0] = 0.0
-    im, d, w, h = _wrap(2 * np.pi * r, np.pi * r, (240, 232, 215))
+    im, d, w, h = wrap(2 * np.pi * r, np.pi * r, (240, 232, 215))
     hue = rng.uniform()
     for k in range(6):
         d.rectangle([w * k / 6, 0, w * (k + 1) / 6, h], fill=prints.hsv(hue + (0.0, 0.12, 0.55)[k % 3], 0.72, (0.85, 0.9, 0.7)[k % 3]))
@@ -252,7 +253,7 @@ def pear(key: Key) -> SampleObject:
 
     body = np.stack([PchipInterpolator(s, r)(t), PchipInterpolator(s, z)(t)], 1)
     profile = [np.array([[0, 0.0], [0.007, 0.0], [0.014, 0.0]]), body]
-    im, d, w, h = _wrap(2 * np.pi * 0.0355, 0.150, (0, 0, 0))
+    im, d, w, h = wrap(2 * np.pi * 0.0355, 0.150, (0, 0, 0))
     a = np.zeros((h, w, 3), np.float32)
     across = np.linspace(0, 2 * np.pi, w)[None]
     blush = np.clip(0.5 + 0.6 * np.cos(across - rng.uniform(0, 6)) + 0.25 * prints.noise(h, w, rng, (6, 8), 4), 0, 1)[..., None]
@@ -285,10 +286,10 @@ def bottle(key: Key) -> SampleObject:
         np.array([[0.012, 0.124], [0.0145, 0.1241]]), np.array([[0.0145, 0.1241], [0.0145, 0.13], [0.0145, h - 0.001]]),
         np.array([[0.0145, h - 0.001], [0.0135, h], [0, h]]),
     ]  # fmt: skip
-    at = _length(profile)
+    at = lengths(profile)
     total = float(sum(np.linalg.norm(np.diff(p, axis=0), axis=1).sum() for p in profile))
     hue = rng.uniform(0.08, 0.13)
-    im, d, w, hh = _wrap(2 * np.pi * r, total, prints.hsv(hue, 0.8, 0.85))
+    im, d, w, hh = wrap(2 * np.pi * r, total, prints.hsv(hue, 0.8, 0.85))
     top, bottom = (1 - at[3]) * hh, (1 - at[2]) * hh
     span = bottom - top
     for _ in range(160):
@@ -309,15 +310,3 @@ def bottle(key: Key) -> SampleObject:
         name="bottle", label="mustard bottle", material="plastic", mass_kg=0.31, shape=lathe(profile),
         texture=prints.finish(im, rng), footprint_m=r,
     )  # fmt: skip
-
-
-OBJECTS: dict[str, Callable[[Key], SampleObject]] = {
-    "tea_box": tea_box, "can": can, "mug": mug, "ball": ball, "block": block, "pear": pear, "bottle": bottle,
-}  # fmt: skip
-
-
-def make_object(name: str, key: Key) -> SampleObject:
-    """The named object, its colours drawn from `key`."""
-    if name not in OBJECTS:
-        raise InputError(f"No sample object {name!r};", hint=did_you_mean(name, OBJECTS))
-    return OBJECTS[name](key)

@@ -12,13 +12,11 @@ from phone2sim.config import Config
 from phone2sim.errors import InputError
 from phone2sim.keys import Key
 from phone2sim.poses import Pose
-from phone2sim.sample.objects import SampleObject, make_object
+from phone2sim.sample.catalog import make_object
+from phone2sim.sample.layout import Contact, Layout, arrange
+from phone2sim.sample.objects import SampleObject
 from phone2sim.sample.room import TABLE_M, make_room, part
 from phone2sim.sample.shapes import quad
-
-GAP_M = 0.062
-REGION_M = (0.235, 0.20)
-"""Half axes of the ellipse that objects stand in."""
 
 
 class SampleConfig(Config):
@@ -36,6 +34,8 @@ class SampleConfig(Config):
     """Which objects stand on the table."""
     sheet: bool = True
     """Whether the printed scale sheet lies on the table."""
+    layout: Layout = "apart"
+    """Objects stand apart, some touch side by side, or some stand on another's flat top."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +53,10 @@ class SampleScene:
     part_ids: np.ndarray
     """(p + 1,) instance id of each part, 0 for the background; the last entry stands for "no part"."""
     _maps: tuple
+    contacts: tuple[Contact, ...] = ()
+    """Objects that touch or stand on another one."""
+    spread: float = 1.0
+    """How much wider than usual the objects stand: the camera keeps that much more distance."""
 
     def view(self, K: np.ndarray, T_world_camera: np.ndarray, width: int, height: int, *, supersample: int = 2, threads: int = 0) -> MeshImage:
         """Draw the world, linear RGB."""
@@ -67,40 +71,6 @@ class SampleScene:
         return self.part_ids[image.part].astype(np.uint8)
 
 
-def _arrange(objects: tuple[SampleObject, ...], with_sheet: bool, key: Key) -> tuple[Pose, Pose | None]:
-    """Poses of objects and sheet with at least `GAP_M` between the circles around objects."""
-    sheet_r = float(np.hypot(*sheet.PAGE_M) / 2)
-    order = np.argsort([-o.footprint_m for o in objects], kind="stable")
-    for attempt in range(400):
-        rng = key.child("attempt", attempt).rng()
-        placed: list[tuple[float, float, float]] = []
-        sheet_yaw = float(rng.uniform(0, 2 * np.pi))
-        sheet_at = np.zeros(2)
-        if with_sheet:
-            a = rng.uniform(0, 2 * np.pi)
-            sheet_at = np.array([np.cos(a), np.sin(a)]) * (0.17, 0.14)
-            placed.append((*sheet_at, sheet_r - GAP_M + 0.008))
-        xy = np.zeros((len(objects), 2))
-        for k in order:
-            r = objects[k].footprint_m
-            for _ in range(200):
-                a, q = rng.uniform(0, 2 * np.pi), np.sqrt(rng.uniform())
-                p = q * np.cos(a) * REGION_M[0], q * np.sin(a) * REGION_M[1]
-                if all(np.hypot(p[0] - x, p[1] - y) >= r + s + GAP_M for x, y, s in placed):
-                    placed.append((*p, r))
-                    xy[k] = p
-                    break
-            else:
-                break
-        else:
-            yaw = rng.uniform(0, 2 * np.pi, len(objects))
-            q = np.stack([np.cos(yaw / 2), 0 * yaw, 0 * yaw, np.sin(yaw / 2)], 1)
-            poses = Pose(np.concatenate([xy, np.zeros((len(objects), 1))], 1), q)
-            at = np.array([*sheet_at, 0.0004])
-            return poses, Pose.from_xyz_yaw(at, sheet_yaw) if with_sheet else None
-    raise InputError(f"{len(objects)} objects do not fit on the sample's table.", hint="Name fewer objects.")
-
-
 def make_scene(config: SampleConfig | None = None, *, threads: int = 0) -> SampleScene:
     """Build the world of `config` in memory (a second or two)."""
     config = config or SampleConfig()
@@ -109,7 +79,8 @@ def make_scene(config: SampleConfig | None = None, *, threads: int = 0) -> Sampl
     if len(set(names)) != len(names):
         raise InputError("Sample objects must be named once each.")
     objects = tuple(make_object(n, key.child("object", n)) for n in names)
-    poses, T_sheet = _arrange(objects, config.sheet, key.child("layout"))
+    placement = arrange(objects, config.layout, config.sheet, key.child("layout"))
+    poses, T_sheet = placement.T_world_object, placement.T_world_sheet
     parts: list[MeshPart] = make_room(key.child("room"))
     T = [np.eye(4)] * len(parts)
     n_room = len(parts)
@@ -148,5 +119,5 @@ def make_scene(config: SampleConfig | None = None, *, threads: int = 0) -> Sampl
     )  # fmt: skip
     return SampleScene(
         objects=objects, T_world_object=poses, T_world_sheet=T_sheet, light=light, world=world, T_world_part=T_world_part,
-        part_ids=ids, _maps=maps,
+        part_ids=ids, _maps=maps, contacts=placement.contacts, spread=placement.spread,
     )  # fmt: skip

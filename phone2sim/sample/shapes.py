@@ -190,3 +190,43 @@ def quad(corner: Sequence[float] | np.ndarray, right: Sequence[float] | np.ndarr
     v = np.stack([o, o + a, o + a + b, o + b])
     uv = np.array([[0, 0], [1, 0], [1, 1], [0, 1.0]])
     return Shape(vertices=v, faces=np.array([[0, 1, 2], [0, 2, 3]]), normals=np.tile(n, (4, 1)), uv=uv)
+
+
+def sweep(path: np.ndarray, half_width: np.ndarray, half_height: np.ndarray, *, flat: float, around: int = 28, power: float = 2.0) -> Shape:
+    """Lay a superellipse of changing size along the level line `path` (k, 2): it lies on z = 0, pressed flat by `flat` [m].
+
+    The half sizes (k,) fall to 0 at both ends. u runs along, v around from the bottom.
+    """
+    tangent = np.gradient(path, axis=0)
+    tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
+    side = np.stack([tangent[:, 1], -tangent[:, 0]], 1)
+    a = np.linspace(0, 2 * np.pi, around + 1) - np.pi / 2
+    c, s = (np.sign(f(a)) * np.abs(f(a)) ** (2 / power) for f in (np.cos, np.sin))
+    c[-1], s[-1] = c[0], s[0]
+    xy = path[:, None] + side[:, None] * (c[None, :, None] * half_width[:, None, None])
+    rise = 2 * flat * (1 - half_height / half_height.max()) ** 4  # the tips lift off: no sheet without thickness
+    z = np.maximum(half_height[:, None] * (1 + s[None]) + rise[:, None] - flat, 0.0)
+    vertices = np.concatenate([xy, z[..., None]], 2).reshape(-1, 3)
+    faces = _grid_faces(len(path), around + 1)
+    at_end = np.isin(faces // (around + 1), (0, len(path) - 1)).sum(1) >= 2
+    faces = faces[~at_end]
+    corner = vertices[faces]
+    n = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
+    if (n * (corner.mean(1) - vertices.mean(0))).sum() < 0:
+        faces, n = faces[:, ::-1], -n
+    # the seam and the two tips are single points with one normal
+    row, column = np.divmod(np.arange(len(vertices)), around + 1)
+    one = np.where(np.isin(row, (0, len(path) - 1)), row * (around + 1), row * (around + 1) + column % around)
+    total = np.zeros_like(vertices)
+    np.add.at(total, one[faces].ravel(), np.repeat(n, 3, axis=0))
+    normals = total[one]
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+    uv = np.stack([row / (len(path) - 1), column / around], 1)
+    low, high = vertices[z.ravel() < 1e-6, :2].min(0), vertices[z.ravel() < 1e-6, :2].max(0)
+    return Shape(vertices=vertices - [*(low + high) / 2, 0], faces=faces, normals=normals, uv=uv)
+
+
+def placed(shape: Shape, at: Sequence[float], uv_box: Sequence[float]) -> Shape:
+    """Shifted by `at`, its picture squeezed into `uv_box` (u0, v0, u1, v1)."""
+    u0, v0, u1, v1 = uv_box
+    return Shape(vertices=shape.vertices + at, faces=shape.faces, normals=shape.normals, uv=[u0, v0] + shape.uv * [u1 - u0, v1 - v0])

@@ -1,5 +1,7 @@
 """The sample's world: closed objects of true volume that stand apart on the table, and pictures that agree with it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import trimesh
@@ -10,8 +12,8 @@ from phone2sim.errors import InputError
 from phone2sim.keys import Key
 from phone2sim.poses import look_at
 from phone2sim.sample import SampleConfig, make_scene
-from phone2sim.sample.objects import OBJECTS, make_object
-from phone2sim.sample.scene import GAP_M
+from phone2sim.sample.catalog import OBJECTS, make_object
+from phone2sim.sample.layout import GAP_M
 
 K = np.array([[620.0, 0, 240], [0, 620.0, 320], [0, 0, 1]])
 SIZE = 480, 640
@@ -44,7 +46,10 @@ def test_objects_are_closed_and_stand_on_their_origin(objects, name):
     # the centre of mass lies above the footprint: it does not tip
     assert np.linalg.norm(m.center_mass[:2]) < np.linalg.norm(foot, axis=1).max()
     assert np.linalg.norm(o.shape.vertices[:, :2], axis=1).max() <= o.footprint_m + 1e-3
-    assert 0.04 <= o.extents_m[2] <= 0.16
+    assert 0.01 <= o.extents_m[2] <= 0.16 and 0.04 <= o.extents_m[:2].max() <= 0.18
+    if o.flat_top_m is not None:
+        top = o.shape.vertices[o.shape.vertices[:, 2] > o.extents_m[2] - 1e-6, :2]
+        np.testing.assert_allclose(np.ptp(top, axis=0), o.flat_top_m, atol=0.004)
     np.testing.assert_allclose(np.linalg.norm(o.shape.normals, axis=1), 1, atol=1e-6)
     f = o.shape.faces
     v = o.shape.vertices
@@ -60,6 +65,65 @@ def test_volumes_match_their_formulas(objects):
     mug = objects["mug"]
     assert mug.volume_m3() < solid(mug).volume  # the handle's ends are counted once
     assert 0.2 < mug.volume_m3() / (np.pi * 0.0385**2 * 0.092) < 0.35  # hollow
+
+
+def test_true_masses_are_those_of_their_materials(objects):
+    from phone2sim.assets.physics import guess_material, material
+
+    for name in ("plate", "bowl", "book", "sponge", "banana", "knife", "jar", "tin", "brick"):
+        o = objects[name]
+        kind = {"metal": "metal_can", "fruit": "food"}.get(o.material, o.material)
+        density = o.mass_kg / o.volume_m3()
+        assert material(kind).density.low <= density <= material(kind).density.high, (name, density)
+        assert guess_material(name) in (kind, "metal_can", "unknown"), name
+
+
+def gap_m(scene, a, b):
+    from phone2sim.sample.layout import _manifold
+
+    solids = []
+    for name in (a, b):
+        k = [o.name for o in scene.objects].index(name)
+        s, m = scene.objects[k].shape, scene.T_world_object.matrix[k]
+        solids.append(_manifold(replace(s, vertices=s.vertices @ m[:3, :3].T + m[:3, 3])))
+    assert (solids[0] ^ solids[1]).volume() < 1e-9  # a cubic millimetre
+    return solids[0].min_gap(solids[1], 0.2)
+
+
+def test_touching_objects_touch_and_do_not_run_into_each_other():
+    scene = make_scene(SampleConfig(layout="touching", sheet=False))
+    pairs = {frozenset((c.first, c.second)) for c in scene.contacts}
+    assert len(pairs) == 2 and all(c.kind == "touches" for c in scene.contacts)
+    assert scene.spread == 1
+    names = [o.name for o in scene.objects]
+    for i, a in enumerate(names):
+        for b in names[:i]:
+            gap = gap_m(scene, a, b)
+            assert gap < 0.0006 if frozenset((a, b)) in pairs else gap > 0.03, (a, b)
+
+
+def test_a_stacked_object_stands_on_the_other(objects):
+    names = ("book", "can", "plate", "knife")
+    scene = make_scene(SampleConfig(layout="stacked", sheet=False, objects=names))
+    (contact,) = scene.contacts
+    assert (contact.kind, contact.first, contact.second) == ("stands_on", "can", "book")
+    at = dict(zip(names, scene.T_world_object.translation))
+    assert at["can"][2] == pytest.approx(objects["book"].extents_m[2])
+    assert at["book"][2] == at["plate"][2] == at["knife"][2] == 0
+    assert np.linalg.norm(at["can"][:2] - at["book"][:2]) < 0.04
+
+
+def test_fifteen_objects_fit_and_the_camera_steps_back():
+    from phone2sim.sample.clip import RADIUS_M, filming_distance
+
+    scene = make_scene(SampleConfig(objects=tuple(OBJECTS)[:15]))
+    assert 1 < scene.spread < 1.6 and RADIUS_M < filming_distance(scene) < 1.0
+    xy = scene.T_world_object.translation[:, :2]
+    r = np.array([o.footprint_m for o in scene.objects])
+    gap = np.linalg.norm(xy[:, None] - xy[None], axis=2) - r[:, None] - r[None]
+    gap[np.diag_indices(len(r))] = np.inf
+    assert gap.min() > 0.02
+    assert (np.abs(xy) + r[:, None] < [0.55, 0.40]).all()  # on the table
 
 
 def test_objects_keep_their_distance(scene):
@@ -129,5 +193,7 @@ def test_seeds_and_names(scene):
     assert other.T_world_sheet is None
     assert not np.allclose(scene.T_world_object.translation, other.T_world_object.translation)
     assert (scene.objects[0].texture != other.objects[0].texture).any()
+    with pytest.raises(InputError, match="make a stacked layout"):
+        make_scene(SampleConfig(objects=("ball", "can"), layout="stacked"))
     with pytest.raises(InputError, match=r"No sample object 'mugg'; have ball, .*Did you mean mug\?"):
         make_scene(SampleConfig(objects=("mugg",)))
