@@ -58,12 +58,12 @@ def agreement(scene: Scene, scene_dir: Path, config: CertificateConfig, notes: l
     `scene_dir/export` is brought up to date first. Raises `MissingDependencyError` without Newton.
     """
     python = find_python()
-    export = _exported(scene_dir)
+    export = exported(scene_dir)
     stands = {a.name: trials.footing(a) for a in scene.assets}
     slides = {a.name: trials.slide(a, stands[a.name]) for a in scene.assets if not stands[a.name].rolls}
     job = {
         "usd": str((export / "scene.usda").resolve()), "seconds": SECONDS, "support_friction": SUPPORT_FRICTION,
-        "slides": [_slide_job(a, stands[a.name], slides[a.name], export) for a in scene.assets if a.name in slides],
+        "slides": [slide_job(a, stands[a.name], slides[a.name], export) for a in scene.assets if a.name in slides],
     }  # fmt: skip
     message("Newton simulates the USD; its first run on a machine compiles for some minutes.")
     answer, said = _ask(python, job)
@@ -107,7 +107,7 @@ def mujoco_rest(scene: Scene, *, seconds: float) -> dict[str, Pose]:
     return {a.name: Pose(data.body(a.name).xpos.copy(), data.body(a.name).xquat.copy()) for a in scene.assets}
 
 
-def _exported(scene_dir: Path) -> Path:
+def exported(scene_dir: Path) -> Path:
     """`scene_dir/export` with an up-to-date USD, keeping the formats that were exported before."""
     from phone2sim.sim_export.pipeline import ExportConfig, export_scene
     from phone2sim.stage import read_manifest
@@ -119,7 +119,7 @@ def _exported(scene_dir: Path) -> Path:
     return export_scene(scene_dir, config).folder
 
 
-def _slide_job(asset: Asset, stands: trials.Footing, slid: dict[str, float], export: Path) -> dict[str, Any]:
+def slide_job(asset: Asset, stands: trials.Footing, slid: dict[str, float], export: Path) -> dict[str, Any]:
     """What `trials.slide` does, as numbers for the worker."""
     R = asset.T_world_asset.rotation
     low = float((np.concatenate([h.vertices for h in asset.hulls]) @ R.T)[:, 2].min())
