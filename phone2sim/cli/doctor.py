@@ -137,6 +137,8 @@ def _backend(b: Backend, gpu: str | None) -> dict[str, Any]:
     missing = [m for m in b.modules if importlib.util.find_spec(m) is None]
     if b.executable and not _nerfstudio():
         missing.append(b.executable)
+    if b.name == "newton" and missing and _newton():
+        missing = []
     if b.cuda and gpu is None:
         missing.append("an NVIDIA GPU")
     if b.name == "gsplat" and not missing:
@@ -148,6 +150,17 @@ def _backend(b: Backend, gpu: str | None) -> dict[str, Any]:
         "ok": not missing,
         "missing": missing,
     }
+
+
+def _newton() -> bool:
+    """Whether another Python is named that has Newton."""
+    from phone2sim.errors import Phone2SimError
+    from phone2sim.sim_export.certificate.newton import find_python
+
+    try:
+        return bool(find_python())
+    except Phone2SimError:
+        return False
 
 
 def _nerfstudio() -> bool:

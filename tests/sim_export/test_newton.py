@@ -159,6 +159,14 @@ def test_a_python_without_newton_is_a_note_until_newton_is_required(
     assert main(["check", str(built), "--newton"]) == 3
 
 
+def test_the_doctor_finds_newton_in_another_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from phone2sim.cli.doctor import _newton
+
+    assert not _newton()
+    monkeypatch.setenv(newton.VARIABLE, str(stand_in(tmp_path, None)))
+    assert _newton()
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not REAL, reason=f"{newton.VARIABLE} names no Python with Newton")
 def test_newton_itself_agrees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
