@@ -33,6 +33,8 @@ class Rejected:
     reason: str
     centre: np.ndarray
     extents: np.ndarray
+    points: np.ndarray | None = None
+    """(n, 3) its surface, world [m], where it was known."""
 
 
 def clearance(support: Support, voxel: float, minimum: float) -> float:
@@ -105,8 +107,10 @@ def find_clusters(
             reason = f"seen in {seen} views"
         elif seen < 0.5 * len(views) and explained_by_ground(points, views, level):
             reason = "the photos show flat ground there"
+        elif extents[2] < 2 * clear_m and explained_by_ground(points, views, level) and coloured_as_ground(points, views, level):
+            reason = "a bump of the ground itself"
         if reason:
-            refused.append(Rejected(reason=reason, centre=points.mean(axis=0), extents=extents))
+            refused.append(Rejected(reason=reason, centre=points.mean(axis=0), extents=extents, points=points))
         else:
             clusters.append(Cluster(points=points, views=seen))
     return clusters, refused
@@ -121,6 +125,33 @@ def explained_by_ground(points: np.ndarray, views: list[View], level: float, *, 
     laid = some.copy()
     laid[:, 2] = level
     return max(_disagreement(laid, views), least) < 1.2 * max(_disagreement(some, views), least)
+
+
+def coloured_as_ground(points: np.ndarray, views: list[View], level: float, *, least: float = 12.0) -> bool:
+    """Whether points (n, 3) have the colour of the ground around them: median over the photos, against the scatter there."""
+    low, high = points[:, :2].min(axis=0), points[:, :2].max(axis=0)
+    middle, half = (low + high) / 2, (high - low) / 2
+    angle = np.linspace(0, 2 * np.pi, 48, endpoint=False)
+    round_about = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    ring = np.concatenate([middle + round_about * (half * k + 0.01) for k in (1.5, 1.8, 2.1)])
+    ground = _colors(np.column_stack([ring, np.full(len(ring), level)]), views)
+    own = _colors(points[:: max(1, len(points) // 400)], views)
+    if not len(own) or len(ground) < 24:
+        return False
+    scatter = 1.4826 * np.median(np.abs(ground - np.median(ground, axis=0)).mean(axis=1))
+    return bool(np.abs(np.median(own, axis=0) - np.median(ground, axis=0)).mean() < max(least, 1.5 * scatter))
+
+
+def _colors(points: np.ndarray, views: list[View]) -> np.ndarray:
+    """(k, 3) median colours 0–255 of the points (n, 3) that lie on the visible surface of a photo."""
+    rgb = np.full((len(views), len(points), 3), np.nan, np.float32)
+    for k, view in enumerate(views):
+        index, z, inside = view.pixels(points)
+        d = view.depth.ravel()[index]
+        seen = inside & (d > 0) & (np.abs(d - z) < 0.02 * z)
+        rgb[k, seen] = view.colors(points[seen])
+    known = np.isfinite(rgb[..., 0]).any(axis=0)
+    return np.nanmedian(rgb[:, known], axis=0) if known.any() else np.zeros((0, 3))
 
 
 def _disagreement(points: np.ndarray, views: list[View]) -> float:
