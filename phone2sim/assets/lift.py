@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from phone2sim.assets.hulls import decompose, footed
-from phone2sim.assets.labels import label_by_clusters, label_by_solids, render_masks
+from phone2sim.assets.labels import label_by_clusters, label_by_solids
 from phone2sim.assets.mesh import TexturedMesh
 from phone2sim.assets.overrides import Override, given
 from phone2sim.assets.physics import guess_material, inertia, mass_interval, material
 from phone2sim.assets.scene import Asset
 from phone2sim.assets.segment import Cluster, Rejected, clearance, find_clusters
+from phone2sim.assets.segmenters import GeometricSegmenter, Proposals, Segmenter
 from phone2sim.assets.solid import Solid, build_solid, close_on_plane, separated, simplify
 from phone2sim.assets.support import Support, find_support, region
 from phone2sim.assets.texture import Baked, bake
@@ -102,15 +103,22 @@ class Bodies:
     """What to say of each solid; () when there is nothing."""
 
 
-def close_bodies(cloud: SplatCloud, found: Found, views: list[View], *, max_views: int) -> Bodies:
-    """Two rounds: masks from the Gaussians near each cluster carve a first body, whose own Gaussians give better masks."""
+def close_bodies(
+    cloud: SplatCloud, found: Found, views: list[View], *, max_views: int, segmenter: Segmenter | None = None
+) -> Bodies:
+    """Two rounds: masks from the Gaussians near each cluster carve a first body, whose own Gaussians give better masks.
+
+    In both the segmenter (default: geometry alone) has the last word on which Gaussians are whose.
+    """
+    segmenter = segmenter or GeometricSegmenter()
     level, scales, clear = found.support.surface.height_m, found.scales, found.clear_m
     some = spread(len(views), max_views)
     chosen = [views[i] for i in some]
     grown = 1.5 * clear + 2 * found.cell
     boxes = [c.bounds + [[-grown] * 3, [grown] * 3] for c in found.clusters]
     labels = label_by_clusters(cloud, found.clusters, reach_m=clear + 1.5 * found.cell, level=level, floor_m=0.4 * clear)
-    masks = render_masks(cloud, labels, boxes, chosen)
+    floor_z = level + 0.35 * clear
+    masks = segmenter.segment(Proposals(cloud=cloud, labels=labels, boxes=boxes, floor_z=floor_z), chosen).masks
     solids: list[Solid] = []
     for k, cluster in enumerate(track(found.clusters, "Closing bodies"), start=1):
         low, high = cluster.bounds
@@ -132,7 +140,8 @@ def close_bodies(cloud: SplatCloud, found: Found, views: list[View], *, max_view
     solids = [solids[i] for i in order]
     labels = label_by_solids(cloud, solids, reach_m=2.5 * scales.voxel, level=level, floor_m=0.35 * clear)
     boxes = [s.mesh.bounds + [[-grown] * 3, [grown] * 3] for s in solids]
-    return Bodies(solids=solids, labels=labels, masks=render_masks(cloud, labels, boxes, views))
+    last = segmenter.segment(Proposals(cloud=cloud, labels=labels, boxes=boxes, floor_z=floor_z), views)
+    return Bodies(solids=solids, labels=last.labels, masks=last.masks)
 
 
 def seen_share(mesh: Any, views: list[View], *, tolerance_m: float) -> float:

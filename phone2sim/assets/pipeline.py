@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,18 @@ from phone2sim.assets.once import find_objects_once, with_depth
 from phone2sim.assets.overrides import Override, read_overrides
 from phone2sim.assets.preview import asset_picture, splat_picture
 from phone2sim.assets.scene import Asset, Light, Scene, asset_json
+from phone2sim.assets.segmenters import (
+    Placed,
+    Prompt,
+    Segmenter,
+    Surroundings,
+    choose,
+    locate,
+    open_segmenter,
+    parse_box,
+    parse_pick,
+    place,
+)
 from phone2sim.assets.validity import looked_at, scene_validity
 from phone2sim.assets.views import View, render_views, spread
 from phone2sim.config import Config, read_json
@@ -51,6 +64,24 @@ class AssetsConfig(Config):
     """Side of an object's texture [px]."""
     hull_concavity: float = 0.06
     """CoACD's concavity bound where one convex hull is not enough."""
+    segmenter: str = "geometric"
+    """Who cuts objects out: geometric, sam or sam-automatic."""
+    sam_model: str = "vit_b"
+    """Segment Anything's weights: vit_b, vit_l or vit_h."""
+    sam_checkpoint: str | None = None
+    """File of Segment Anything's weights; None fetches those of `sam_model`."""
+    picks: tuple[str, ...] = ()
+    """Only the objects at these points, `x,y@frame`."""
+    boxes: tuple[str, ...] = ()
+    """Only the objects in these boxes, `x0,y0,x1,y1@frame`."""
+
+    def settings(self) -> dict[str, Any]:
+        """What a result depends on; who segments only where that is not geometry, what is picked only where something is."""
+        later = ("segmenter", "sam_model", "sam_checkpoint", "picks", "boxes")
+        unset = {k for k in later if getattr(self, k) == type(self).model_fields[k].default}
+        if self.segmenter == "geometric":
+            unset |= {"sam_model", "sam_checkpoint"}
+        return self.model_dump(mode="json", exclude=unset)
 
 
 class _Clock:
@@ -82,32 +113,45 @@ def build_assets(scene_dir: Path, config: AssetsConfig | None = None, *, force: 
     user = scene_dir / "assets.toml"
     overrides = read_overrides(user)
     inputs["assets.toml"] = fingerprint_files(user) if user.exists() else ""
+    if config.segmenter != "geometric" and config.sam_checkpoint is not None:
+        inputs["sam_checkpoint"] = fingerprint_files(Path(config.sam_checkpoint))
+    prompts = [parse_pick(t) for t in config.picks] + [parse_box(t) for t in config.boxes]
     return run_stage(
-        scene_dir / "scene", version=VERSION, config=config, inputs=inputs, force=force,
-        compute=lambda folder: _compute(scene_dir, folder, config, overrides),
+        scene_dir / "scene", version=VERSION, config=config.settings(), inputs=inputs, force=force,
+        compute=lambda folder: _compute(scene_dir, folder, config, overrides, prompts),
     )  # fmt: skip
 
 
-def _compute(scene_dir: Path, folder: Path, config: AssetsConfig, overrides: dict[str, Override]) -> dict[str, Any]:
+def _compute(
+    scene_dir: Path, folder: Path, config: AssetsConfig, overrides: dict[str, Override], prompts: list[Prompt]
+) -> dict[str, Any]:
     clock = _Clock()
     cameras = Cameras.load(scene_dir / "cameras" / "transforms.json")
     metric = read_json(scene_dir / "cameras" / "metric.json")
     cloud = SplatCloud.load_ply(scene_dir / "splat" / "splat.ply")
     notes: list[str] = []
+    for p in prompts:
+        locate(p, cameras, scene_dir / "capture")
+    segmenter = open_segmenter(config.segmenter, model=config.sam_model, checkpoint=config.sam_checkpoint)
     views: list[View] = []
+    placed: list[Placed] = []
     found: Found | None = None
     if metric.get("support"):
         views = render_views(
             cloud, cameras, scene_dir / "capture" / "frames", max_side=config.view_side, photo_side=config.photo_side
         )
         clock.lap("depth")
+        placed = [place(p, cameras, views, scene_dir / "capture") for p in prompts]
         once = scene_dir / "cameras" / "depth.npy"  # a single photo: its own depth, in metres
         if once.exists():
             views = [with_depth(views[0], np.load(once))]
             found = find_objects_once(views[0], min_size=config.min_size, max_share=config.max_share)
+            if segmenter.name != "geometric":
+                message(f"One photo: its objects are cut out by depth, not by {segmenter.name}.")
         else:
             geometry = [views[i] for i in spread(len(views), config.max_views)]
             found = find_objects(geometry, min_size=config.min_size, max_share=config.max_share)
+            found = _pointed(found, placed, views, segmenter)
         clock.lap("fuse and segment")
     if found is None:
         notes.append("no support plane found: background-only scene")
@@ -116,7 +160,9 @@ def _compute(scene_dir: Path, folder: Path, config: AssetsConfig, overrides: dic
         scene.save(folder)
         _preview_background(folder, cloud, cameras, config)
         return _result(scene, clock, {})
-    assets, background, light = _objects(cloud, found, views, config, overrides, metric, notes, clock, folder, cameras)
+    assets, background, light = _objects(
+        cloud, found, views, config, overrides, metric, notes, clock, folder, cameras, segmenter, placed
+    )
     middle = found.support.surface.T_world_surface.translation
     scene = Scene(
         cameras=cameras, metric=metric, supports=(found.support.surface,), assets=tuple(assets), background=background,
@@ -135,15 +181,17 @@ def _compute(scene_dir: Path, folder: Path, config: AssetsConfig, overrides: dic
 
 def _objects(
     cloud: SplatCloud, found: Found, views: list[View], config: AssetsConfig, overrides: dict[str, Override],
-    metric: dict[str, Any], notes: list[str], clock: _Clock, folder: Path, cameras: Cameras,
+    metric: dict[str, Any], notes: list[str], clock: _Clock, folder: Path, cameras: Cameras, segmenter: Segmenter,
+    placed: list[Placed],
 ) -> tuple[list[Asset], SplatCloud, CapturedLight]:  # fmt: skip
     if found.once is not None:
         bodies = close_half_seen(cloud, found, views[0])
         notes.append("one photo: hidden sides of objects and hidden parts of the support are guessed")
     else:
-        bodies = close_bodies(cloud, found, views, max_views=config.max_views)
+        bodies = close_bodies(cloud, found, views, max_views=config.max_views, segmenter=segmenter)
     clock.lap("close bodies and masks")
     names = [f"object_{k}" for k in range(1, len(bodies.solids) + 1)]
+    wanted = choose(placed, bodies.masks, names) if placed else set(range(1, len(names) + 1))
     unknown = sorted(set(overrides) - set(names))
     if unknown:
         note = f"assets.toml names {unknown[0]!r}, which is not among the objects; {did_you_mean(unknown[0], names)}"
@@ -156,7 +204,7 @@ def _objects(
     ids: list[int] = []
     for k, (name, solid) in enumerate(track(list(zip(names, bodies.solids)), "Finishing objects"), start=1):
         override = overrides.get(name, Override())
-        if not override.movable:
+        if not override.movable or k not in wanted:
             continue
         asset = finish(
             name, solid, cloud.take(bodies.labels == k), chosen, [bodies.masks[i] == k for i in some], level=level, voxel=voxel,
@@ -181,6 +229,15 @@ def _objects(
     write_masks(folder / "masks", bodies.masks, ids, views, cameras)
     clock.lap("write masks")
     return assets, background, light
+
+
+def _pointed(found: Found | None, placed: list[Placed], views: list[View], segmenter: Segmenter) -> Found | None:
+    """The user's finger first: what it points at is an object, even where geometry had its doubts."""
+    if found is None or not placed:
+        return found
+    around = Surroundings(level=found.support.surface.height_m, clear_m=found.clear_m, cell=found.cell)
+    clusters, refused = segmenter.pointed(placed, found.clusters, found.refused, views, around)
+    return replace(found, clusters=clusters, refused=refused)
 
 
 def clear_background(

@@ -2,12 +2,47 @@
 
 from __future__ import annotations
 
-from phone2sim.cli.options import Force, Json, Quiet, SceneDir, check_exists
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from phone2sim.cli.options import (
+    Boxes,
+    Force,
+    Json,
+    Picks,
+    Quiet,
+    SamModel,
+    SamModelOption,
+    SceneDir,
+    SegmenterName,
+    SegmenterOption,
+    asset_options,
+    check_exists,
+)
 from phone2sim.cli.output import output
 from phone2sim.errors import InputError
 
+Weights = Annotated[
+    Path | None,
+    typer.Option(
+        "--sam-checkpoint", "--checkpoint", metavar="FILE", help="Segment Anything's weights from a file.", show_default=False
+    ),
+]
 
-def assets(scene: SceneDir, force: Force = False, json: Json = False, quiet: Quiet = False) -> None:
+
+def assets(
+    scene: SceneDir,
+    pick: Picks = None,
+    box: Boxes = None,
+    segmenter: SegmenterOption = SegmenterName.geometric,
+    sam_model: SamModelOption = SamModel.vit_b,
+    sam_checkpoint: Weights = None,
+    force: Force = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
     """Only the objects of a reconstructed scene.
 
     Find the support plane, cut the objects out, close and texture them, give them mass, friction and hulls.
@@ -15,12 +50,13 @@ def assets(scene: SceneDir, force: Force = False, json: Json = False, quiet: Qui
     check_exists(scene, "Scene")
     if not (scene / "splat" / "manifest.json").exists():
         raise InputError(f"{scene} has no splat yet.", hint=f"First: phone2sim reconstruct CAPTURE -o {scene}")
+    chosen = asset_options(segmenter, sam_model, sam_checkpoint, pick, box)
     with output(json=json, quiet=quiet) as o:
         from phone2sim.assets.pipeline import AssetsConfig, build_assets
         from phone2sim.cli.summary import assets_json, assets_table
         from phone2sim.reconstruct.metric.rescale import settle_splat
 
         settle_splat(scene)
-        build_assets(scene, AssetsConfig(), force=force)
+        build_assets(scene, AssetsConfig(**chosen), force=force)
         o.result({"scene": str(scene), "assets": assets_json(scene)})
         o.show(assets_table(scene), f"Next: phone2sim export {scene}")

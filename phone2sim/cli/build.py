@@ -8,6 +8,7 @@ from typing import Any
 from phone2sim.cli.options import (
     STAGES,
     BackendName,
+    Boxes,
     Charuco,
     Checkpoint,
     DepthModelName,
@@ -16,11 +17,18 @@ from phone2sim.cli.options import (
     Length,
     LengthPoints,
     NerfstudioEnv,
+    Picks,
     Quiet,
     Reference,
+    SamCheckpoint,
+    SamModel,
+    SamModelOption,
     Seed,
+    SegmenterName,
+    SegmenterOption,
     SplatBackend,
     TagSize,
+    asset_options,
     check_exists,
     check_output,
     scale_options,
@@ -45,6 +53,11 @@ def build(
     steps: Steps = None,
     backend: SplatBackend = BackendName.auto,
     nerfstudio_env: NerfstudioEnv = None,
+    pick: Picks = None,
+    box: Boxes = None,
+    segmenter: SegmenterOption = SegmenterName.geometric,
+    sam_model: SamModelOption = SamModel.vit_b,
+    sam_checkpoint: SamCheckpoint = None,
     seed: Seed = 0,
     force: ForceCapture = False,
     json: Json = False,
@@ -63,10 +76,13 @@ def build(
     ) | splat_backend(backend, nerfstudio_env)  # fmt: skip
     lengths = tuple(length or ())
     check_lengths(lengths)
+    chosen = asset_options(segmenter, sam_model, sam_checkpoint, pick, box)
     with output(json=json, quiet=quiet) as o:
         from phone2sim.cli.summary import assets_table, build_json, next_steps, scene_panel
 
-        run(source, out, sizes=sizes, lengths=lengths, max_side=max_side, steps=steps, seed=seed, force=force)
+        run(
+            source, out, sizes=sizes, lengths=lengths, max_side=max_side, steps=steps, objects=chosen, seed=seed, force=force
+        )  # fmt: skip
         o.result(build_json(out))
         o.show(scene_panel(out), assets_table(out), next_steps([f"phone2sim generate {out} -o picks --episodes 8"]))
 
@@ -79,21 +95,23 @@ def run(
     lengths: tuple[str, ...] = (),
     max_side: int | None = None,
     steps: int | None = None,
+    objects: dict[str, Any] | None = None,
     seed: int = 0,
     force: bool = False,
 ) -> None:
     """Every stage, then `report.html`; each stage is skipped where nothing changed.
 
-    `lengths` of objects vote once the objects exist; where they change the scale, the objects are made anew at it.
+    `objects` are settings of `AssetsConfig`. `lengths` of objects vote once the objects exist; where they change the scale, the objects are made anew at it.
     """
     from phone2sim.assets.pipeline import AssetsConfig, build_assets
     from phone2sim.sim_export.pipeline import ExportConfig, export_scene
     from phone2sim.sim_export.report import write_report
 
     run_reconstruct(source, out, sizes=sizes or {}, max_side=max_side, steps=steps, seed=seed, force=force)
-    build_assets(out, AssetsConfig(), force=force)
+    config = AssetsConfig(**(objects or {}))
+    build_assets(out, config, force=force)
     if let_vote(out, lengths):
-        build_assets(out, AssetsConfig())
+        build_assets(out, config)
     export_scene(out, ExportConfig(), force=force)
     write_report(out, None, out / "report.html")
 

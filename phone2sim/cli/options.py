@@ -152,6 +152,67 @@ NerfstudioEnv = Annotated[
 ]
 
 
+class SegmenterName(str, Enum):
+    geometric = "geometric"
+    sam = "sam"
+    sam_automatic = "sam-automatic"
+
+
+class SamModel(str, Enum):
+    vit_b = "vit_b"
+    vit_l = "vit_l"
+    vit_h = "vit_h"
+
+
+SegmenterOption = Annotated[
+    SegmenterName,
+    typer.Option("--segmenter", help="What cuts objects out: geometry alone, or Segment Anything prompted by it."),
+]
+SamModelOption = Annotated[SamModel, typer.Option("--sam-model", help="Segment Anything's weights, fetched on first use.")]
+SamCheckpoint = Annotated[
+    Path | None,
+    typer.Option("--sam-checkpoint", metavar="FILE", help="Segment Anything's weights from a file.", show_default=False),
+]
+Picks = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--pick", metavar="x,y@FRAME",
+        help="Only the object at this pixel of a picture of SCENE/capture/frames. May be given several times.",
+        show_default=False,
+    ),
+]  # fmt: skip
+Boxes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--box", metavar="x0,y0,x1,y1@FRAME", help="Only the object in this box. May be given several times.",
+        show_default=False,
+    ),
+]  # fmt: skip
+
+
+def asset_options(
+    segmenter: SegmenterName, sam_model: SamModel, sam_checkpoint: Path | None, picks: list[str] | None, boxes: list[str] | None
+) -> dict[str, Any]:
+    """What cuts objects out and which are wanted, as `AssetsConfig` takes it; checked before anything is computed."""
+    from phone2sim.assets.segmenters import parse_box, parse_pick
+
+    for text in picks or ():
+        parse_pick(text)
+    for text in boxes or ():
+        parse_box(text)
+    chosen: dict[str, Any] = {"picks": tuple(picks or ()), "boxes": tuple(boxes or ())}
+    if segmenter is SegmenterName.geometric:
+        if sam_checkpoint is not None:
+            raise InputError("--sam-checkpoint is of use with --segmenter sam only.")
+        return chosen
+    from phone2sim.assets.segmenters.weights import check_file, need_packages
+
+    need_packages()
+    if sam_checkpoint is not None:
+        chosen["sam_checkpoint"] = str(check_file(sam_checkpoint).absolute())
+    return chosen | {"segmenter": segmenter.value, "sam_model": sam_model.value}
+
+
 def splat_backend(backend: BackendName, nerfstudio_env: Path | None) -> dict[str, Any]:
     """The backend as `ReconstructConfig.of` takes it; one that cannot run here is refused before anything is computed."""
     chosen: dict[str, Any] = {}
