@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import sys
@@ -19,6 +20,7 @@ from phone2sim.stage import read_manifest
 from tests.sim_export.test_certificate import built, cube_scene, saved  # noqa: F401
 
 REAL = os.environ.get(newton.VARIABLE)
+HERE = importlib.util.find_spec("newton") is not None
 
 
 @pytest.fixture(autouse=True)
@@ -157,6 +159,12 @@ def test_a_python_without_newton_is_a_note_until_newton_is_required(
     monkeypatch.setenv(newton.VARIABLE, str(program))
     assert certify(built).passed
     assert main(["check", str(built), "--newton"]) == 3
+
+
+@pytest.mark.skipif(HERE, reason="this Python has Newton")
+def test_the_worker_takes_no_file_beside_it_for_newton(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(MissingDependencyError, match="No module named 'newton'"):
+        newton_checks(bare, monkeypatch, Path(sys.executable))
 
 
 def test_the_doctor_finds_newton_in_another_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -134,16 +134,10 @@ def slide_job(asset: Asset, stands: trials.Footing, slid: dict[str, float], expo
 
 def _ask(python: str, job: dict[str, Any]) -> tuple[dict[str, Any] | None, str]:
     """The worker's answer, or None and its last word."""
-    worker = Path(__file__).with_name("newton_worker.py")
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+    worker = Path(__file__).with_name("newton_worker.py")  # isolated (-I): beside it stands a newton.py
     try:
         done = subprocess.run(
-            [python, str(worker)],
-            input=json.dumps(job),
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_S,
-            env=environment,
+            [python, "-I", str(worker)], input=json.dumps(job), capture_output=True, text=True, timeout=TIMEOUT_S
         )
     except subprocess.TimeoutExpired:
         return None, f"no answer in {TIMEOUT_S:.0f} s"
