@@ -46,6 +46,11 @@ def test_the_order_of_votes_does_not_matter(votes: list[ScaleVote], random) -> N
     assert a.scale == b.scale and a.sources == b.sources and sorted(a.flagged) == sorted(b.flagged)
 
 
+def test_a_tie_within_one_source_does_not_depend_on_the_order() -> None:
+    pair = [vote("device poses", v, 0.125) for v in (1.284, 1.0)]
+    assert combine_scale(pair).scale == combine_scale(pair[::-1]).scale
+
+
 @given(ballots(), st.floats(0.01, 100))
 def test_other_units_multiply_the_answer_and_nothing_else(votes: list[ScaleVote], k: float) -> None:
     a, b = combine_scale(votes), combine_scale([replace(v, interval=v.interval.scaled(k)) for v in votes])

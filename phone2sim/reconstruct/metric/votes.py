@@ -131,7 +131,7 @@ def _believed(votes: Sequence[ScaleVote], asked: list[int], guesses: list[int]) 
         low, high = max(votes[i].log[0] for i in inside), min(votes[i].log[2] for i in inside)
         agree = sum(votes[g].log[0] <= high and votes[g].log[2] >= low for g in guesses)
         width = min(votes[i].log[2] - votes[i].log[0] for i in inside)
-        rank = (-len(inside), -agree, sorted(trust(votes[i].source) for i in inside), round(width, 9), inside)
+        rank = (-len(inside), -agree, sorted(trust(votes[i].source) for i in inside), round(width, 9), [asked.index(i) for i in inside])
         if best is None or rank < best[0]:
             best = rank, inside
     assert best is not None
@@ -189,7 +189,7 @@ def combine_up(votes: Sequence[UpVote]) -> UpDecision:
     Where the support plane is among the winners it alone gives the direction: things stand on it, and a table is more
     level than gravity is known.
     """
-    order = sorted(range(len(votes)), key=lambda i: (trust(votes[i].source), votes[i].source, votes[i].within_deg))
+    order = sorted(range(len(votes)), key=lambda i: (trust(votes[i].source), votes[i].source, votes[i].within_deg, tuple(votes[i].up)))
     measuring = [i for i in order if not votes[i].guess]
     asked, guesses = (measuring, [i for i in order if votes[i].guess]) if measuring else (order, [])
 
@@ -201,7 +201,7 @@ def combine_up(votes: Sequence[UpVote]) -> UpDecision:
         for group in combinations(asked, size):
             if all(meet(i, j) for i, j in combinations(group, 2)):
                 agree = sum(all(meet(g, i) for i in group) for g in guesses)
-                rank = (-agree, sorted(trust(votes[i].source) for i in group), group)
+                rank = (-agree, sorted(trust(votes[i].source) for i in group), [asked.index(i) for i in group])
                 if best is None or rank < best[0]:
                     best = rank, group
         if best is not None:
