@@ -66,22 +66,24 @@ def evaluate(scene_dir: Path, truth_json: Path) -> dict[str, Any]:
     estimates = [_box(a.visual.vertices, T_truth_world @ a.T_world_asset) for a in scene.assets]
     rows: list[dict[str, Any]] = []
     used: set[int] = set()
+    bodies = []
     for o in truth["objects"]:
         mesh = TexturedMesh.load_glb(truth_json.parent / o["mesh"])
-        pose = Pose.from_json(o["T_world_asset"])
-        v = pose.apply(mesh.vertices.astype(float))
-        centre = (v.min(axis=0) + v.max(axis=0)) / 2
-        gaps = [np.linalg.norm(e["centre"] - centre) if k not in used else np.inf for k, e in enumerate(estimates)]
+        bodies.append(_box(mesh.vertices, Pose.from_json(o["T_world_asset"])))
+    partner = assign([b["centre"] for b in bodies], [e["centre"] for e in estimates])
+    for n, o in enumerate(truth["objects"]):
+        v = bodies[n]["vertices"]
         row: dict[str, Any] = {"name": o["name"], "id": o["id"], "match": None}
         rows.append(row)
-        if not gaps or min(gaps) > MATCH_M:
+        if n not in partner:
             continue
-        k = int(np.argmin(gaps))
+        k = partner[n]
+        gap = float(np.linalg.norm(estimates[k]["centre"] - bodies[n]["centre"]))
         used.add(k)
         a = scene.assets[k]
         want, got = oriented_extents(v), oriented_extents(estimates[k]["vertices"])
         row |= {
-            "match": a.name, "asset": k, "centroid_error_m": float(gaps[k]), "extents_true_m": want.tolist(), "extents_m": got.tolist(),
+            "match": a.name, "asset": k, "centroid_error_m": gap, "extents_true_m": want.tolist(), "extents_m": got.tolist(),
             "extents_error_m": float(np.abs(got - want).max()),
             "extents_ok": bool((np.abs(got - want) <= np.maximum(0.008, 0.08 * want)).all()),
             "volume_ratio": a.volume_m3 / o["volume_m3"], "mass_kg": o["mass_kg"], "mass_inside": o["mass_kg"] in a.mass_kg,
@@ -99,6 +101,41 @@ def evaluate(scene_dir: Path, truth_json: Path) -> dict[str, Any]:
         "invented": [a.name for k, a in enumerate(scene.assets) if k not in used],
         "support_height_error_m": float(_support_height(scene, T_truth_world)) if scene.supports else None,
     }  # fmt: skip
+
+
+def assign(true: list[np.ndarray], found: list[np.ndarray]) -> dict[int, int]:
+    """Index of the found centre of each true one: the pairs of least total distance, none farther than `MATCH_M`."""
+    from scipy.optimize import linear_sum_assignment
+
+    if not true or not found:
+        return {}
+    gaps = np.linalg.norm(np.array(true)[:, None] - np.array(found)[None], axis=2)
+    pairs = zip(*linear_sum_assignment(np.minimum(gaps, 10 * MATCH_M)))
+    return {int(i): int(k) for i, k in pairs if gaps[i, k] <= MATCH_M}
+
+
+def shapes(scene_dir: Path, truth_json: Path, rows: list[dict[str, Any]]) -> None:
+    """Add `volume_iou` and `f_score` with `surface_precision` and `surface_recall` to the matched rows of `evaluate`.
+
+    For a scene whose world is the truth's.
+    """
+    from tests.e2e.shape import Body, Sight, f_score, volume_iou
+
+    truth, scene = read_json(truth_json), Scene.load(scene_dir)
+    bodies = []
+    for o in truth["objects"]:
+        mesh = TexturedMesh.load_glb(truth_json.parent / o["mesh"])
+        bodies.append(Body(vertices=Pose.from_json(o["T_world_asset"]).apply(mesh.vertices.astype(float)), faces=mesh.faces))
+    x, y = (s / 2 for s in truth["table"]["size_m"])
+    ground = Body(vertices=np.array([[-x, -y, 0], [x, -y, 0], [x, y, 0], [-x, y, 0.0]]), faces=np.array([[0, 1, 2], [0, 2, 3]]))
+    sight = Sight(scene.cameras, bodies, ground)
+    for row, true in zip(rows, bodies):
+        if row["match"] is None:
+            continue
+        a = scene.assets[row["asset"]]
+        body = Body(vertices=a.T_world_asset.apply(a.visual.vertices.astype(float)), faces=a.visual.faces)
+        row["volume_iou"] = volume_iou(body, true)
+        row["f_score"], row["surface_precision"], row["surface_recall"] = f_score(body, true, sight)
 
 
 def mask_iou(
