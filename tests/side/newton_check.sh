@@ -1,7 +1,7 @@
 #!/bin/sh
 # The twin certificate with Newton's second opinion, Newton in an environment of its own.
 #   tests/side/newton_check.sh SCENE [VENV]
-# Makes VENV (default .side/newton, about 1.1 GB) once; Newton's first run compiles for some minutes. PHONE2SIM names the
+# Makes VENV (default .side/newton, about 1.1 GB) once; Newton's first run compiles for a minute or two. PHONE2SIM names the
 # program (default: this repository's .venv). Exit code of `phone2sim check`: 1 when a gate fails.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)

@@ -65,7 +65,7 @@ def agreement(scene: Scene, scene_dir: Path, config: CertificateConfig, notes: l
         "usd": str((export / "scene.usda").resolve()), "seconds": SECONDS, "support_friction": SUPPORT_FRICTION,
         "slides": [slide_job(a, stands[a.name], slides[a.name], export) for a in scene.assets if a.name in slides],
     }  # fmt: skip
-    message("Newton simulates the USD; its first run on a machine compiles for some minutes.")
+    message("Newton simulates the USD; its first run on a machine compiles for a minute or two.")
     answer, said = _ask(python, job)
     if answer is None:
         why = f"Newton gave up on it: {said}"
