@@ -63,7 +63,7 @@ BACKENDS = (
     Backend(
         name="sam",
         job="Segment Anything masks",
-        modules=("torch", "segment_anything"),
+        modules=("torch", "torchvision", "segment_anything"),
         install="pip install 'phone2sim[sam]'",
     ),
     Backend(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -116,7 +117,7 @@ def without(clusters: list[Cluster], taken: Cluster, place: Surroundings) -> lis
         if away.all():
             out.append(c)
         elif away.sum() >= max(12, 0.15 * len(c.points)):
-            out.append(Cluster(points=c.points[away], views=c.views))
+            out.append(replace(c, points=c.points[away]))
     return out
 
 

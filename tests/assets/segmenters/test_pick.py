@@ -44,6 +44,7 @@ def test_only_the_object_pointed_at_and_it_is_the_same_as_among_all(built, copie
     assert {p.name for p in masks.iterdir()} == {p.name for p in (built[1].folder / "masks").iterdir()}
 
 
+@pytest.mark.slow
 def test_the_command_line_picks_by_box(copied, truth, capfd):
     u, v = shown(truth, "box", 3)
     code = main(["assets", str(copied), "--box", f"{u.min()},{v.min()},{u.max()},{v.max()}@003.png", "--json"])
