@@ -125,8 +125,9 @@ def close_bodies(
         pad = 6 * scales.voxel + 0.5 * found.cell
         try:
             solid = build_solid(
-                low - pad, high + pad, chosen, [m == k for m in masks], level=level, voxel=scales.voxel,
-                skirt_m=max(4 * scales.voxel, 0.5 * clear), seed=cluster.points,
+                low - pad, high + pad, chosen, [m == k for m in masks], level=level if cluster.base_m is None else cluster.base_m,
+                voxel=scales.voxel, skirt_m=max(4 * scales.voxel, 0.5 * clear), seed=cluster.points,
+                others=beside(cluster, found.clusters, low - pad, high + pad), top_m=cluster.top_m,
             )  # fmt: skip
         except AssetError as e:
             message(f"An object near {cluster.points.mean(0).round(3).tolist()} was left out: {e.message}")
@@ -142,6 +143,20 @@ def close_bodies(
     boxes = [s.mesh.bounds + [[-grown] * 3, [grown] * 3] for s in solids]
     last = segmenter.segment(Proposals(cloud=cloud, labels=labels, boxes=boxes, floor_z=floor_z), views)
     return Bodies(solids=solids, labels=last.labels, masks=last.masks)
+
+
+def beside(cluster: Cluster, clusters: list[Cluster], low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """(n, 3) points of other clusters in the box low–high, without those that stand on this one or it on them."""
+    points = [np.zeros((0, 3))]
+    for other in clusters:
+        stacked = _stands_on(cluster, other) or _stands_on(other, cluster)
+        if other is not cluster and not stacked:
+            points.append(other.points[((other.points > low) & (other.points < high)).all(axis=1)])
+    return np.concatenate(points)
+
+
+def _stands_on(upper: Cluster, lower: Cluster) -> bool:
+    return upper.base_m is not None and upper.base_m == lower.top_m
 
 
 def seen_share(mesh: Any, views: list[View], *, tolerance_m: float) -> float:
@@ -224,7 +239,7 @@ def finish(
     """
     mesh = stand(solid, faces=faces)
     baked = bake(mesh, views, masks, size=texture_px, tolerance_m=5 * voxel, plain_m=4 * voxel if closed_as else None)
-    T_world_asset = contact_frame(mesh, level)
+    T_world_asset = contact_frame(mesh, solid.level)
     inverse = T_world_asset.inverse()
     closed = mesh.copy()
     closed.vertices = inverse.apply(np.asarray(mesh.vertices))

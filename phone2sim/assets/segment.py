@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from phone2sim.assets.split import split
 from phone2sim.assets.support import Support
 from phone2sim.assets.views import View
 from phone2sim.reconstruct.mesh.fusion import Field
@@ -19,6 +20,10 @@ class Cluster:
     """(n, 3) world [m], above the support by at least the clearance."""
     views: int
     """Number of views that see a good part of it."""
+    base_m: float | None = None
+    """Height [m] of the ledge of another cluster that it stands on; None for the support."""
+    top_m: float | None = None
+    """Height [m] of its own ledge that another one stands on."""
 
     @property
     def bounds(self) -> np.ndarray:
@@ -81,16 +86,17 @@ def find_clusters(
             break
         box = boxes[k - 1]
         parts.append(np.stack(np.nonzero(labels[box] == k), axis=1) + [s.start for s in box])
-    for ijk in join_stacked(parts):
-        if len(ijk) < least:
-            continue
+    whole = [ijk for ijk in join_stacked(parts) if len(ijk) >= least]
+    for piece in (p for ijk in whole for p in split(ijk, least=min_size_m / grid.voxel)):
+        ijk = piece.ijk
+        base_m, top_m = (None if k is None else float(grid.origin[2] + grid.voxel * (k + 0.5)) for k in (piece.base, piece.top))
         points = grid.origin + grid.voxel * (ijk + 0.5)
         extents = np.ptp(points, axis=0)
         columns = np.zeros(grid.shape[:2], bool)
         columns[ijk[:, 0], ijk[:, 1]] = True
         border = (ijk[:, :2] <= 1).any() or (ijk[:, :2] >= np.array(grid.shape[:2]) - 2).any()
         within = support.inside[columns].mean()
-        base = points[:, 2].min() - level - clear_m
+        base = points[:, 2].min() - (level + clear_m if base_m is None else base_m)
         seen = int(sum(_sees(view, points) for view in views))
         reason = ""
         if border:
@@ -112,7 +118,7 @@ def find_clusters(
         if reason:
             refused.append(Rejected(reason=reason, centre=points.mean(axis=0), extents=extents, points=points))
         else:
-            clusters.append(Cluster(points=points, views=seen))
+            clusters.append(Cluster(points=points, views=seen, base_m=base_m, top_m=top_m))
     return clusters, refused
 
 

@@ -83,14 +83,14 @@ def silhouette_distance(points: np.ndarray, views: list[View], masks: list[np.nd
 
 def build_solid(
     low: np.ndarray, high: np.ndarray, views: list[View], masks: list[np.ndarray], *, level: float, voxel: float,
-    skirt_m: float, seed: np.ndarray,
+    skirt_m: float, seed: np.ndarray, others: np.ndarray | None = None, top_m: float | None = None,
 ) -> Solid:  # fmt: skip
     """The solid inside the box low–high [m] standing on the plane z = `level`.
 
     Below `skirt_m` above the plane the field is continued downwards: there the plane's own noise hides the
-    object. `seed` (n, 3) are points of the object; the connected body nearest to them is kept.
+    object. `seed` (n, 3) are points of the object; the connected body nearest to them is kept. What is nearer to
+    `others` (m, 3), points of objects in contact, is theirs, and what is higher than `top_m` belongs to what stands on it.
     """
-
     low = np.array([*low[:2], level - 4 * voxel])
     grid = Grid.around(low, high, voxel, limit=6_000_000)
     points = grid.points()
@@ -104,7 +104,19 @@ def build_solid(
     fused, count = integrate(seen_points, views, truncation=5.5 * grid.voxel, free_m=free, inset_m=0.4 * grid.voxel)
     unseen = np.where(count >= 2, fused, -truncation)
     tsdf[above] = np.maximum(unseen, hull)
+    if others is not None and len(others):
+        tsdf[above] = np.maximum(tsdf[above], _theirs(points[above], seed, others, truncation))
+    if top_m is not None:
+        tsdf[above] = np.maximum(tsdf[above], np.clip(points[above, 2] - top_m, -truncation, truncation))
     return closed_body(tsdf.reshape(grid.shape), grid, level=level, skirt_m=skirt_m, seed=seed, truncation=truncation)
+
+
+def _theirs(nodes: np.ndarray, own: np.ndarray, others: np.ndarray, truncation: float) -> np.ndarray:
+    """(n,) [m] distance past the middle between two sets of surface points, truncated."""
+    from scipy.spatial import cKDTree
+
+    mine, theirs = (cKDTree(p).query(nodes)[0] for p in (own, others))
+    return np.clip((mine - theirs) / 2, -truncation, truncation).astype(np.float32)
 
 
 def closed_body(
