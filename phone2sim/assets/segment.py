@@ -105,7 +105,7 @@ def find_clusters(
             reason = "not on the support"
         elif base > 3 * grid.voxel + 0.25 * extents[2]:
             reason = "floats above the support"
-        elif extents[2] + clear_m < min_size_m or np.linalg.norm(extents) < 1.5 * min_size_m:
+        elif top_m is None and (extents[2] + clear_m < min_size_m or np.linalg.norm(extents) < 1.5 * min_size_m):
             reason = "too small"
         elif np.prod(extents[:2]) > max_share * support_area:
             reason = "too large for the support"
@@ -113,6 +113,8 @@ def find_clusters(
             reason = f"seen in {seen} views"
         elif seen < 0.5 * len(views) and explained_by_ground(points, views, level):
             reason = "the photos show flat ground there"
+        elif top_m is not None:
+            reason = ""  # low as it may be, something stands on it
         elif extents[2] < 2 * clear_m and explained_by_ground(points, views, level) and coloured_as_ground(points, views, level):
             reason = "a bump of the ground itself"
         if reason:
