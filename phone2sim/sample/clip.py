@@ -130,8 +130,8 @@ def _encode(path: Path, scene: SampleScene, config: SampleConfig, K: np.ndarray,
     with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
         stream = container.add_stream("libx264", rate=Fraction(config.fps))
         stream.width, stream.height, stream.pix_fmt = config.width, config.height, "yuv420p"
-        # one x264 thread: the same bytes on any machine
-        stream.options = {"crf": "18", "preset": "veryfast", "threads": "1", "x264-params": "threads=1"}
+        # one x264 thread: the same bytes on any machine; its macroblock tree is not repeatable at every size
+        stream.options = {"crf": "18", "preset": "veryfast", "threads": "1", "x264-params": "threads=1:mbtree=0"}
         stream.thread_count = 1
         for i in track(range(config.n_frames), "Filming the sample", unit="frame"):
             image = scene.view(K, poses[i], config.width, config.height, threads=threads)

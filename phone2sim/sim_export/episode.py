@@ -162,7 +162,7 @@ class VideoWriter:
             )
         self._av = av
         self._file = av.open(str(path), "w", options={"movflags": "faststart"})
-        options = {"preset": "veryfast", "crf": str(crf), "g": "2", "threads": "1", "bf": "0"}
+        options = {"preset": "veryfast", "crf": str(crf), "g": "2", "threads": "1", "bf": "0", "x264-params": "mbtree=0"}
         self._stream: Any = self._file.add_stream("libx264", rate=fps, options=options)
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
         self._stream.codec_context.thread_count = 1
