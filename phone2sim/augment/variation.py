@@ -8,6 +8,7 @@ as_variation({"uniform": [0.1, 0.3]}) == Uniform(0.1, 0.3)
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,21 +18,21 @@ from phone2sim.errors import RecipeError, did_you_mean
 
 
 @dataclass(frozen=True)
-class Variation:
+class Variation(ABC):
     """Base: call with a generator to draw; equal values draw equal numbers from equal generators."""
 
+    @abstractmethod
     def __call__(self, rng: np.random.Generator, size: int | None = None) -> Any:
         """One draw, or an array of `size` draws."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def support(self) -> tuple[float, float]:
         """Lowest and highest value that can be drawn; NaN where values are not numbers."""
-        raise NotImplementedError
 
+    @abstractmethod
     def to_yaml(self) -> Any:
         """The form `as_variation` reads back."""
-        raise NotImplementedError
 
     def __str__(self) -> str:
         return str(self.to_yaml())

@@ -20,6 +20,9 @@ from phone2sim.reconstruct.capture.photos import natural_key
 _DEPTH = 6
 _MOST = 200_000
 
+_UNREADABLE = (OSError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error, EOFError)
+"""What a damaged or oddly packed member of a zip raises (an unknown compression is a RuntimeError too)."""
+
 
 class Tree:
     """A folder or a zip file. Names are relative posix paths; hidden files do not exist.
@@ -81,7 +84,7 @@ class Tree:
             if self._zip is None:
                 return (self.root / name).read_bytes()
             return self._zip.read(self.prefix + posixpath.normpath(name))
-        except (OSError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError) as e:
+        except _UNREADABLE as e:
             raise CaptureError(f"{self.title}: {name} cannot be read ({e}).", hint="Export it again.") from None
 
     def text(self, name: str) -> str:
@@ -105,15 +108,7 @@ class Tree:
             try:
                 with self._zip.open(self.prefix + posixpath.normpath(name)) as src, path.open("wb") as dst:
                     shutil.copyfileobj(src, dst, 1 << 20)
-            except (
-                OSError,
-                KeyError,
-                RuntimeError,
-                zipfile.BadZipFile,
-                zlib.error,
-                NotImplementedError,
-                EOFError,
-            ) as e:
+            except _UNREADABLE as e:
                 raise CaptureError(f"{self.title}: {name} cannot be read ({e}).", hint="Export it again.") from None
             yield path
         finally:
