@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from phone2sim._native.mesh import to_srgb8
 from phone2sim.keys import Key
+from phone2sim.reconstruct.capture import Capture, CaptureConfig, ingest
 from phone2sim.sample import SampleConfig, make_scene
 from phone2sim.sample.clip import trajectory
 
@@ -80,3 +82,8 @@ def render_truth() -> Truth:
         rgb=np.stack(rgb), depth=np.stack(depth), mask=np.stack(mask), T_world_camera=A @ poses, time_s=times,
         points=seen @ T0[:3, :3].T + T0[:3, 3],
     )  # fmt: skip
+
+
+def take(source: Path, tmp_path: Path, **config: int) -> Capture:
+    (tmp_path / "out").mkdir()
+    return ingest(source, tmp_path / "out", CaptureConfig(**config))
