@@ -8,23 +8,11 @@ from __future__ import annotations
 import os
 import sys
 import time
-import types
 from pathlib import Path
 
+from torchvision_stub import prepare_torchvision
+
 os.environ["HF_HUB_OFFLINE"] = "1"
-
-
-def prepare_torchvision() -> None:
-    """torchvision's compiled operators are missing beside a CPU torch; the loader needs only its Python part."""
-    import torch
-
-    try:
-        library = torch.library.Library("torchvision", "DEF")
-        library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        globals()["_library"] = library
-    except RuntimeError:
-        pass
-    sys.modules.setdefault("torchvision._meta_registrations", types.ModuleType("torchvision._meta_registrations"))
 
 
 def main(folder: Path) -> None:

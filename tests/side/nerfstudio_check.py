@@ -8,26 +8,13 @@ from __future__ import annotations
 
 import json
 import sys
-import types
 import warnings
 from pathlib import Path
 
 import numpy as np
+from torchvision_stub import prepare_torchvision
 
 warnings.filterwarnings("ignore")
-
-
-def prepare_torchvision() -> None:
-    """torchvision's compiled operators are missing beside a CPU torch; the parser needs only its Python part."""
-    import torch
-
-    try:
-        library = torch.library.Library("torchvision", "DEF")
-        library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        globals()["_library"] = library
-    except RuntimeError:
-        pass
-    sys.modules.setdefault("torchvision._meta_registrations", types.ModuleType("torchvision._meta_registrations"))
 
 
 def check(data: Path, expected: dict, what: str, **options) -> bool:

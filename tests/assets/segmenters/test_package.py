@@ -36,10 +36,12 @@ except ImportError:
 except RuntimeError:  # its operators are compiled for another torch: those that the package needs are put in their place
     for name in [n for n in sys.modules if n.partition(".")[0] == "torchvision"]:
         del sys.modules[name]
-    library = torch.library.Library("torchvision", "FRAGMENT")
-    library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    library.impl("nms", _nms, "CPU")
+    from torch import library as operators
+
+    declared = operators.Library("torchvision", "FRAGMENT")
+    declared.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    declared.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    declared.impl("nms", _nms, "CPU")
     import torchvision.extension
 
     torchvision.extension._has_ops = lambda: True
