@@ -12,6 +12,7 @@ from phone2sim.assets.light import CapturedLight, Ground, shadow_mask
 from phone2sim.assets.mesh import TexturedMesh
 from phone2sim.assets.scene import Asset, Light
 from phone2sim.assets.texture import texels
+from phone2sim.libraries import load_open3d
 from phone2sim.reconstruct.splat.cloud import SH_C0, SplatCloud
 
 DARKEST = 0.3
@@ -49,7 +50,7 @@ def albedo(assets: list[Asset], light: Light, *, ground_m: float) -> list[Asset]
     Shadows that objects cast on themselves and each other are traced against all their meshes. Brightness is relative
     to the level ground in full light, so that an albedo keeps the range of the photos.
     """
-    import open3d as o3d
+    o3d = load_open3d()
 
     tensor: Any = o3d.core.Tensor
     blockers = o3d.t.geometry.RaycastingScene()
@@ -61,7 +62,7 @@ def albedo(assets: list[Asset], light: Light, *, ground_m: float) -> list[Asset]
 
 
 def _divided(asset: Asset, light: Light, full: np.ndarray, blockers: Any, ground_m: float) -> TexturedMesh:
-    import open3d as o3d
+    o3d = load_open3d()
 
     tensor: Any = o3d.core.Tensor
     m = asset.visual

@@ -9,6 +9,7 @@ import numpy as np
 import trimesh
 
 from phone2sim.assets.views import View
+from phone2sim.libraries import load_open3d
 from phone2sim.poses import look_at
 from phone2sim.reconstruct.cameras import Cameras
 from phone2sim.reconstruct.splat.cloud import SH_C0, SplatCloud
@@ -65,7 +66,7 @@ def raycast(with_bodies: bool = True, seed: int = 3) -> Truth:
     table = trimesh.creation.box((0.7, 0.6, 0.02))
     table.apply_translation([0, 0, -0.01])
     parts = [table, *meshes.values()]
-    import open3d as o3d
+    o3d = load_open3d()
 
     rays = o3d.t.geometry.RaycastingScene(nthreads=1)
     for m in parts:

@@ -17,6 +17,7 @@ from phone2sim.assets.once import connected, find_objects_once, pixels_of
 from phone2sim.assets.symmetry import axis_centre, box_yaw
 from phone2sim.assets.texture import plain
 from phone2sim.assets.views import View
+from phone2sim.libraries import load_open3d
 from phone2sim.reconstruct.photo.surface import resized
 from phone2sim.reconstruct.splat.cloud import SplatCloud
 
@@ -66,7 +67,7 @@ def test_bodies_are_closed_stand_and_weigh_about_right(closed):
 
 
 def test_the_visible_side_is_kept(closed):
-    import open3d as o3d
+    o3d = load_open3d()
 
     shot, view, _, bodies = closed
     world = pixels_of(view).points

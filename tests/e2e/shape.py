@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from phone2sim.libraries import load_open3d
 from phone2sim.reconstruct.cameras import Cameras
 
 
@@ -49,13 +50,13 @@ class Body:
 
 
 def _tensor(a: np.ndarray):
-    import open3d as o3d
+    o3d = load_open3d()
 
     return o3d.core.Tensor(np.ascontiguousarray(a, np.float32))
 
 
 def _rays(*surfaces: tuple[np.ndarray, np.ndarray]):
-    import open3d as o3d
+    o3d = load_open3d()
 
     scene = o3d.t.geometry.RaycastingScene(nthreads=1)
     for v, f in surfaces:

@@ -9,6 +9,7 @@ import numpy as np
 
 from phone2sim.config import read_json
 from phone2sim.keys import Key
+from phone2sim.libraries import load_open3d
 from phone2sim.poses import look_at
 from phone2sim.reconstruct.cameras import Cameras
 from phone2sim.sample import make_scene
@@ -50,7 +51,7 @@ def truth_triangles(*, room: bool) -> tuple[np.ndarray, np.ndarray]:
 
 def surface_error(vertices: np.ndarray, faces: np.ndarray, *, room: bool, lowest_m: float, n: int = 60_000) -> np.ndarray:
     """(k,) distances [m] from points drawn evenly on a mesh in the truth's world to the true surface, on and over the table."""
-    import open3d as o3d
+    o3d = load_open3d()
 
     a, b, c = (vertices[faces[:, k]] for k in range(3))
     middle = (a + b + c) / 3

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phone2sim.errors import InputError
+from phone2sim.libraries import load_open3d
 from phone2sim.poses import Pose, look_at
 from phone2sim.reconstruct.ply import read_ply, write_ply
 from phone2sim.reconstruct.points import read_points_ply
@@ -173,7 +174,7 @@ def test_damaged_files_say_what_is_wrong(tmp_path):
 
 
 def test_third_parties_open_our_file(tmp_path):
-    open3d = pytest.importorskip("open3d")
+    open3d = load_open3d()
     a = cloud(40)
     a.save_ply(tmp_path / "a.ply")
     vertex = open3d.t.io.read_point_cloud(str(tmp_path / "a.ply")).point

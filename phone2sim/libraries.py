@@ -1,0 +1,33 @@
+"""Packages that need a hand to load on a bare machine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def load_open3d() -> Any:
+    """The `open3d` module; where the system has no libusb, which open3d links for depth cameras, the packaged one is loaded first.
+
+    Raises `MissingDependencyError` when neither is there.
+    """
+    try:
+        import open3d
+    except ImportError as e:
+        if "libusb" not in str(e):
+            raise
+        _load_libusb()
+        import open3d
+    return open3d
+
+
+def _load_libusb() -> None:
+    import ctypes
+
+    from phone2sim.errors import MissingDependencyError
+
+    try:
+        import libusb_package
+    except ImportError as e:
+        raise MissingDependencyError("open3d needs libusb-1.0.", hint="pip install libusb-package") from e
+    # Its SONAME is what open3d asks for, so the loader takes the one that is already in the process.
+    ctypes.CDLL(str(libusb_package.get_library_path()))
