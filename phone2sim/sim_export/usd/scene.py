@@ -89,7 +89,7 @@ def _write_background_mesh(mesh: TexturedMesh, path: Path) -> None:
 
 
 def _assemble(stage: Any, scene: Scene, config: UsdConfig, appearances: dict[str, str]) -> None:
-    from pxr import Gf, Usd, UsdGeom, UsdPhysics
+    from pxr import Usd, UsdGeom
 
     world = UsdGeom.Xform.Define(stage, "/World").GetPrim()
     set_root(stage, world, "assembly")
@@ -98,7 +98,25 @@ def _assemble(stage: Any, scene: Scene, config: UsdConfig, appearances: dict[str
     world.SetCustomDataByKey("phone2sim:up_source", str(metric.get("up_source", "unknown")))
     world.SetCustomDataByKey("phone2sim:notes", "; ".join(scene.notes))
 
-    physics = UsdPhysics.Scene.Define(stage, "/World/PhysicsScene")
+    add_physics(stage, "/World/PhysicsScene")
+    for group in ("Static", "Props"):
+        Usd.ModelAPI(UsdGeom.Xform.Define(stage, f"/World/{group}").GetPrim()).SetKind("group")
+    for support in scene.supports:
+        prim = _place(stage, f"/World/Static/{support.name}", f"./supports/{support.name}.usd", support.T_world_surface)
+        prim.SetInstanceable(True)
+    for asset in scene.assets:
+        _place(stage, f"/World/Props/{asset.name}", f"./assets/{asset.name}/{asset.name}.usd", asset.T_world_asset)
+    _collision_groups(stage)
+    _background(stage, appearances)
+    add_lights(stage, "/World/Lights", scene.light)
+    add_cameras(stage, "/World/Cameras", scene.cameras, most=config.cameras)
+
+
+def add_physics(stage: Any, path: str) -> None:
+    """The physics scene with the settings that PhysX, Newton and MuJoCo read: gravity, time step, contacts."""
+    from pxr import Gf, UsdPhysics
+
+    physics = UsdPhysics.Scene.Define(stage, path)
     physics.CreateGravityDirectionAttr(Gf.Vec3f(0, 0, -1))
     physics.CreateGravityMagnitudeAttr(9.81)
     attribute(
@@ -112,18 +130,6 @@ def _assemble(stage: Any, scene: Scene, config: UsdConfig, appearances: dict[str
         physics.GetPrim(), "MjcSceneAPI", mjc__flag__multiccd=("uniform Bool", True),
         mjc__option__cone=("uniform Token", "elliptic"), mjc__option__impratio=("uniform Double", 10.0),
     )  # fmt: skip
-
-    for group in ("Static", "Props"):
-        Usd.ModelAPI(UsdGeom.Xform.Define(stage, f"/World/{group}").GetPrim()).SetKind("group")
-    for support in scene.supports:
-        prim = _place(stage, f"/World/Static/{support.name}", f"./supports/{support.name}.usd", support.T_world_surface)
-        prim.SetInstanceable(True)
-    for asset in scene.assets:
-        _place(stage, f"/World/Props/{asset.name}", f"./assets/{asset.name}/{asset.name}.usd", asset.T_world_asset)
-    _collision_groups(stage)
-    _background(stage, appearances)
-    add_lights(stage, "/World/Lights", scene.light)
-    add_cameras(stage, "/World/Cameras", scene.cameras, most=config.cameras)
 
 
 def _place(stage: Any, path: str, payload: str, pose: Pose) -> Any:
