@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,10 @@ from phone2sim.sim_export.usd.layer import set_pose, vec3f
 APERTURE_MM = 36.0
 """Horizontal aperture written; only its ratio to the focal length matters."""
 _GL = np.diag([1.0, -1.0, -1.0, 1.0])  # USD cameras look along -z with y up
-RTX_UNIT = 1000.0
-"""Light level at which RTX renderers with their default exposure show a white surface as white."""
+CLIPPING_M = (0.01, 100.0)
+EXPOSURES = {"rtx": 1000.0, "unit": 1.0}
+"""Variants of the lights: the level at which RTX renderers with their default exposure show a white surface as white, and
+the one where radiance 1 is display white."""
 
 
 def add_cameras(stage: Any, path: str, cameras: Cameras, *, most: int) -> list[int]:
@@ -27,20 +30,61 @@ def add_cameras(stage: Any, path: str, cameras: Cameras, *, most: int) -> list[i
     UsdGeom.Scope.Define(stage, path)
     for i in chosen:
         camera = UsdGeom.Camera.Define(stage, f"{path}/frame_{i:05d}")
-        set_pose(camera, Pose.from_matrix(cameras.T_world_camera[i] @ _GL))
-        w, h = (float(x) for x in cameras.size_wh[i])
-        fx, fy, cx, cy = cameras.K[i][[0, 1, 0, 1], [0, 1, 2, 2]].tolist()
-        vertical = APERTURE_MM * (h / fy) / (w / fx)
-        camera.CreateHorizontalApertureAttr(APERTURE_MM)
-        camera.CreateVerticalApertureAttr(vertical)
-        camera.CreateFocalLengthAttr(fx / w * APERTURE_MM)
-        camera.CreateHorizontalApertureOffsetAttr((0.5 - cx / w) * APERTURE_MM)
-        camera.CreateVerticalApertureOffsetAttr((cy / h - 0.5) * vertical)
-        camera.CreateClippingRangeAttr(Gf.Vec2f(0.01, 100.0))
+        set_pose(camera, camera_pose(cameras.T_world_camera[i]))
+        w, h = (int(x) for x in cameras.size_wh[i])
         prim = camera.GetPrim()
+        for name, value in lens(cameras.K[i], w, h).items():
+            prim.GetAttribute(name).Set(value)
+        camera.CreateClippingRangeAttr(Gf.Vec2f(*CLIPPING_M))
         prim.SetCustomDataByKey("phone2sim:source", cameras.sources[i])
-        prim.SetCustomDataByKey("phone2sim:size_wh", Gf.Vec2i(int(w), int(h)))
+        prim.SetCustomDataByKey("phone2sim:size_wh", Gf.Vec2i(w, h))
     return chosen
+
+
+def camera_pose(T_world_camera: np.ndarray) -> Pose:
+    """The pose that USD wants (looking along -z, y up) of an OpenCV camera (4, 4)."""
+    return Pose.from_matrix(T_world_camera @ _GL)
+
+
+def lens(K: np.ndarray, width: int, height: int) -> dict[str, float]:
+    """Attributes of a `UsdGeom.Camera` that projects as K (3, 3) [px] does on a picture of that size."""
+    fx, fy, cx, cy = np.asarray(K, dtype=float)[[0, 1, 0, 1], [0, 1, 2, 2]].tolist()
+    vertical = APERTURE_MM * (height / fy) / (width / fx)
+    return {
+        "horizontalAperture": APERTURE_MM,
+        "verticalAperture": vertical,
+        "focalLength": fx / width * APERTURE_MM,
+        "horizontalApertureOffset": (0.5 - cx / width) * APERTURE_MM,
+        "verticalApertureOffset": (cy / height - 0.5) * vertical,
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lamps:
+    """A captured light as a dome of its mean ambient part and a distant key."""
+
+    dome_rgb: np.ndarray
+    """(3,) colour, the largest channel 1."""
+    dome: float
+    """Radiance of the dome."""
+    key_rgb: np.ndarray
+    key: float
+    key_pose: Pose
+    """The key shines along its -z."""
+
+    @classmethod
+    def of(cls, direction: np.ndarray, key: np.ndarray, ambient_sh: np.ndarray) -> Lamps:
+        """Direction of travel (3,), RGB of the key (3,) and ambient SH (9, 3), as in `assets.scene.Light`."""
+        ambient = np.maximum(ambient_sh[0] * 0.282095, 0.0)
+        z = -direction
+        x = np.cross([0.0, 1.0, 0.0] if abs(z[1]) < 0.9 else [1.0, 0.0, 0.0], z)
+        x /= np.linalg.norm(x)
+        T = np.eye(4)
+        T[:3, :3] = np.stack([x, np.cross(z, x), z], axis=1)
+        return cls(
+            dome_rgb=ambient / max(ambient.max(), 1e-6), dome=float(ambient.max()), key_rgb=key / max(key.max(), 1e-6),
+            key=float(key.max()) * np.pi, key_pose=Pose.from_matrix(T),
+        )  # fmt: skip
 
 
 def add_lights(stage: Any, path: str, light: Light) -> None:
@@ -51,29 +95,23 @@ def add_lights(stage: Any, path: str, light: Light) -> None:
     """
     from pxr import Gf, UsdGeom, UsdLux, Vt
 
+    lamps = Lamps.of(light.direction, light.key_rgb, light.ambient_sh)
     group = UsdGeom.Xform.Define(stage, path)
     dome = UsdLux.DomeLight.Define(stage, f"{path}/dome")
     key = UsdLux.DistantLight.Define(stage, f"{path}/key")
-    ambient = np.maximum(light.ambient_sh[0] * 0.282095, 0.0)
-    levels = {"dome": float(ambient.max()), "key": float(light.key_rgb.max()) * np.pi}
-    dome.CreateColorAttr(vec3f(ambient / max(levels["dome"], 1e-6)))
-    key.CreateColorAttr(vec3f(light.key_rgb / max(float(light.key_rgb.max()), 1e-6)))
+    dome.CreateColorAttr(vec3f(lamps.dome_rgb))
+    key.CreateColorAttr(vec3f(lamps.key_rgb))
     key.CreateNormalizeAttr(True)
     key.CreateAngleAttr(3.0)
-    z = -np.asarray(light.direction, dtype=float)  # a distant light shines along its -z
-    x = np.cross([0.0, 1.0, 0.0] if abs(z[1]) < 0.9 else [1.0, 0.0, 0.0], z)
-    x /= np.linalg.norm(x)
-    T = np.eye(4)
-    T[:3, :3] = np.stack([x, np.cross(z, x), z], axis=1)
-    set_pose(key, Pose.from_matrix(T))
+    set_pose(key, lamps.key_pose)
     prim = group.GetPrim()
     prim.SetCustomDataByKey("phone2sim:ambient_sh", Vt.DoubleArray([float(v) for v in light.ambient_sh.ravel()]))
     prim.SetCustomDataByKey("phone2sim:key_rgb", Gf.Vec3d(*light.key_rgb.tolist()))
     variants = prim.GetVariantSets().AddVariantSet("exposure")
-    for name, unit in (("rtx", RTX_UNIT), ("unit", 1.0)):
+    for name, unit in EXPOSURES.items():
         variants.AddVariant(name)
         variants.SetVariantSelection(name)
         with variants.GetVariantEditContext():
-            dome.CreateIntensityAttr(levels["dome"] * unit)
-            key.CreateIntensityAttr(levels["key"] * unit)
+            dome.CreateIntensityAttr(lamps.dome * unit)
+            key.CreateIntensityAttr(lamps.key * unit)
     variants.SetVariantSelection("rtx")

@@ -1,0 +1,167 @@
+"""An episode as a USD layer: composed over the scene it says what the spec says, and nothing of the scene is lost."""
+
+import time
+from dataclasses import replace
+
+import mujoco
+import numpy as np
+import pytest
+from pxr import Usd, UsdGeom, UsdLux, UsdPhysics, UsdShade, UsdUtils
+
+from phone2sim.augment.recipe import load_recipe
+from phone2sim.augment.sampler import sample_episode, workspace_of
+from phone2sim.augment.spec import ObjectSpec, PoseSpec
+from phone2sim.errors import InputError
+from phone2sim.keys import Key
+from phone2sim.poses import Pose, quat_to_matrix
+from phone2sim.sim_export.robots import get_robot
+from phone2sim.sim_export.usd import RobotReference, build_episode_layer, write_episode_layer, write_robot, write_usd
+from phone2sim.sim_export.usd.robot import link_poses
+from tests.sim_export.scenes import box_asset, cube_scene
+
+SCENE = cube_scene(cans=2, boxes=2)
+OWN = RobotReference(path="../robot/p2s_arm.usd", links_posed=True)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    out = tmp_path_factory.mktemp("dataset")
+    write_usd(SCENE, out / "scene")
+    write_robot("p2s_arm", out / "robot" / "p2s_arm.usd")
+    return out
+
+
+def spec_of(index=0, **clutter):
+    recipe = load_recipe("default")
+    return sample_episode(SCENE, recipe, Key(3), index, workspace=workspace_of(SCENE, recipe))
+
+
+def crowded(n=12):
+    """A spec with copies of assets in a row."""
+    spec = spec_of()
+    extra = tuple(
+        ObjectSpec(
+            name=f"can_0_{i}", asset="can_0", role="clutter", mass_kg=0.1 + 0.01 * i, friction=0.5,
+            pose=PoseSpec(translation=(0.05 * i, 0.3, 0.0), quat_wxyz=(1, 0, 0, 0)), rgb_gain=(1.1, 0.9, 1.0),
+        )
+        for i in range(2, 2 + n)
+    )  # fmt: skip
+    return spec.model_copy(update={"objects": spec.objects + extra})
+
+
+def matrix(prim) -> np.ndarray:
+    return np.array(UsdGeom.Xformable(prim).ComputeLocalToWorldTransform(Usd.TimeCode.Default())).T
+
+
+@pytest.mark.parametrize("make", [spec_of, crowded])
+def test_the_stage_says_what_the_spec_says(folder, make):
+    spec = make()
+    path = write_episode_layer(spec, SCENE, folder / "episodes" / f"{make.__name__}.usda", robot=OWN)
+    assert path.stat().st_size < 20_000
+    stage = Usd.Stage.Open(str(path))
+    bodies = {p.GetName(): p for p in stage.Traverse() if p.HasAPI(UsdPhysics.RigidBodyAPI)}
+    assert set(bodies) == {o.name for o in spec.objects}
+    for o in spec.objects:
+        prim, asset = bodies[o.name], SCENE.asset(o.asset)
+        want = Pose(np.array(o.pose.translation), np.array(o.pose.quat_wxyz)).matrix
+        assert np.allclose(matrix(prim), want, atol=1e-8)
+        mass = UsdPhysics.MassAPI(prim)
+        assert mass.GetMassAttr().Get() == pytest.approx(o.mass_kg)
+        q = mass.GetPrincipalAxesAttr().Get()
+        R = quat_to_matrix(np.array([q.GetReal(), *q.GetImaginary()]))
+        inertia = R @ np.diag(np.array(mass.GetDiagonalInertiaAttr().Get())) @ R.T
+        scaled = asset.inertia.moments * o.mass_kg / asset.mass_kg.value
+        assert np.allclose(inertia, scaled, atol=1e-5 * scaled.max())
+        colliders = [p for p in Usd.PrimRange(prim) if p.HasAPI(UsdPhysics.CollisionAPI)]
+        assert len(colliders) == len(asset.hulls)
+        for purpose in ("physics", ""):
+            bound = UsdShade.MaterialBindingAPI(colliders[0]).ComputeBoundMaterial(purpose)[0]
+            assert UsdPhysics.MaterialAPI(bound).GetDynamicFrictionAttr().Get() == pytest.approx(o.friction)
+        look = UsdShade.Shader(prim.GetPrimAtPath("Looks/Visual/Albedo"))
+        assert np.allclose(look.GetInput("scale").Get(), [*o.rgb_gain, 1])
+    group = UsdPhysics.CollisionGroup(stage.GetPrimAtPath("/World/CollisionGroups/props"))
+    members = group.GetCollidersCollectionAPI().ComputeMembershipQuery()
+    assert all(members.IsPathIncluded(p.GetPath()) for p in bodies.values())
+    about = stage.GetPrimAtPath("/World/Episode").GetCustomDataByKey("phone2sim")
+    assert (about["language"], about["key"]) == (spec.task.language, spec.key)
+    _, _, unresolved = UsdUtils.ComputeAllDependencies(str(path))
+    assert not unresolved
+
+
+def test_lights_follow_the_spec_in_both_exposures(folder):
+    spec = spec_of(1)
+    stage = Usd.Stage.Open(str(write_episode_layer(spec, SCENE, folder / "episodes" / "light.usda")))
+    lights = stage.GetPrimAtPath("/World/Lights")
+    for exposure, unit in (("rtx", 1000.0), ("unit", 1.0)):
+        lights.GetVariantSet("exposure").SetVariantSelection(exposure)
+        key, dome = (UsdLux.LightAPI(stage.GetPrimAtPath(f"/World/Lights/{n}")) for n in ("key", "dome"))
+        level = np.array(key.GetColorAttr().Get()) * key.GetIntensityAttr().Get()
+        assert np.allclose(level, np.pi * np.array(spec.lights.key_rgb) * unit, rtol=1e-5)
+        ambient = np.array(spec.lights.ambient_sh[0]) * 0.282095 * unit
+        assert np.allclose(np.array(dome.GetColorAttr().Get()) * dome.GetIntensityAttr().Get(), ambient, rtol=1e-5)
+    shines = matrix(stage.GetPrimAtPath("/World/Lights/key"))[:3, :3] @ [0, 0, -1]
+    assert np.allclose(shines, spec.lights.direction, atol=1e-6)
+
+
+def test_cameras_project_as_the_spec_does(folder):
+    spec = spec_of(2)
+    stage = Usd.Stage.Open(str(write_episode_layer(spec, SCENE, folder / "episodes" / "camera.usda")))
+    p = Key(0).rng().uniform(-0.2, 0.2, (20, 3))
+    for c in spec.cameras:
+        prim = stage.GetPrimAtPath(f"/World/Episode/Cameras/{c.name}")
+        frustum = UsdGeom.Camera(prim).GetCamera(Usd.TimeCode.Default()).frustum
+        clip = np.c_[p, np.ones(20)] @ np.array(frustum.ComputeViewMatrix() * frustum.ComputeProjectionMatrix())
+        ndc = clip[:, :2] / clip[:, 3:]
+        got = np.stack([(ndc[:, 0] + 1) / 2 * c.width, (1 - ndc[:, 1]) / 2 * c.height], axis=1)
+        T = Pose(np.array(c.pose.translation), np.array(c.pose.quat_wxyz)).inverse()
+        pixel = T.apply(p) @ np.array(c.K).T
+        assert np.allclose(got, pixel[:, :2] / pixel[:, 2:], atol=0.01)
+        assert tuple(prim.GetCustomDataByKey("phone2sim:size_wh")) == (c.width, c.height)
+
+
+def test_the_arm_stands_as_mujoco_stands_it(folder):
+    spec = spec_of(4)
+    robot = get_robot("p2s_arm")
+    model = robot.build(visual=False).compile()
+    data = mujoco.MjData(model)
+    data.qpos[: len(robot.joints)] = spec.robot.qpos
+    data.qpos[len(robot.joints) :] = spec.robot.gripper * robot.finger_travel_m
+    mujoco.mj_kinematics(model, data)
+    base = Pose(np.array(spec.robot.base.translation), np.array(spec.robot.base.quat_wxyz)).matrix
+    stage = Usd.Stage.Open(str(write_episode_layer(spec, SCENE, folder / "episodes" / "arm.usda", robot=OWN)))
+    for body in link_poses("p2s_arm", spec.robot.qpos, spec.robot.gripper):
+        got = matrix(stage.GetPrimAtPath(f"/World/Episode/Robot/{body}"))
+        want = np.eye(4)
+        want[:3, :3], want[:3, 3] = data.body(body).xmat.reshape(3, 3), data.body(body).xpos
+        assert np.allclose(got, base @ want, atol=1e-6), body
+    meshes = [p for p in Usd.PrimRange(stage.GetPrimAtPath("/World/Episode/Robot")) if p.GetTypeName() == "Mesh"]
+    assert len(meshes) == len(robot.render_parts())
+
+
+def test_a_users_robot_is_referenced_and_told_how_it_starts(folder):
+    spec = spec_of()
+    layer = build_episode_layer(spec, SCENE, robot=RobotReference(path="https://robots.example/franka.usd"))
+    robot = layer.GetPrimAtPath("/World/Episode/Robot")
+    assert [r.assetPath for r in robot.referenceList.prependedItems] == ["https://robots.example/franka.usd"]
+    assert list(robot.customData["phone2sim"]["joints_rad"]) == list(spec.robot.qpos) and not robot.nameChildren
+
+
+def test_a_spec_the_scene_cannot_give_is_named(folder):
+    spec = spec_of()
+    other = spec.objects[0].model_copy(update={"asset": "block_0", "name": "cube"})
+    with pytest.raises(InputError, match="'cube' has the name of another asset"):
+        build_episode_layer(spec.model_copy(update={"objects": (other,)}), SCENE)
+    with pytest.raises(InputError, match="No support surface 'shelf'"):
+        build_episode_layer(spec.model_copy(update={"support": "shelf"}), SCENE)
+    stranger = replace(SCENE, assets=(box_asset("stone"),))
+    with pytest.raises(InputError, match="No asset"):
+        build_episode_layer(spec, stranger)
+
+
+def test_a_layer_takes_under_20_ms(folder):
+    spec = crowded()
+    build_episode_layer(spec, SCENE, robot=OWN)
+    start = time.process_time()
+    for _ in range(10):
+        write_episode_layer(spec, SCENE, folder / "episodes" / "timed.usda", robot=OWN)
+    assert (time.process_time() - start) / 10 < 0.02
