@@ -17,19 +17,39 @@ class PoseSpec(Config):
     quat_wxyz: tuple[float, float, float, float]
 
 
+class TextureSpec(Config):
+    """A picture drawn from numbers; `augment.textures.draw_texture` makes it."""
+
+    kind: Literal["plain", "checker", "stripes", "speckle", "grain"]
+    rgb: tuple[float, float, float]
+    """Main colour, sRGB 0–1."""
+    rgb_2: tuple[float, float, float]
+    """The other colour."""
+    repeats: float = 4.0
+    """Features across the picture."""
+    seed: int = 0
+
+
 class ObjectSpec(Config):
     """One placed copy of a scene asset."""
 
     name: str
     """Unique in the episode (an asset placed twice is `mug`, `mug_2`)."""
     asset: str
-    """Name of the asset in the scene."""
+    """Name of the asset in the scene or of the library (`shape:…`, `file:…`), `@1.1` behind it for a size factor:
+    what `Scene.asset` takes."""
     role: Literal["target", "goal", "clutter"]
     pose: PoseSpec
     mass_kg: float
     friction: float
     rgb_gain: tuple[float, float, float] = (1.0, 1.0, 1.0)
     """Factor on the albedo, linear RGB."""
+    restitution: float | None = None
+    """Speed after a bounce by speed before; None leaves contacts as they are (no bounce)."""
+    gloss: float = 0.0
+    """Strength of the highlight: 0 matte, about 0.3 satin plastic."""
+    texture: TextureSpec | None = None
+    """Drawn instead of the asset's own texture."""
 
 
 class LightSpec(Config):
@@ -42,6 +62,8 @@ class LightSpec(Config):
     relight_rgb: tuple[float, float, float] = (1.0, 1.0, 1.0)
     shadow: float = 0.6
     """Share of the background's light that the key gives: how dark a cast shadow is, 0–1."""
+    environment: str = ""
+    """Where the light was taken from instead of the capture: `generated:…` or a file's name."""
 
 
 class CameraSpec(Config):
@@ -57,6 +79,10 @@ class CameraSpec(Config):
     """How well the capture supports this view, 0–1; None where the scene has no validity map."""
     redrawn: int = 0
     """Draws that were thrown away because the capture does not support them."""
+    distortion: tuple[float, ...] = ()
+    """k1 k2 p1 p2 (k3), OpenCV's model; empty for none."""
+    mount: str = ""
+    """Robot body that carries the camera; `pose` is then T_body_camera. Empty: fixed in the world."""
 
 
 class SensorSpec(Config):
@@ -67,6 +93,14 @@ class SensorSpec(Config):
     noise_std: float = 0.0
     """Standard deviation of additive noise, 0–1 scale."""
     blur_px: float = 0.0
+    shutter_s: float = 0.0
+    """Time one row is exposed: motion blur."""
+    readout_s: float = 0.0
+    """Time between the first row's exposure and the last one's: rolling shutter."""
+    jpeg_quality: int = 0
+    """JPEG quality 1–100 of the camera's stream; 0 for none."""
+    depth_noise: float = 0.0
+    """Standard deviation of recorded depth at 1 m [m], growing with the square of depth."""
 
 
 class RobotSpec(Config):
@@ -78,6 +112,25 @@ class RobotSpec(Config):
     """Arm joints [rad]."""
     gripper: float = 1.0
     """Opening, 0 closed – 1 open."""
+    gain: float = 1.0
+    """Factor on the position servos' stiffness."""
+    damping: float = 1.0
+    """Factor on their damping."""
+    latency_s: float = 0.0
+    """Delay of each command, below one frame [s]."""
+
+
+class SurfaceSpec(Config):
+    """What the table and the room look like, and how high the table stands."""
+
+    table: TextureSpec | None = None
+    """Table top drawn anew; None leaves the captured one."""
+    table_tile_m: float = 0.5
+    """Size of one picture on the table."""
+    wall_rgb_gain: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """Factor on everything captured beyond and below the table, linear RGB."""
+    height_m: float = 0.0
+    """Height of the table above the robot's base; below 0 the robot stands on a riser."""
 
 
 class TaskSpec(Config):
@@ -108,9 +161,12 @@ class EpisodeSpec(Config):
     lights: LightSpec
     cameras: tuple[CameraSpec, ...]
     sensor: SensorSpec = SensorSpec()
+    surfaces: SurfaceSpec = SurfaceSpec()
     robot: RobotSpec
     task: TaskSpec
     fps: int = 20
     duration_s: float = 10.0
     pair_id: str | None = None
     branch_id: str | None = None
+    split: Literal["train", "ood"] = "train"
+    """Which of the recipe's ranges it was drawn from."""
