@@ -182,6 +182,19 @@ class TaskRecipe(Config):
     """Control and picture rate."""
 
 
+class PairsRecipe(Config):
+    """Further renderings of each kept trajectory, which differ in one axis each. Draws come from the axis' section."""
+
+    views: int = Field(default=0, ge=0, le=32)
+    """Other cameras, from `camera`."""
+    lights: int = Field(default=0, ge=0, le=32)
+    """Other light, from `lighting`."""
+    clutter: int = Field(default=0, ge=0, le=32)
+    """More objects, from `clutter`; only where neither the robot nor a moved object comes near."""
+    sensor: int = Field(default=0, ge=0, le=32)
+    """Another camera response, from `sensor`."""
+
+
 class Recipe(Config):
     """Named distributions over a scene. Sections left out are neutral."""
 
@@ -205,6 +218,8 @@ class Recipe(Config):
     """Picture noise."""
     task: TaskRecipe = TaskRecipe()
     """The task."""
+    pairs: PairsRecipe = PairsRecipe()
+    """Renderings of the same trajectory."""
 
     def without(self, *axes: str) -> Recipe:
         """The recipe with these sections neutral, as in an ablation."""
@@ -219,6 +234,7 @@ class Recipe(Config):
 
 
 AXES = ("lighting", "clutter", "camera", "objects", "robot_start", "physics", "sensor", "task")
+SECTIONS = (*AXES, "pairs")
 
 
 def recipe_names() -> list[str]:
@@ -279,9 +295,9 @@ def _parse(text: str, *, label: str, stem: str, folder: Path, chain: tuple[str, 
         parent.pop("name"), parent.pop("description")
     merged: dict[str, Any] = {"name": stem, **parent}
     for key, value in data.items():
-        if key in AXES and value in (False, None):
+        if key in SECTIONS and value in (False, None):
             merged[key] = {}
-        elif key in AXES and isinstance(value, dict):
+        elif key in SECTIONS and isinstance(value, dict):
             merged[key] = {**parent.get(key, {}), **value}
         else:
             merged[key] = value
@@ -330,7 +346,7 @@ def recipe_schema() -> dict[str, Any]:
     """JSON schema of a recipe file, for editors."""
     schema = Recipe.model_json_schema()
     schema["properties"]["extends"] = {"type": "string", "description": "name or path of the recipe to start from"}
-    for axis in AXES:
+    for axis in SECTIONS:
         schema["properties"][axis] = {"anyOf": [{"$ref": schema["properties"][axis]["$ref"]}, {"const": False}]}
     _refer(schema)
     schema["$defs"]["Variation"] = VARIATION_JSON_SCHEMA

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from phone2sim.assets.scene import Scene
@@ -32,11 +34,12 @@ ATTEMPTS = 12
 
 def sample_episode(
     scene: Scene, recipe: Recipe | str, key: Key, index: int, *, robot_reach: RobotReach | None = None,
-    scene_fingerprint: str = "", workspace: Workspace | None = None,
+    scene_fingerprint: str = "", asset_hashes: Mapping[str, str] | None = None, workspace: Workspace | None = None,
 ) -> EpisodeSpec:  # fmt: skip
     """Draw episode `index` of the data set `key`.
 
-    `workspace` may be computed once by `workspace_of` and passed on; it does not change the result. Raises
+    `workspace` may be computed once by `workspace_of` and passed on; it does not change the result. `asset_hashes` of
+    the scene (`assets.fingerprint`) are written into the spec as far as it uses them. Raises
     `PlacementError` when the objects do not fit, `AssetError` for a scene without support or objects.
     """
     recipe = load_recipe(recipe) if isinstance(recipe, str) else recipe
@@ -60,8 +63,10 @@ def sample_episode(
         recipe.task, key.child("language"), noun=noun, start_base=in_base(target.xy), goal_base=in_base(goal_xy),
         twins_base=np.array([in_base(p.xy) for p in twins]).reshape(-1, 2),
     )  # fmt: skip
+    paired = any(recipe.pairs.model_dump().values())
     return EpisodeSpec(
         index=index,
+        pair_id=f"{key.seed}-{index:06d}" if paired else None,
         key=str(key),
         seed=key.seed,
         scene_fingerprint=scene_fingerprint,
@@ -82,7 +87,14 @@ def sample_episode(
         ),
         fps=recipe.task.fps,
         duration_s=recipe.task.duration_s,
+        asset_hashes=used_hashes(objects, asset_hashes or {}),
     )
+
+
+def used_hashes(objects: tuple[ObjectSpec, ...], hashes: Mapping[str, str]) -> dict[str, str]:
+    """The hashes of what an episode with these objects shows."""
+    names = ("background", "support", *sorted({o.asset for o in objects}))
+    return {n: hashes[n] for n in names if n in hashes}
 
 
 def workspace_of(scene: Scene, recipe: Recipe | str, robot_reach: RobotReach | None = None) -> Workspace:

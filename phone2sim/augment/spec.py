@@ -50,6 +50,8 @@ class ObjectSpec(Config):
     """Strength of the highlight: 0 matte, about 0.3 satin plastic."""
     texture: TextureSpec | None = None
     """Drawn instead of the asset's own texture."""
+    physical: bool = True
+    """False: only drawn, fixed at its pose. Added after the fact by a pair, and checked to touch nothing."""
 
 
 class LightSpec(Config):
@@ -167,6 +169,15 @@ class EpisodeSpec(Config):
     fps: int = 20
     duration_s: float = 10.0
     pair_id: str | None = None
+    """Shared by all renderings of one trajectory."""
+    variant: str = ""
+    """Which rendering of the pair: axis and number, such as `views_1`; empty for the one that was simulated."""
     branch_id: str | None = None
     split: Literal["train", "ood"] = "train"
     """Which of the recipe's ranges it was drawn from."""
+    asset_hashes: dict[str, str] = {}
+    """Content of what is used of the scene, by asset name, `background` and `support`: `assets.fingerprint`."""
+
+    def physical(self) -> EpisodeSpec:
+        """What the simulator sees: without the objects that are only drawn."""
+        return self.model_copy(update={"objects": tuple(o for o in self.objects if o.physical)})

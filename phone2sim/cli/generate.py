@@ -24,6 +24,13 @@ def generate(
     workers: Annotated[
         int, typer.Option("--workers", min=0, help="Processes; 0 runs inline. The result is the same.")
     ] = 0,
+    target: Annotated[
+        str,
+        typer.Option(
+            "--target", metavar="wam|vla", help="Pair and widen what world-action models (views, robot starts) or "
+            "vision-language-action models (light, clutter, sensor) are weak at.", show_default=False,
+        ),
+    ] = "",
     seed: Seed = 0,
     json: Json = False,
     quiet: Quiet = False,
@@ -38,7 +45,7 @@ def generate(
     with output(json=json, quiet=quiet) as o:
         from phone2sim.cli.summary import dataset_panel, next_steps
 
-        result = run(scene, out, episodes=episodes, recipe=recipe, workers=workers, seed=seed)
+        result = run(scene, out, episodes=episodes, recipe=recipe, workers=workers, seed=seed, target=target)
         o.result(result)
         o.show(dataset_panel(out), next_steps([f"phone2sim report {scene} {out}", f"phone2sim replay {out} 0"]))
         if result["episodes"] < episodes:
@@ -47,13 +54,14 @@ def generate(
             )
 
 
-def run(scene: Path, out: Path, *, episodes: int, recipe: str, workers: int, seed: int) -> dict[str, Any]:
+def run(scene: Path, out: Path, *, episodes: int, recipe: str, workers: int, seed: int, target: str = "") -> dict[str, Any]:
     """What `generate --json` prints: how many were tried and kept, why the others failed, and the digest of it all."""
     from phone2sim.sim_export.generate import GenerateConfig
     from phone2sim.sim_export.generate import generate as run_generate
 
-    made = run_generate(scene, out, GenerateConfig(recipe=recipe, episodes=episodes, workers=workers, seed=seed))
-    keys = ("attempts", "yield", "reasons", "frames", "seconds", "digest", "digests")
+    config = GenerateConfig(recipe=recipe, episodes=episodes, workers=workers, seed=seed, target=target)
+    made = run_generate(scene, out, config)
+    keys = ("attempts", "yield", "reasons", "frames", "pairs", "seconds", "digest", "digests")
     return {
         "dataset": str(out),
         "lerobot": str(out / "lerobot"),

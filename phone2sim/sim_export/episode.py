@@ -1,6 +1,7 @@
 """`Episode`: the canonical record every dataset writer reads, and its folder on disk.
 
     episodes/000012/  spec.json  arrays.npz  <camera>.mp4  meta.json
+                      variants/<axis>_<n>/  spec.json  <camera>.mp4     other renderings of the same arrays (a pair)
 
 The number is the attempt's. A folder appears by rename, complete; equal episodes have equal bytes (but for the
 processor times in `meta.json`).
@@ -13,7 +14,7 @@ import os
 import shutil
 import zipfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,13 @@ class Episode:
             "robot_poses": self.robot_poses,
         }
 
+    def seen_as(self, spec: EpisodeSpec) -> Episode:
+        """The same trajectory under a rendering of its pair; objects that are only drawn stand still at their pose."""
+        added = [[*o.pose.translation, *o.pose.quat_wxyz] for o in spec.objects if not o.physical]
+        still = np.tile(np.array(added, np.float32).reshape(1, -1, 7), (len(self), 1, 1))
+        simulated = self.object_poses[:, : len(spec.objects) - len(added)]
+        return replace(self, spec=spec, object_poses=np.concatenate([simulated, still], axis=1), folder=None)
+
     def spec_bytes(self) -> bytes:
         return (self.spec.model_dump_json(indent=1) + "\n").encode()
 
@@ -113,7 +121,10 @@ class Episode:
 
     @classmethod
     def read(cls, folder: Path) -> Episode:
-        """Read a committed episode folder."""
+        """Read a committed episode folder, or one of the renderings below its `variants`."""
+        if not (folder / "meta.json").exists() and folder.parent.name == "variants":
+            spec = parse_config(EpisodeSpec, read_json(folder / "spec.json"), where=f"{folder}/spec.json")
+            return replace(cls.read(folder.parent.parent).seen_as(spec), folder=folder)
         meta = read_json(folder / "meta.json")
         if meta.get("schema") != SCHEMA:
             raise InputError(f"{folder} has schema {meta.get('schema')}, this version reads {SCHEMA}.")
@@ -125,6 +136,11 @@ class Episode:
             action_names=tuple(meta["action_names"]), robot_bodies=tuple(meta["robot_bodies"]), cpu_s=meta["cpu_s"],
             folder=folder, **arrays,
         )  # fmt: skip
+
+
+def read_pair(folder: Path) -> list[Episode]:
+    """The episode in `folder`, then the other renderings of its pair by name."""
+    return [Episode.read(f) for f in (folder, *sorted((folder / "variants").glob("[!.]*")))]
 
 
 def npz_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
@@ -142,7 +158,7 @@ def npz_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 def commit(partial: Path, folder: Path) -> None:
     """Flush every file of `partial` and rename it to `folder`."""
-    for path in partial.iterdir():
+    for path in (p for p in partial.rglob("*") if p.is_file()):
         fd = os.open(path, os.O_RDONLY)
         os.fsync(fd)
         os.close(fd)

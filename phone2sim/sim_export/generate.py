@@ -22,12 +22,11 @@ from pydantic import Field
 
 from phone2sim import __version__
 from phone2sim.assets.scene import Scene
-from phone2sim.augment.recipe import load_recipe
 from phone2sim.config import Config, read_json, write_json
 from phone2sim.errors import AssetError, GateError, InputError, did_you_mean
 from phone2sim.progress import message, progress
 from phone2sim.sim_export.datasets.lerobot import write_lerobot
-from phone2sim.sim_export.episode import Episode
+from phone2sim.sim_export.episode import Episode, read_pair
 from phone2sim.sim_export.simulators import SIMULATORS
 from phone2sim.sim_export.workers import (
     Attempt,
@@ -36,6 +35,7 @@ from phone2sim.sim_export.workers import (
     ProcessPool,
     episode_folder,
     first_done,
+    job_recipe,
     reject_file,
 )
 from phone2sim.stage import fingerprint, publish
@@ -61,6 +61,8 @@ class GenerateConfig(Config):
     """Physics."""
     pictures: bool = True
     """False leaves the cameras out: states and actions only."""
+    target: str = ""
+    """`wam` or `vla`: make wide and pair what that kind of policy is weak at, whatever the recipe says."""
 
 
 def generate(scene_dir: Path, dataset_dir: Path, config: GenerateConfig | None = None) -> dict[str, Any]:
@@ -73,7 +75,7 @@ def generate(scene_dir: Path, dataset_dir: Path, config: GenerateConfig | None =
     start = time.monotonic()
     if config.simulator not in SIMULATORS:
         raise InputError(f"No simulator {config.simulator!r};", hint=did_you_mean(config.simulator, SIMULATORS))
-    recipe = load_recipe(config.recipe)
+    recipe = job_recipe(config.recipe, config.target)
     scene = Scene.load(scene_dir)
     if not scene.supports or not scene.assets:
         what = "support surface" if not scene.supports else "objects"
@@ -92,6 +94,7 @@ def generate(scene_dir: Path, dataset_dir: Path, config: GenerateConfig | None =
         "seed": config.seed,
         "simulator": config.simulator,
         "pictures": config.pictures,
+        "target": config.target,
     }
     _claim(dataset_dir, identity)
     manifest_path = dataset_dir / "manifest.json"
@@ -105,6 +108,7 @@ def generate(scene_dir: Path, dataset_dir: Path, config: GenerateConfig | None =
     job = Job(
         scene_dir=scene_dir.resolve(), dataset_dir=dataset_dir.resolve(), recipe=config.recipe, seed=config.seed,
         scene_fingerprint=scene_fp, simulator=config.simulator, pictures=config.pictures,
+        target=config.target,
     )  # fmt: skip
     attempts = _run(job, config, limit)
     kept = [a.index for a in attempts if a.success]
@@ -114,7 +118,7 @@ def generate(scene_dir: Path, dataset_dir: Path, config: GenerateConfig | None =
             f"None of {len(attempts)} attempts succeeded ({_histogram(reasons)}).",
             hint="The objects may be too wide for the gripper or out of reach; try another recipe.",
         )
-    episodes = [Episode.read(episode_folder(dataset_dir, i)) for i in kept]
+    episodes = [e for i in kept for e in read_pair(episode_folder(dataset_dir, i))]
     _drop_extra(dataset_dir, keep={a.index for a in attempts})
     specs = "".join(e.spec.model_dump_json() + "\n" for e in episodes)
     (dataset_dir / "specs.jsonl").write_text(specs)
@@ -135,6 +139,7 @@ def generate(scene_dir: Path, dataset_dir: Path, config: GenerateConfig | None =
         "digest": fingerprint(digests),
         "digests": digests,
         "frames": sum(len(e) for e in episodes),
+        "pairs": _pairs(dataset_dir, kept),
         "cpu_s_per_episode": _cpu_table(attempts, len(kept)),
         "seconds": round(time.monotonic() - start, 2),
         "workers": config.workers,
@@ -247,6 +252,18 @@ def _drop_extra(dataset_dir: Path, *, keep: set[int]) -> None:
     for path in [*(dataset_dir / "episodes").glob("[0-9]*"), *(dataset_dir / "rejected").glob("[0-9]*.json")]:
         if int(path.stem) not in keep:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _pairs(dataset_dir: Path, kept: list[int]) -> dict[str, Any]:
+    """How many further renderings there are by axis, and how many draws of clutter were thrown away, and why."""
+    made: Counter[str] = Counter()
+    rejected: Counter[str] = Counter()
+    for path in (episode_folder(dataset_dir, i) / "pairs.json" for i in kept):
+        if path.exists():
+            data = read_json(path)
+            made.update(name.rsplit("_", 1)[0] for name in data["variants"])
+            rejected.update(data["rejected"])
+    return {"renderings": dict(sorted(made.items())), "rejected": dict(sorted(rejected.items()))}
 
 
 def _cpu_table(attempts: list[Attempt], kept: int) -> dict[str, float]:

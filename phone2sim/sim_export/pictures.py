@@ -42,7 +42,10 @@ def episode_parts(scene: Scene, episode: Episode) -> list[Any]:
     spec = episode.spec
     white = (1.0, 1.0, 1.0)
     objects = [
-        RenderPart(name=o.name, mesh=scene.asset(o.asset).visual, rgb=white, rgb_gain=o.rgb_gain, double_sided=False)
+        RenderPart(
+            name=o.name, mesh=scene.asset(o.asset).visual, rgb=white, rgb_gain=o.rgb_gain, double_sided=False,
+            anchor=o.physical,
+        )
         for o in spec.objects
     ]
     arm = [

@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from phone2sim.assets.fingerprint import asset_hashes
 from phone2sim.assets.scene import Scene
+from phone2sim.augment.pairs import check_pairs, for_target
 from phone2sim.augment.recipe import Recipe, load_recipe
 from phone2sim.augment.sampler import sample_episode, workspace_of
 from phone2sim.augment.spec import EpisodeSpec
@@ -23,6 +25,7 @@ from phone2sim.config import write_json
 from phone2sim.keys import Key
 from phone2sim.sim_export.episode import Episode, VideoWriter, commit
 from phone2sim.sim_export.expert import Infeasible, PickPlaceExpert
+from phone2sim.sim_export.pairs import pair_of
 from phone2sim.sim_export.robots import get_robot
 from phone2sim.sim_export.simulators import SIMULATORS
 from phone2sim.sim_export.tasks import pick_place_outcome, unsettled
@@ -41,6 +44,8 @@ class Job:
     scene_fingerprint: str
     simulator: str
     pictures: bool
+    target: str = ""
+    """Kind of policy to make pairs for; empty leaves the recipe's own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,14 +72,21 @@ class Maker:
         self.simulator = SIMULATORS[job.simulator]()(self.scene)
         self.expert = PickPlaceExpert(self.scene)
         self._workspace: Any = None
+        self._hashes: dict[str, str] = {}
+
+    @property
+    def recipe(self) -> Recipe:
+        if self._recipe is None:
+            self._recipe = job_recipe(self.job.recipe, self.job.target)
+            self._workspace = workspace_of(self.scene, self._recipe)
+            self._hashes = asset_hashes(self.scene, self._workspace.support.name)
+        return self._recipe
 
     def sample(self, index: int) -> EpisodeSpec:
-        if self._recipe is None:
-            self._recipe = load_recipe(self.job.recipe)
-            self._workspace = workspace_of(self.scene, self._recipe)
+        recipe = self.recipe
         return sample_episode(
-            self.scene, self._recipe, Key(self.job.seed), index, scene_fingerprint=self.job.scene_fingerprint,
-            workspace=self._workspace,
+            self.scene, recipe, Key(self.job.seed), index, scene_fingerprint=self.job.scene_fingerprint,
+            asset_hashes=self._hashes, workspace=self._workspace,
         )  # fmt: skip
 
     def attempt(self, index: int) -> Attempt:
@@ -94,14 +106,32 @@ class Maker:
         partial.mkdir(parents=True)
         if self.job.pictures:
             self.render(episode, partial, cpu)
+            self._render_pair(episode, partial, cpu)
         with cpu("write"):
             _with_times(episode, cpu).write(partial)
             commit(partial, folder)
         return Attempt(index=index, reason="", cpu_s=cpu.seconds)
 
+    def _render_pair(self, episode: Episode, folder: Path, cpu: _Stopwatch) -> None:
+        """The other renderings of the trajectory into `folder/variants`, and `pairs.json`: which, and why others not."""
+        if not episode.spec.pair_id:
+            return
+        with cpu("pairs"):
+            found, rejected = pair_of(self.scene, self.recipe, episode, workspace=self._workspace, asset_hashes=self._hashes)
+        for e in found:
+            part = folder / "variants" / e.spec.variant
+            part.mkdir(parents=True)
+            (part / "spec.json").write_bytes(e.spec_bytes())
+            self.render(e, part, cpu)
+        write_json(folder / "pairs.json", {"variants": [e.spec.variant for e in found], "rejected": rejected})
+
     def simulate(self, spec: EpisodeSpec, cpu: _Stopwatch | None = None) -> Episode:
-        """Settle, plan, and play the plan. A failed one is returned with its reason and the steps so far."""
-        cpu = cpu or _Stopwatch()
+        """Settle, plan, and play the plan. A failed one is returned with its reason and the steps so far.
+
+        What a pair only draws takes no part: its renderings have the same arrays."""
+        return self._simulate(spec.physical(), cpu or _Stopwatch()).seen_as(spec)
+
+    def _simulate(self, spec: EpisodeSpec, cpu: _Stopwatch) -> Episode:
         sim, robot = self.simulator, get_robot(spec.robot.model)
         bodies = tuple(dict.fromkeys(p.body for p in robot.render_parts()))
         names = tuple(f"{j}.pos" for j in robot.joints) + ("gripper.pos",)
@@ -177,6 +207,14 @@ class Maker:
         )
         os.replace(partial, path)
         return attempt
+
+
+def job_recipe(name: str, target: str) -> Recipe:
+    """The recipe of a job, with what its target asks for. Raises `RecipeError`."""
+    recipe = load_recipe(name)
+    recipe = for_target(recipe, target) if target else recipe
+    check_pairs(recipe)
+    return recipe
 
 
 def episode_folder(dataset_dir: Path, index: int) -> Path:

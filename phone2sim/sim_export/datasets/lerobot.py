@@ -29,7 +29,8 @@ _VIDEO = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
 def write_lerobot(episodes: Sequence[Episode], folder: Path) -> None:
     """Write a new dataset into `folder` (made if needed). Equal episodes give equal bytes.
 
-    Raises `InputError` when the episodes differ in robot, frame rate, cameras or picture size.
+    Each rendering of a pair is an episode of its own; the columns `pair_id` and `variant` of `meta/episodes` say which
+    belong together. Raises `InputError` when the episodes differ in robot, frame rate, cameras or picture size.
     """
     import pyarrow.parquet as pq
 
@@ -56,6 +57,8 @@ def write_lerobot(episodes: Sequence[Episode], folder: Path) -> None:
             "dataset_from_index": first,
             "dataset_to_index": first + len(e),
         }
+        if e.spec.pair_id:
+            row |= {"pair_id": e.spec.pair_id, "variant": e.spec.variant}
         for name in cameras:
             key = f"observation.images.{name}"
             target = folder / _VIDEO.format(video_key=key, chunk_index=chunk, file_index=file)

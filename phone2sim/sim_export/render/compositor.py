@@ -49,6 +49,8 @@ class RenderPart:
     """Strength of the highlight: 0 matte, about 0.3 satin plastic."""
     double_sided: bool = True
     """False draws a closed mesh faster."""
+    anchor: bool = True
+    """False leaves the shadow map's grid as it would be without this part: pixels away from it keep their bits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +99,7 @@ class EpisodeRenderer:
         self._light = MeshLight(
             direction=np.array(lights.direction), key_rgb=np.array(lights.key_rgb), ambient_sh=np.array(lights.ambient_sh)
         )
+        self._anchor = np.array([p.anchor for p in parts], bool)
         focal = max((c.K[0][0] for c in self.cameras), default=300.0)
         self._texel = float(np.clip(0.9 / focal, *SHADOW_TEXEL_M))
         cache = background_cache or BackgroundCache()
@@ -148,9 +151,10 @@ class EpisodeRenderer:
         if not self.names:
             return None, None
         at = np.einsum("nij,nj->ni", T[:, :3, :3], self._centres) + T[:, :3, 3]
-        low, high = (at - self._radii[:, None]).min(0), (at + self._radii[:, None]).max(0)
+        fixed = self._anchor if self._anchor.any() else ~self._anchor
+        low, high = (at - self._radii[:, None])[fixed].min(0), (at + self._radii[:, None])[fixed].max(0)
         center = np.round((low + high) / 2 / 0.1) * 0.1
-        radius = float((np.linalg.norm(at - center, axis=1) + self._radii).max()) + 0.05
+        radius = float((np.linalg.norm(at - center, axis=1) + self._radii)[fixed].max()) + 0.05
         radius = min(SHADOW_REACH_M, np.ceil(radius / 0.1) * 0.1)
         resolution = int(np.clip(np.ceil(2 * radius / self._texel / 64) * 64, 128, 1024))
         shadows = shadow_map(

@@ -13,10 +13,24 @@ from phone2sim.augment.spec import EpisodeSpec
 from phone2sim.errors import InputError
 from phone2sim.sim_export.mjcf import TIMESTEP_S, add_object, add_support, base_spec, find_support
 from phone2sim.sim_export.robots import get_robot
+from phone2sim.sim_export.robots.base import Robot
 
 PREFIX = "robot/"
 CACHED_MODELS = 16
 SETTLE_S = 1.5
+
+
+def compile_world(scene: Scene, spec: EpisodeSpec, robot: Robot) -> Any:
+    """`MjModel` of the spec's support, objects and robot (names prefixed `robot/`), before anything is placed."""
+    world = base_spec("phone2sim_episode")
+    files: dict[str, bytes] = {}
+    add_support(world, find_support(scene, spec.support), files)
+    for o in spec.objects:
+        add_object(world, scene.asset(o.asset), o.name, files)
+    arm = robot.build(visual=False)
+    world.assets = files
+    world.worldbody.add_frame().attach_body(arm.body("base"), PREFIX, "")
+    return world.compile()
 
 
 class MujocoSimulator:
@@ -113,15 +127,7 @@ class MujocoSimulator:
         if key in self._models:
             self._models.move_to_end(key)
             return self._models[key]
-        world = base_spec("phone2sim_episode")
-        files: dict[str, bytes] = {}
-        add_support(world, find_support(self.scene, spec.support), files)
-        for o in spec.objects:
-            add_object(world, self.scene.asset(o.asset), o.name, files)
-        arm = self.robot.build(visual=False)
-        world.assets = files
-        world.worldbody.add_frame().attach_body(arm.body("base"), PREFIX, "")
-        model = world.compile()
+        model = compile_world(self.scene, spec, self.robot)
         self._models[key] = model
         if len(self._models) > CACHED_MODELS:
             self._models.popitem(last=False)
