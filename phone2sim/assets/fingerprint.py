@@ -4,43 +4,59 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from phone2sim.assets.scene import Scene
-from phone2sim.errors import InputError, did_you_mean
+from phone2sim.errors import InputError
 
 
-def asset_hashes(scene: Scene, support: str) -> dict[str, str]:
-    """16 hex digits by asset name, and for `background` and `support` (the surface of that name).
+class AssetHashes:
+    """16 hex digits per part of a scene, each computed once.
 
     Over what pictures and physics depend on: meshes, textures, hulls, splats, inertia. Where an asset was captured and
     how sure its numbers are is left out; a spec holds its own poses, masses and friction.
     """
-    out = {}
-    for a in scene.assets:
-        shapes = [x for m in (a.visual, *a.hulls) for x in (m.vertices, m.faces, m.uv, m.texture)]
-        out[a.name] = _hash(*shapes, a.inertia.center_of_mass, a.inertia.moments, np.float64(a.mass_kg.value))
-    b = scene.background
-    out["background"] = _hash(b.means, b.quats_wxyz, b.scales, b.opacities, b.sh)
-    for s in scene.supports:
-        if s.name == support:
-            out["support"] = _hash(s.outline, s.T_world_surface.matrix)
-    return out
 
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self._known: dict[str, str] = {}
 
-def check_hashes(scene: Scene, support: str, wanted: dict[str, str], *, where: str) -> None:
-    """Raises `InputError` naming the first part of the scene at `where` that is not the one hashed in `wanted`."""
-    have = asset_hashes(scene, support)
-    for name, digest in wanted.items():
-        if name not in have:
-            raise InputError(f"{where} has no asset {name!r}, which the episode shows;", hint=did_you_mean(name, have))
-        if have[name] != digest:
-            what = name if name in ("background", "support") else f"asset {name!r}"
-            raise InputError(
-                f"The {what} of {where} is not the one the episode was made with (hash {have[name]}, wanted {digest}).",
-                hint="Use the scene that the spec was generated from, or generate a new dataset.",
-            )
+    def of(self, support: str, assets: Iterable[str]) -> dict[str, str]:
+        """By asset name, and for `background` and `support` (the surface of that name)."""
+        return {
+            "background": self._one("background"),
+            "support": self._one(f"support {support}"),
+            **{a: self._one(f"asset {a}") for a in sorted(set(assets))},
+        }
+
+    def check(self, support: str, wanted: Mapping[str, str], *, where: str) -> None:
+        """Raises `InputError` naming the first part of the scene at `where` that is not the one hashed in `wanted`."""
+        have = self.of(support, [n for n in wanted if n not in ("background", "support")])
+        for name, digest in wanted.items():
+            if have[name] != digest:
+                what = name if name in ("background", "support") else f"asset {name!r}"
+                raise InputError(
+                    f"The {what} of {where} is not the one the episode was made with (hash {have[name]}, wanted {digest}).",
+                    hint="Use the scene that the spec was generated from, or generate a new dataset.",
+                )
+
+    def _one(self, what: str) -> str:
+        if what not in self._known:
+            kind, _, name = what.partition(" ")
+            if kind == "asset":
+                a = self.scene.asset(name)
+                shapes = [x for m in (a.visual, *a.hulls) for x in (m.vertices, m.faces, m.uv, m.texture)]
+                parts = [*shapes, a.inertia.center_of_mass, a.inertia.moments, np.float64(a.mass_kg.value)]
+            elif kind == "support":
+                s = next((s for s in self.scene.supports if s.name == name), None)
+                parts = [] if s is None else [s.outline, s.T_world_surface.matrix]
+            else:
+                b = self.scene.background
+                parts = [b.means, b.quats_wxyz, b.scales, b.opacities, b.sh]
+            self._known[what] = _hash(*parts)
+        return self._known[what]
 
 
 def _hash(*arrays: np.ndarray | np.generic | None) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 
+from phone2sim.assets.fingerprint import AssetHashes
 from phone2sim.assets.scene import Scene
 from phone2sim.augment.camera import sample_cameras
 from phone2sim.augment.footprints import footprint, placed
@@ -14,7 +15,6 @@ from phone2sim.augment.lighting import sample_lighting
 from phone2sim.augment.noise import sample_sensor
 from phone2sim.augment.objects import LIFT_M, Placed, Resting, albedo_gain, disc, find_spot, pose_spec
 from phone2sim.augment.recipe import PairsRecipe, Recipe, load_recipe
-from phone2sim.augment.sampler import used_hashes
 from phone2sim.augment.spec import EpisodeSpec, ObjectSpec
 from phone2sim.augment.workspace import PlacementError, Workspace
 from phone2sim.errors import RecipeError, did_you_mean
@@ -61,9 +61,9 @@ def variant_names(pairs: PairsRecipe) -> Iterator[tuple[str, int]]:
 
 def sample_variant(
     scene: Scene, recipe: Recipe, spec: EpisodeSpec, axis: str, n: int, *, workspace: Workspace, attempt: int = 0,
-    asset_hashes: Mapping[str, str] | None = None,
+    hashes: AssetHashes | None = None,
 ) -> EpisodeSpec:  # fmt: skip
-    """The `n`-th rendering of `spec` along `axis`. Only `clutter` knows further attempts; `asset_hashes` are the scene's.
+    """The `n`-th rendering of `spec` along `axis`. Only `clutter` knows further attempts; `hashes` are the scene's.
 
     Raises `PlacementError` when there is no room for more clutter, or nothing that may be added.
     """
@@ -78,7 +78,10 @@ def sample_variant(
         new["sensor"] = sample_sensor(recipe.sensor, key)
     else:
         objects = spec.objects + _more_clutter(scene, recipe, spec, key.child(attempt), workspace)
-        new |= {"objects": objects, "asset_hashes": used_hashes(objects, asset_hashes or spec.asset_hashes)}
+        new |= {
+            "objects": objects,
+            "asset_hashes": hashes.of(spec.support, (o.asset for o in objects)) if hashes else {},
+        }
     return spec.model_copy(update=new)
 
 

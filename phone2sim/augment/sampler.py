@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
+from phone2sim.assets.fingerprint import AssetHashes
 from phone2sim.assets.scene import Scene
 from phone2sim.augment.camera import sample_cameras
 from phone2sim.augment.clutter import captured_clutter, place_clutter
@@ -34,12 +33,12 @@ ATTEMPTS = 12
 
 def sample_episode(
     scene: Scene, recipe: Recipe | str, key: Key, index: int, *, robot_reach: RobotReach | None = None,
-    scene_fingerprint: str = "", asset_hashes: Mapping[str, str] | None = None, workspace: Workspace | None = None,
+    scene_fingerprint: str = "", hashes: AssetHashes | None = None, workspace: Workspace | None = None,
 ) -> EpisodeSpec:  # fmt: skip
     """Draw episode `index` of the data set `key`.
 
-    `workspace` may be computed once by `workspace_of` and passed on; it does not change the result. `asset_hashes` of
-    the scene (`assets.fingerprint`) are written into the spec as far as it uses them. Raises
+    `workspace` may be computed once by `workspace_of` and passed on; it does not change the result. `hashes` of the
+    scene are written into the spec, for what it uses. Raises
     `PlacementError` when the objects do not fit, `AssetError` for a scene without support or objects.
     """
     recipe = load_recipe(recipe) if isinstance(recipe, str) else recipe
@@ -87,14 +86,8 @@ def sample_episode(
         ),
         fps=recipe.task.fps,
         duration_s=recipe.task.duration_s,
-        asset_hashes=used_hashes(objects, asset_hashes or {}),
+        asset_hashes=hashes.of(ws.support.name, (o.asset for o in objects)) if hashes else {},
     )
-
-
-def used_hashes(objects: tuple[ObjectSpec, ...], hashes: Mapping[str, str]) -> dict[str, str]:
-    """The hashes of what an episode with these objects shows."""
-    names = ("background", "support", *sorted({o.asset for o in objects}))
-    return {n: hashes[n] for n in names if n in hashes}
 
 
 def workspace_of(scene: Scene, recipe: Recipe | str, robot_reach: RobotReach | None = None) -> Workspace:

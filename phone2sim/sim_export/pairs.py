@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 
+from phone2sim.assets.fingerprint import AssetHashes
 from phone2sim.assets.scene import Scene
 from phone2sim.augment.pairs import sample_variant, variant_names
 from phone2sim.augment.recipe import Recipe
@@ -17,7 +17,7 @@ CLUTTER_DRAWS = 12
 
 
 def pair_of(
-    scene: Scene, recipe: Recipe, episode: Episode, *, workspace: Workspace, asset_hashes: Mapping[str, str]
+    scene: Scene, recipe: Recipe, episode: Episode, *, workspace: Workspace, hashes: AssetHashes | None = None
 ) -> tuple[list[Episode], dict[str, int]]:
     """The renderings that `recipe.pairs` asks for, and how many draws of clutter were thrown away, by reason
     (`touched`: something moving came near; `no_room`: nothing could be placed)."""
@@ -33,7 +33,7 @@ def pair_of(
                     n,
                     workspace=workspace,
                     attempt=attempt,
-                    asset_hashes=asset_hashes,
+                    hashes=hashes,
                 )
             except PlacementError:
                 rejected["no_room"] += 1

@@ -1,4 +1,4 @@
-"""An episode's stored poses → pictures, through the compositing renderer."""
+"""An episode's poses → pictures, through the compositing renderer."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from phone2sim.assets.scene import Scene
+from phone2sim.augment.spec import EpisodeSpec
 from phone2sim.keys import Key
 from phone2sim.poses import Pose, quat_to_matrix
 from phone2sim.sim_export.episode import Episode
@@ -15,31 +16,39 @@ from phone2sim.sim_export.mjcf import find_support
 from phone2sim.sim_export.robots import get_robot
 
 
+class SpecPictures:
+    """Draws what a spec's cameras see, from poses as they come: of a stored episode, or of a world that is running."""
+
+    def __init__(self, scene: Scene, spec: EpisodeSpec, bodies: tuple[str, ...], *, cache: Any = None) -> None:
+        """`bodies` name the rows of `robot_poses`; `cache` (a `BackgroundCache`) may be shared between specs."""
+        from phone2sim.sim_export.render.compositor import EpisodeRenderer
+
+        self._renderer = EpisodeRenderer(
+            background=scene.background, parts=spec_parts(scene, spec), lights=spec.lights, cameras=spec.cameras,
+            sensor=spec.sensor, key=Key(spec.seed).child("episode", spec.index, "pictures"),
+            support_height_m=find_support(scene, spec.support).height_m, background_cache=cache,
+        )  # fmt: skip
+        parts = get_robot(spec.robot.model).render_parts()
+        self._bodies = [bodies.index(p.body) for p in parts]
+        self._local = np.stack([p.T_body_part.matrix for p in parts])
+
+    def draw(self, object_poses: np.ndarray, robot_poses: np.ndarray, step: int) -> dict[str, np.ndarray]:
+        """Camera name → (h, w, 3) uint8, for objects (n, 7) in the spec's order and robot bodies (b, 7)."""
+        arm = _matrices(robot_poses)[self._bodies] @ self._local
+        return self._renderer.frame(np.concatenate([_matrices(object_poses), arm]), step)
+
+
 def episode_frames(scene: Scene, episode: Episode) -> Iterator[dict[str, np.ndarray]]:
     """Per step: camera name → (h, w, 3) uint8."""
-    from phone2sim.sim_export.render.compositor import EpisodeRenderer
-
-    spec = episode.spec
-    parts = episode_parts(scene, episode)
-    renderer: Any = EpisodeRenderer(
-        background=scene.background, parts=parts, lights=spec.lights, cameras=spec.cameras, sensor=spec.sensor,
-        key=Key(spec.seed).child("episode", spec.index, "pictures"),
-        support_height_m=find_support(scene, spec.support).height_m,
-    )  # fmt: skip
-    robot = get_robot(spec.robot.model)
-    bodies = [episode.robot_bodies.index(p.body) for p in robot.render_parts()]
-    local = np.stack([p.T_body_part.matrix for p in robot.render_parts()])
+    pictures = SpecPictures(scene, episode.spec, episode.robot_bodies)
     for t in range(len(episode)):
-        objects = _matrices(episode.object_poses[t])
-        arm = _matrices(episode.robot_poses[t])[bodies] @ local
-        yield renderer.frame(np.concatenate([objects, arm]), t)
+        yield pictures.draw(episode.object_poses[t], episode.robot_poses[t], t)
 
 
-def episode_parts(scene: Scene, episode: Episode) -> list[Any]:
-    """Render parts in the order of `episode_frames`' poses: the spec's objects, then the robot's shells."""
+def spec_parts(scene: Scene, spec: EpisodeSpec) -> list[Any]:
+    """Render parts in the order of the poses: the spec's objects, then the robot's shells."""
     from phone2sim.sim_export.render.compositor import RenderPart
 
-    spec = episode.spec
     white = (1.0, 1.0, 1.0)
     objects = [
         RenderPart(
@@ -47,7 +56,7 @@ def episode_parts(scene: Scene, episode: Episode) -> list[Any]:
             anchor=o.physical,
         )
         for o in spec.objects
-    ]
+    ]  # fmt: skip
     arm = [
         RenderPart(name=p.name, mesh=p.mesh, rgb=p.rgb, rgb_gain=white, gloss=0.2, double_sided=False)
         for p in get_robot(spec.robot.model).render_parts()
@@ -56,7 +65,7 @@ def episode_parts(scene: Scene, episode: Episode) -> list[Any]:
 
 
 def _matrices(poses: np.ndarray) -> np.ndarray:
-    p = poses.astype(np.float64)
+    p = np.asarray(poses, np.float32).astype(np.float64)
     T = np.zeros((len(p), 4, 4))
     T[:, :3, :3] = quat_to_matrix(Pose(p[:, :3], p[:, 3:]).quat_wxyz)
     T[:, :3, 3] = p[:, :3]

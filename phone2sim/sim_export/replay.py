@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from phone2sim.assets.fingerprint import check_hashes
+from phone2sim.assets.fingerprint import AssetHashes
 from phone2sim.assets.scene import Scene
 from phone2sim.augment.spec import EpisodeSpec
 from phone2sim.config import parse_config, read_json
@@ -55,7 +55,7 @@ def replay_spec(
         raise InputError(f"{out} exists already.", hint="Choose another folder.")
     scene = Scene.load(scene_dir)
     if spec.asset_hashes:
-        check_hashes(scene, spec.support, spec.asset_hashes, where=str(scene_dir))
+        AssetHashes(scene).check(spec.support, spec.asset_hashes, where=str(scene_dir))
     elif spec.scene_fingerprint and spec.scene_fingerprint != scene_fingerprint(scene_dir):
         raise InputError(f"{scene_dir} has changed since {spec_file} was made.", hint="Generate a new dataset.")
     known = (spec_file.parent / "meta.json").exists() or spec_file.parent.parent.name == "variants"

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from phone2sim.assets.fingerprint import asset_hashes
+from phone2sim.assets.fingerprint import AssetHashes
 from phone2sim.assets.scene import Scene
 from phone2sim.augment.pairs import check_pairs, for_target
 from phone2sim.augment.recipe import Recipe, load_recipe
@@ -72,21 +72,20 @@ class Maker:
         self.simulator = SIMULATORS[job.simulator]()(self.scene)
         self.expert = PickPlaceExpert(self.scene)
         self._workspace: Any = None
-        self._hashes: dict[str, str] = {}
+        self._hashes = AssetHashes(self.scene)
 
     @property
     def recipe(self) -> Recipe:
         if self._recipe is None:
             self._recipe = job_recipe(self.job.recipe, self.job.target)
             self._workspace = workspace_of(self.scene, self._recipe)
-            self._hashes = asset_hashes(self.scene, self._workspace.support.name)
         return self._recipe
 
     def sample(self, index: int) -> EpisodeSpec:
         recipe = self.recipe
         return sample_episode(
             self.scene, recipe, Key(self.job.seed), index, scene_fingerprint=self.job.scene_fingerprint,
-            asset_hashes=self._hashes, workspace=self._workspace,
+            hashes=self._hashes, workspace=self._workspace,
         )  # fmt: skip
 
     def attempt(self, index: int) -> Attempt:
@@ -117,7 +116,7 @@ class Maker:
         if not episode.spec.pair_id:
             return
         with cpu("pairs"):
-            found, rejected = pair_of(self.scene, self.recipe, episode, workspace=self._workspace, asset_hashes=self._hashes)
+            found, rejected = pair_of(self.scene, self.recipe, episode, workspace=self._workspace, hashes=self._hashes)
         for e in found:
             part = folder / "variants" / e.spec.variant
             part.mkdir(parents=True)

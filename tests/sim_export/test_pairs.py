@@ -16,7 +16,7 @@ from phone2sim.errors import InputError, RecipeError
 from phone2sim.sim_export.episode import Episode, read_pair
 from phone2sim.sim_export.generate import GenerateConfig, generate
 from phone2sim.sim_export.pairs import pair_of
-from phone2sim.sim_export.pictures import episode_frames, episode_parts
+from phone2sim.sim_export.pictures import episode_frames, spec_parts
 from phone2sim.sim_export.replay import replay, replay_spec
 from phone2sim.sim_export.swept import touched
 from tests.sim_export.scenes import cube_scene
@@ -109,7 +109,9 @@ def test_added_clutter_in_the_way_is_found(made):
     in_the_way = added.model_copy(update={"pose": added.pose.model_copy(update={"translation": tuple(middle)})})
     spec = more.spec.model_copy(update={"objects": (*more.spec.objects[:-1], in_the_way)})
     assert touched(scene, base, spec) == added.name
-    assert [p.name for p in episode_parts(scene, more)][: len(more.spec.objects)] == [o.name for o in more.spec.objects]
+    assert [p.name for p in spec_parts(scene, more.spec)][: len(more.spec.objects)] == [
+        o.name for o in more.spec.objects
+    ]
 
 
 def test_what_would_touch_is_counted_and_drawn_again(made, monkeypatch):
@@ -118,7 +120,7 @@ def test_what_would_touch_is_counted_and_drawn_again(made, monkeypatch):
     recipe = load_recipe(str(made[0] / "r.yaml")).model_copy(update={"pairs": PairsRecipe(clutter=2)})
     answers = iter(["can_0", "", *["can_0"] * 12])
     monkeypatch.setattr("phone2sim.sim_export.pairs.touched", lambda *a: next(answers))
-    found, rejected = pair_of(scene, recipe, base, workspace=workspace_of(scene, recipe), asset_hashes={})
+    found, rejected = pair_of(scene, recipe, base, workspace=workspace_of(scene, recipe))
     assert [e.spec.variant for e in found] == ["clutter_1"] and rejected == {"touched": 13}
 
 
@@ -161,7 +163,7 @@ def test_another_scene_is_refused_by_the_asset(made, tmp_path):
     with pytest.raises(InputError, match="The asset 'cube' of .*other is not the one the episode was made with"):
         replay_spec(spec, tmp_path / "other")
     replace(scene, assets=tuple(a for a in scene.assets if a.name != "cube")).save(tmp_path / "less")
-    with pytest.raises(InputError, match="less has no asset 'cube'"):
+    with pytest.raises(InputError, match="No asset 'cube' in the scene"):
         replay_spec(spec, tmp_path / "less")
 
 
