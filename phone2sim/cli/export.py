@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from enum import Enum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from phone2sim.cli.options import Force, Json, Quiet, SceneDir, check_scene
+from phone2sim.cli.options import Force, Json, Quiet, SceneDir, check_dataset, check_scene
 from phone2sim.cli.output import output
+from phone2sim.errors import InputError
 
 
 class Format(str, Enum):
@@ -24,17 +26,41 @@ def export(
     scene: SceneDir,
     to: Annotated[
         list[Format] | None,
-        typer.Option("--to", help="Format to write; again for more. Default: usd, mjcf, urdf and glb.", show_default=False),
+        typer.Option(
+            "--to", help="Format to write; again for more. Default: usd, mjcf, urdf and glb.", show_default=False
+        ),
+    ] = None,
+    episodes: Annotated[
+        str | None,
+        typer.Option(
+            "--episodes",
+            metavar="A:B",
+            help="Of a dataset, given instead of SCENE: the episodes to write as USD layers over its scene. Default: all.",
+            show_default=False,
+        ),
+    ] = None,
+    robot: Annotated[
+        str | None,
+        typer.Option(
+            "--robot",
+            metavar="FILE|URL",
+            help="The robot that episode layers refer to instead of the built-in arm; it is never copied.",
+            show_default=False,
+        ),
     ] = None,
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write a scene as USD (Isaac Sim) and MJCF (MuJoCo).
+    """Write a scene as USD (Isaac Sim) and MJCF (MuJoCo), or the episodes of a dataset as USD.
 
     With masses, frictions and convex colliders; every file opens on its own. URDF and GLB too;
-    on demand a nerfstudio dataset of the pictures and the splat as .spz.
+    on demand a nerfstudio dataset of the pictures and the splat as .spz. Of a dataset, each episode becomes a small
+    layer over the scene's USD, and what was recorded of it a second one with time samples.
     """
+    if episodes is not None or robot is not None or (scene / "dataset.json").exists():
+        _episodes(scene, to, episodes or ":", robot, force=force, json=json, quiet=quiet)
+        return
     check_scene(scene)
     with output(json=json, quiet=quiet) as o:
         from phone2sim.cli.summary import export_files
@@ -45,3 +71,18 @@ def export(
         files = export_files(scene)
         o.result({"scene": str(scene), **files})
         o.show(*[f"{k:5} {v}" for k, v in files.items()])
+
+
+def _episodes(
+    dataset: Path, to: list[Format] | None, episodes: str, robot: str | None, *, force: bool, json: bool, quiet: bool
+) -> None:
+    check_dataset(dataset)
+    if to not in (None, [], [Format.usd]):
+        raise InputError("Episodes are exported as USD only.", hint="Use --to usd, or leave --to out.")
+    with output(json=json, quiet=quiet) as o:
+        from phone2sim.sim_export.usd.dataset import export_episodes
+
+        files = export_episodes(dataset, episodes, robot=robot, force=force)
+        o.result({"dataset": str(dataset), **files})
+        n = len(files["episodes"])
+        o.show(f"{n} episode{'s' if n > 1 else ''} over {files['scene']}", f"first {files['episodes'][0]}")

@@ -20,7 +20,7 @@ from phone2sim.sim_export.usd.robot import link_poses
 from tests.sim_export.scenes import box_asset, cube_scene
 
 SCENE = cube_scene(cans=2, boxes=2)
-OWN = RobotReference(path="../robot/p2s_arm.usd", links_posed=True)
+OWN = RobotReference(path="./robot/p2s_arm.usd", links_posed=True)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def matrix(prim) -> np.ndarray:
 @pytest.mark.parametrize("make", [spec_of, crowded])
 def test_the_stage_says_what_the_spec_says(folder, make):
     spec = make()
-    path = write_episode_layer(spec, SCENE, folder / "episodes" / f"{make.__name__}.usda", robot=OWN)
+    path = write_episode_layer(spec, SCENE, folder / f"{make.__name__}.usda", robot=OWN)
     assert path.stat().st_size < 20_000
     stage = Usd.Stage.Open(str(path))
     bodies = {p.GetName(): p for p in stage.Traverse() if p.HasAPI(UsdPhysics.RigidBodyAPI)}
@@ -90,7 +90,7 @@ def test_the_stage_says_what_the_spec_says(folder, make):
 
 def test_lights_follow_the_spec_in_both_exposures(folder):
     spec = spec_of(1)
-    stage = Usd.Stage.Open(str(write_episode_layer(spec, SCENE, folder / "episodes" / "light.usda")))
+    stage = Usd.Stage.Open(str(write_episode_layer(spec, SCENE, folder / "light.usda")))
     lights = stage.GetPrimAtPath("/World/Lights")
     for exposure, unit in (("rtx", 1000.0), ("unit", 1.0)):
         lights.GetVariantSet("exposure").SetVariantSelection(exposure)
@@ -105,7 +105,7 @@ def test_lights_follow_the_spec_in_both_exposures(folder):
 
 def test_cameras_project_as_the_spec_does(folder):
     spec = spec_of(2)
-    stage = Usd.Stage.Open(str(write_episode_layer(spec, SCENE, folder / "episodes" / "camera.usda")))
+    stage = Usd.Stage.Open(str(write_episode_layer(spec, SCENE, folder / "camera.usda")))
     p = Key(0).rng().uniform(-0.2, 0.2, (20, 3))
     for c in spec.cameras:
         prim = stage.GetPrimAtPath(f"/World/Episode/Cameras/{c.name}")
@@ -128,7 +128,7 @@ def test_the_arm_stands_as_mujoco_stands_it(folder):
     data.qpos[len(robot.joints) :] = spec.robot.gripper * robot.finger_travel_m
     mujoco.mj_kinematics(model, data)
     base = Pose(np.array(spec.robot.base.translation), np.array(spec.robot.base.quat_wxyz)).matrix
-    stage = Usd.Stage.Open(str(write_episode_layer(spec, SCENE, folder / "episodes" / "arm.usda", robot=OWN)))
+    stage = Usd.Stage.Open(str(write_episode_layer(spec, SCENE, folder / "arm.usda", robot=OWN)))
     for body in link_poses("p2s_arm", spec.robot.qpos, spec.robot.gripper):
         got = matrix(stage.GetPrimAtPath(f"/World/Episode/Robot/{body}"))
         want = np.eye(4)
@@ -163,5 +163,5 @@ def test_a_layer_takes_under_20_ms(folder):
     build_episode_layer(spec, SCENE, robot=OWN)
     start = time.process_time()
     for _ in range(10):
-        write_episode_layer(spec, SCENE, folder / "episodes" / "timed.usda", robot=OWN)
+        write_episode_layer(spec, SCENE, folder / "timed.usda", robot=OWN)
     assert (time.process_time() - start) / 10 < 0.02

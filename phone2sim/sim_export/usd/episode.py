@@ -17,7 +17,7 @@ from phone2sim.sim_export.usd.opinions import prim, put, put_pose, set_data, vec
 from phone2sim.sim_export.usd.robot import RobotReference, link_poses
 from phone2sim.sim_export.usd.views import CLIPPING_M, EXPOSURES, Lamps, camera_pose, lens
 
-SCENE_LAYER = "../scene/scene.usda"
+SCENE_LAYER = "./scene/scene.usda"
 EPISODE = "/World/Episode"
 """What only the episode has: `Cameras`, `Robot`, `Goal`."""
 
@@ -52,7 +52,7 @@ def build_episode_layer(
     for name in sorted(own - {o.name for o in spec.objects}):
         prim(layer, f"/World/Props/{name}").SetInfo("active", False)
     _lights(layer, spec.lights)
-    prim(layer, EPISODE, "Xform")
+    prim(layer, EPISODE, "Xform").SetInfo("kind", "group")
     _about(layer, spec)
     prim(layer, f"{EPISODE}/Cameras", "Scope")
     for camera in spec.cameras:
@@ -136,6 +136,9 @@ def _robot(layer: Any, spec: EpisodeSpec, reference: RobotReference | None) -> N
     joints = Vt.DoubleArray(list(spec.robot.qpos))
     set_data(root, {"model": spec.robot.model, "joints_rad": joints, "gripper": spec.robot.gripper})
     if reference is None:
+        return
+    if not reference.composes:
+        put(root, "Asset", "phone2sim:description", Sdf.AssetPath(reference.path))
         return
     root.referenceList.Prepend(Sdf.Reference(reference.path))
     if reference.links_posed:

@@ -13,15 +13,23 @@ import numpy as np
 from phone2sim.poses import Pose
 from phone2sim.sim_export.robots import get_robot
 
+DESCRIPTIONS = (".urdf", ".xml", ".mjcf")
+"""Robot files that USD cannot compose."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RobotReference:
-    """A USD file whose default prim is a robot standing at its base."""
+    """A robot's file. USD is referred to (its default prim is a robot standing at its base); a URDF or an MJCF is named in
+    the attribute `phone2sim:description`, for whoever imports it."""
 
     path: str
     """Asset path as the episode layer writes it: relative to that layer, absolute, or a URL."""
     links_posed: bool = False
     """Whether its children are the bodies of our own robot, each posed by the episode layer."""
+
+    @property
+    def composes(self) -> bool:
+        return not self.path.lower().endswith(DESCRIPTIONS)
 
 
 def link_poses(model: str, joints_rad: Sequence[float], gripper: float) -> dict[str, Pose]:
