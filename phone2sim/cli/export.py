@@ -52,7 +52,7 @@ def export(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write a scene as USD (Isaac Sim) and MJCF (MuJoCo), or the episodes of a dataset as USD.
+    """Write a scene as USD and MJCF, or episodes as USD.
 
     With masses, frictions and convex colliders; every file opens on its own. URDF and GLB too;
     on demand a nerfstudio dataset of the pictures and the splat as .spz. Of a dataset, each episode becomes a small
