@@ -27,6 +27,7 @@ from phone2sim.cli import (
     report,
     sample,
     sheet,
+    view,
 )
 from phone2sim.cli.output import print_error
 from phone2sim.errors import Phone2SimError
@@ -44,7 +45,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for module in (
-    demo, inspect, build, reconstruct, assets, check, export, generate, replay, report, doctor, sample, sheet,
+    demo, inspect, build, reconstruct, assets, check, export, generate, replay, report, view, doctor, sample, sheet,
 ):  # fmt: skip
     name = module.__name__.rsplit(".", 1)[1]
     app.command(name)(getattr(module, name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,13 +22,14 @@ def write_glb(scene: Scene, path: Path) -> Path:
     if scene.background_mesh is not None:
         rows.append(("background", scene.background_mesh, np.eye(4)))
     for name, mesh, T in rows:
-        out.add_geometry(_trimesh(mesh), node_name=name, geom_name=name, transform=_Y_UP @ T)
+        out.add_geometry(to_trimesh(mesh), node_name=name, geom_name=name, transform=_Y_UP @ T)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(out.export(file_type="glb"))
     return path
 
 
-def _trimesh(mesh: TexturedMesh) -> object:
+def to_trimesh(mesh: TexturedMesh) -> Any:
+    """The mesh as `trimesh.Trimesh`, its texture as a PBR material; its own axes."""
     import trimesh
     from PIL import Image
 

@@ -28,14 +28,26 @@ class SpecPictures:
             sensor=spec.sensor, key=Key(spec.seed).child("episode", spec.index, "pictures"),
             support_height_m=find_support(scene, spec.support).height_m, background_cache=cache,
         )  # fmt: skip
-        parts = get_robot(spec.robot.model).render_parts()
-        self._bodies = [bodies.index(p.body) for p in parts]
-        self._local = np.stack([p.T_body_part.matrix for p in parts])
+        self._poses = PartPoses(spec, bodies)
 
     def draw(self, object_poses: np.ndarray, robot_poses: np.ndarray, step: int) -> dict[str, np.ndarray]:
         """Camera name → (h, w, 3) uint8, for objects (n, 7) in the spec's order and robot bodies (b, 7)."""
-        arm = _matrices(robot_poses)[self._bodies] @ self._local
-        return self._renderer.frame(np.concatenate([_matrices(object_poses), arm]), step)
+        return self._renderer.frame(self._poses.of(object_poses, robot_poses), step)
+
+
+class PartPoses:
+    """Where the parts of `spec_parts` stand."""
+
+    def __init__(self, spec: EpisodeSpec, bodies: tuple[str, ...]) -> None:
+        """`bodies` name the rows of `robot_poses`."""
+        shells = get_robot(spec.robot.model).render_parts()
+        self._bodies = [bodies.index(p.body) for p in shells]
+        self._local = np.stack([p.T_body_part.matrix for p in shells])
+
+    def of(self, object_poses: np.ndarray, robot_poses: np.ndarray) -> np.ndarray:
+        """(…, parts, 4, 4) T_world_part, for objects (…, n, 7) in the spec's order and robot bodies (…, b, 7)."""
+        arm = _matrices(robot_poses)[..., self._bodies, :, :] @ self._local
+        return np.concatenate([_matrices(object_poses), arm], axis=-3)
 
 
 def episode_frames(scene: Scene, episode: Episode) -> Iterator[dict[str, np.ndarray]]:
@@ -66,8 +78,8 @@ def spec_parts(scene: Scene, spec: EpisodeSpec) -> list[Any]:
 
 def _matrices(poses: np.ndarray) -> np.ndarray:
     p = np.asarray(poses, np.float32).astype(np.float64)
-    T = np.zeros((len(p), 4, 4))
-    T[:, :3, :3] = quat_to_matrix(Pose(p[:, :3], p[:, 3:]).quat_wxyz)
-    T[:, :3, 3] = p[:, :3]
-    T[:, 3, 3] = 1.0
+    T = np.zeros((*p.shape[:-1], 4, 4))
+    T[..., :3, :3] = quat_to_matrix(Pose(p[..., :3], p[..., 3:]).quat_wxyz)
+    T[..., :3, 3] = p[..., :3]
+    T[..., 3, 3] = 1.0
     return T

@@ -41,6 +41,7 @@ COMMANDS = [
     "generate",
     "replay",
     "report",
+    "view",
     "doctor",
     "sample",
     "sheet",
