@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from phone2sim.augment.footprints import gap, placed
@@ -11,26 +13,28 @@ from phone2sim.augment.workspace import Workspace
 from phone2sim.keys import Key
 
 
-def captured_clutter(target: Resting, bodies: list[Resting], recipe: ClutterRecipe, key: Key) -> list[Placed]:
+def captured_clutter(
+    cast: Sequence[Resting], bodies: list[Resting], recipe: ClutterRecipe, key: Key
+) -> list[Placed]:
     """The other objects where the phone saw them, at most `count`; none unless the recipe asks for it."""
     if recipe.placement != "captured":
         return []
     count = int(recipe.count(key.child("count").rng()))
-    return [as_captured(b) for b in bodies if b is not target][:count]
+    return [as_captured(b) for b in bodies if all(b is not c for c in cast)][:count]
 
 
 def place_clutter(
-    target: Placed, goal: np.ndarray, bodies: list[Resting], recipe: ClutterRecipe, objects: ObjectsRecipe, key: Key,
-    ws: Workspace, *, task_clearance_m: float, attempts: int = 8,
+    things: Sequence[Placed], rooms: Sequence[np.ndarray], bodies: list[Resting], recipe: ClutterRecipe,
+    objects: ObjectsRecipe, key: Key, ws: Workspace, *, task_clearance_m: float, attempts: int = 8,
 ) -> list[Placed]:  # fmt: skip
-    """Random clutter clear of the object, of `goal` (outline of where it ends) and of itself.
+    """Random clutter clear of the task's `things`, of `rooms` (outlines of where they end) and of itself.
 
     A crowded arrangement is started over up to `attempts` times; then `PlacementError`.
     """
     count = int(recipe.count(key.child("count").rng()))
     clearance = float(recipe.clearance_m(key.child("clearance").rng()))
-    chosen = choose_clutter(target.body, bodies, count, key)
-    task = [(target.foot, max(task_clearance_m, clearance)), (goal, max(task_clearance_m, clearance))]
+    chosen = choose_clutter(things, bodies, count, key)
+    task = [(foot, max(task_clearance_m, clearance)) for foot in (*(p.foot for p in things), *rooms)]
     for attempt in range(attempts):
         out: list[Placed] = []
         for name, body in chosen:
@@ -47,24 +51,31 @@ def place_clutter(
     raise no_room(failed[0], failed[1], ws, count)
 
 
-def choose_clutter(target: Resting, bodies: list[Resting], count: int, key: Key) -> list[tuple[str, Resting]]:
-    """(name, asset) of `count` objects: every other asset once in drawn order, then copies named `mug_2`, `mug_3` …
-
-    The target's asset is copied only when the scene has no other.
-    """
-    others = [b for b in bodies if b is not target] or [target]
+def choose_clutter(
+    things: Sequence[Placed], bodies: list[Resting], count: int, key: Key
+) -> list[tuple[str, Resting]]:
+    """(name, asset) of `count` objects: every asset the task is not about once in drawn order, then copies named
+    `mug_2`, `mug_3` … The task's assets are copied only when the scene has no other."""
+    cast = [p.body for p in things]
+    others = [b for b in bodies if all(b is not c for c in cast)] or cast[:1]
     order = key.child("order").rng().permutation(len(others))
     used = {b.asset.name for b in bodies}
-    seen = {target.asset.name}
+    seen = {p.name for p in things}
     out = []
     for i in range(count):
         body = others[order[i % len(others)]]
-        name, n = body.asset.name, 2
-        while name in seen or (name != body.asset.name and name in used):
-            name, n = f"{body.asset.name}_{n}", n + 1
+        name = unused_name(body, seen, used)
         seen.add(name)
         out.append((name, body))
     return out
+
+
+def unused_name(body: Resting, seen: set[str], assets: set[str]) -> str:
+    """The asset's name, or `mug_2`, `mug_3` … where that is taken; never the name of another asset."""
+    name, n = body.asset.name, 2
+    while name in seen or (name != body.asset.name and name in assets):
+        name, n = f"{body.asset.name}_{n}", n + 1
+    return name
 
 
 def overlaps(placed_objects: list[Placed]) -> float:

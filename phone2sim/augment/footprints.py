@@ -65,3 +65,10 @@ def area(outline: np.ndarray) -> float:
     """Area [m²] of a counter-clockwise outline (shoelace)."""
     x, y = outline.T
     return 0.5 * float(x @ np.roll(y, -1) - y @ np.roll(x, -1))
+
+
+def centroid(outline: np.ndarray) -> np.ndarray:
+    """(2,) centre of the area of a counter-clockwise outline."""
+    x, y = outline.T
+    c = x * np.roll(y, -1) - np.roll(x, -1) * y
+    return ((outline + np.roll(outline, -1, axis=0)) * c[:, None]).sum(axis=0) / (3 * c.sum())

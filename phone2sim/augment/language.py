@@ -4,35 +4,43 @@ from __future__ import annotations
 
 import colorsys
 import re
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from phone2sim.assets.scene import Asset
-from phone2sim.augment.recipe import TaskRecipe
+from phone2sim.errors import RecipeError
 from phone2sim.keys import Key
 
-_WHERE = (
+WHERE = (
     "farther away", "farther away to the left", "to the left", "closer on the left", "closer to the robot",
     "closer on the right", "to the right", "farther away to the right",
 )  # fmt: skip
+"""Directions of `direction_words`."""
 
 
-def sample_sentence(
-    recipe: TaskRecipe, key: Key, *, noun: str, start_base: np.ndarray, goal_base: np.ndarray, twins_base: np.ndarray
-) -> str:
-    """One sentence. Points (2,) are in the robot's base frame (x forward, y left) [m]; `twins_base` (n, 2) are other
-    objects of the same name, told apart by place."""
-    templates = recipe.templates
+def sample_sentence(templates: Sequence[str], key: Key, words: Mapping[str, str]) -> str:
+    """One of the sentences with its fields filled in. Raises `RecipeError` for a field that the task has no word for."""
     text = templates[int(key.child("template").rng().integers(len(templates)))]
-    if len(twins_base):
-        noun = f"{_superlative(start_base, twins_base)} {noun}"
-    sentence = text.format(target=noun, where=direction_words(goal_base - start_base))
+    try:
+        sentence = text.format(**words)
+    except (KeyError, IndexError, ValueError):
+        raise RecipeError(
+            f"task.templates: {text!r} asks for a word that is not there;",
+            hint="have " + ", ".join(f"{{{w}}}" for w in sorted(words)) + ".",
+        ) from None
     return sentence[:1].upper() + sentence[1:]
+
+
+def noun_phrase(noun: str, at_base: np.ndarray, twins_base: np.ndarray) -> str:
+    """The noun, told apart by place from other objects of the same name. Points (2,) and (n, 2) are in the robot's base
+    frame (x forward, y left) [m]."""
+    return f"{_superlative(at_base, twins_base)} {noun}" if len(twins_base) else noun
 
 
 def direction_words(step: np.ndarray) -> str:
     """A step (2,) in the base frame in words, to 45 degrees."""
-    return _WHERE[int(np.round(np.arctan2(step[1], step[0]) / (np.pi / 4))) % 8]
+    return WHERE[int(np.round(np.arctan2(step[1], step[0]) / (np.pi / 4))) % 8]
 
 
 def _superlative(p: np.ndarray, others: np.ndarray) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from phone2sim.assets.scene import Asset, Scene, SupportSurface
+from phone2sim.assets.scene import Asset, SupportSurface
 from phone2sim.augment.footprints import area, footprint, gap, inset, least_width, placed
 from phone2sim.augment.recipe import ObjectsRecipe, TaskRecipe
 from phone2sim.augment.spec import PoseSpec
@@ -95,32 +96,44 @@ def pose_spec(pose: Pose) -> PoseSpec:
     return PoseSpec(translation=t, quat_wxyz=q)  # type: ignore[arg-type]
 
 
-def choose_target(scene: Scene, bodies: list[Resting], recipe: TaskRecipe, key: Key, ws: Workspace) -> Resting:
-    """The asset to pick: the recipe's, or any that the gripper spans and that is high enough to hold (of those too
-    wide, the narrowest)."""
+def choose_target(bodies: list[Resting], recipe: TaskRecipe, key: Key, ws: Workspace, *, grasped: bool = True) -> Resting:
+    """The asset the task is about: the recipe's, or any; with `grasped` any that the gripper spans and that is high
+    enough to hold (of those too wide, the narrowest)."""
     wanted = recipe.target(key.child("target").rng())
     if wanted != "any":
-        names = [b.asset.name for b in bodies]
-        if wanted not in names:
-            raise RecipeError(f"task.target: no asset {wanted!r} in the scene;", hint=did_you_mean(str(wanted), names))
-        return bodies[names.index(wanted)]
+        return named_body(bodies, str(wanted), "task.target")
     high = [b for b in bodies if b.height_m >= MIN_HEIGHT_M] or bodies
-    fits = [b for b in high if b.width_m <= ws.reach.gripper_m] or [min(high, key=lambda b: b.width_m)]
+    fits = (graspable(bodies, ws) or [min(high, key=lambda b: b.width_m)]) if grasped else high
     return fits[int(key.child("target").rng().integers(len(fits)))]
 
 
-def place_target(
-    body: Resting, recipe: ObjectsRecipe, key: Key, ws: Workspace, others: list[np.ndarray], *, attempt: int
-) -> Placed:
-    """Stand the task's object in reach, `clearance_m` from the footprints `others`. Raises `PlacementError`."""
-    if recipe.placement == "captured":
+def graspable(bodies: list[Resting], ws: Workspace) -> list[Resting]:
+    """Objects that the gripper spans and that are high enough to hold."""
+    return [b for b in bodies if b.height_m >= MIN_HEIGHT_M and b.width_m <= ws.reach.gripper_m]
+
+
+def named_body(bodies: list[Resting], name: str, what: str) -> Resting:
+    """The asset of that name; `RecipeError` lists the known ones."""
+    names = [b.asset.name for b in bodies]
+    if name not in names:
+        raise RecipeError(f"{what}: no asset {name!r} in the scene;", hint=did_you_mean(name, names))
+    return bodies[names.index(name)]
+
+
+def place_object(
+    body: Resting, recipe: ObjectsRecipe, key: Key, ws: Workspace, others: list[np.ndarray], *, attempt: int,
+    name: str, role: str = "target", captured: bool = True,
+) -> Placed:  # fmt: skip
+    """Stand one of the task's objects in reach, `clearance_m` from the footprints `others`; where it was captured, if the
+    recipe says so and it is not a copy. `role` names its draws. Raises `PlacementError`."""
+    if recipe.placement == "captured" and captured:
         if not ws.in_reach(body.T_surface_asset.translation[:2])[0]:
             raise PlacementError(
                 f"{body.asset.name} stands out of the robot's reach where it was captured.",
                 hint="Use objects.placement: random, or name another task.target.",
             )
         return as_captured(body)
-    k = key.child("target", attempt)
+    k = key.child(role, attempt)
     yaw = np.deg2rad(float(recipe.yaw_deg(k.child("yaw").rng())))
     clearance = float(recipe.clearance_m(key.child("clearance").rng()))
     spot = find_spot(
@@ -128,16 +141,17 @@ def place_target(
     )
     if spot is None:
         raise no_room(body.asset.name, body, ws, len(others))
-    return Placed(name=body.asset.name, body=body, xy=spot, yaw_rad=float(yaw))
+    return Placed(name=name, body=body, xy=spot, yaw_rad=float(yaw))
 
 
 def place_goal(
-    target: Placed, travel_m: float, clearance_m: float, key: Key, ws: Workspace, others: list[np.ndarray]
-) -> np.ndarray | None:
+    target: Placed, travel_m: float, clearance_m: float, key: Key, ws: Workspace, others: list[np.ndarray], *,
+    accept: Callable[[np.ndarray], bool] | None = None,
+) -> np.ndarray | None:  # fmt: skip
     """(2,) where the object's origin should end, surface frame: room for it at any yaw, `travel_m` or more away."""
     return find_spot(
         disc(target.body.radius_m), key, ws, [(o, clearance_m) for o in others], reach=True,
-        away_from=(target.xy, travel_m), near=(target.xy, travel_m + 0.2),
+        away_from=(target.xy, travel_m), near=(target.xy, travel_m + 0.2), accept=accept,
     )  # fmt: skip
 
 
@@ -150,6 +164,7 @@ def disc(radius_m: float, n: int = 16) -> np.ndarray:
 def find_spot(
     foot: np.ndarray, key: Key, ws: Workspace, others: list[tuple[np.ndarray, float]], *, reach: bool,
     away_from: tuple[np.ndarray, float] | None = None, near: tuple[np.ndarray, float] | None = None,
+    accept: Callable[[np.ndarray], bool] | None = None,
 ) -> np.ndarray | None:  # fmt: skip
     """First of `TRIES` even draws where `foot` lies on the support, clear of `others` (outline, gap [m]) and of the
     robot's base; None when there is none. `reach` keeps the origin where the robot grasps, else somewhat around it."""
@@ -175,7 +190,7 @@ def find_spot(
     ok &= (away >= inner).all(axis=1)
     for p, d in zip(xy[ok], away[ok]):
         at = foot + p
-        if inset(ws.outline, at).min() >= EDGE_M and all(
+        if (accept is None or accept(p)) and inset(ws.outline, at).min() >= EDGE_M and all(
             d[i] >= outer[i] or gap(at, others[i][0]) >= others[i][1] for i in np.argsort(d)
         ):
             return p

@@ -166,18 +166,28 @@ class SensorRecipe(Config):
 class TaskRecipe(Config):
     """What is asked of the robot."""
 
-    kind: Literal["pick_place"] = "pick_place"
-    """Only pick and place for now."""
+    kind: str = "place"
+    """`pick`, `place`, `push`, `stack`, `clear`, or a task of your own."""
     target: Text = _c("any")
     """Name of an asset, or `any` that fits the gripper."""
+    relation: Literal["", "on", "in", "left of", "right of", "in front of", "behind", "next to"] = ""
+    """Where to put it with respect to `reference`, as the robot sees it; empty for a free place on the table."""
+    reference: Text = _c("any")
+    """Name of the other asset, or `any` that fits."""
+    where: str = ""
+    """Direction to a free place: `to the left`, `farther away`, …; empty for any."""
+    count: int = Field(default=2, ge=1, le=6)
+    """How many objects `stack` and `clear` are about, at most."""
     travel_m: Annotated[Variation, Drawn(0.02, 2)] = _c(0.15)
     """Least distance from where the object stands to its goal."""
     tolerance_m: float = 0.04
     """How near the goal counts as done."""
-    templates: tuple[str, ...] = ("Pick up the {target} and place it {where}.",)
-    """Sentences; `{target}` and `{where}` are filled in."""
+    phrasing: Literal["plain", "varied"] = "plain"
+    """`plain` always words the task the same way, `varied` draws from its sentences."""
+    templates: tuple[str, ...] = ()
+    """Sentences of your own instead of the task's; `{target}`, `{reference}` and `{where}` are filled in."""
     duration_s: float = 10.0
-    """Length of an episode."""
+    """Time for each goal."""
     fps: int = 20
     """Control and picture rate."""
 

@@ -7,28 +7,18 @@ import numpy as np
 from phone2sim.assets.fingerprint import AssetHashes
 from phone2sim.assets.scene import Scene
 from phone2sim.augment.camera import sample_cameras
-from phone2sim.augment.clutter import captured_clutter, place_clutter
-from phone2sim.augment.language import nouns, sample_sentence
+from phone2sim.augment.clutter import place_clutter
+from phone2sim.augment.language import direction_words, noun_phrase, nouns, sample_sentence
 from phone2sim.augment.lighting import sample_lighting
 from phone2sim.augment.noise import sample_sensor
-from phone2sim.augment.objects import (
-    Placed,
-    Resting,
-    albedo_gain,
-    choose_target,
-    disc,
-    place_goal,
-    place_target,
-    pose_spec,
-)
+from phone2sim.augment.objects import LIFT_M, Placed, Resting, albedo_gain, disc, pose_spec
 from phone2sim.augment.physics import sample_physics
 from phone2sim.augment.recipe import Recipe, load_recipe
 from phone2sim.augment.robot_start import sample_robot_start
-from phone2sim.augment.spec import EpisodeSpec, ObjectSpec, TaskSpec
+from phone2sim.augment.spec import EpisodeSpec, GoalSpec, ObjectSpec, TaskSpec
+from phone2sim.augment.tasks import Draft, Goal, Stage, Task, get_task
 from phone2sim.augment.workspace import PlacementError, RobotReach, Workspace, choose_workspace
 from phone2sim.keys import Key
-
-ATTEMPTS = 12
 
 
 def sample_episode(
@@ -46,22 +36,12 @@ def sample_episode(
     ws = workspace or workspace_of(scene, recipe, robot_reach)
     bodies = [Resting.of(a, ws.support) for a in scene.assets]
 
-    target, goal_xy, others = _arrange(scene, recipe, key, ws, bodies)
-    objects = tuple(_object(p, recipe, key, ws, role="target" if p is target else "clutter") for p in [target, *others])
-
-    T_base_world = ws.base_pose().inverse()
-    goal = ws.to_world(goal_xy)
-    names = nouns(scene.assets)
-    noun = names[target.body.asset.name]
-    twins = [p for p in others if names[p.body.asset.name] == noun]
-
-    def in_base(xy: np.ndarray) -> np.ndarray:
-        return T_base_world.apply(ws.to_world(xy)[None])[0, :2]
-
-    sentence = sample_sentence(
-        recipe.task, key.child("language"), noun=noun, start_base=in_base(target.xy), goal_base=in_base(goal_xy),
-        twins_base=np.array([in_base(p.xy) for p in twins]).reshape(-1, 2),
-    )  # fmt: skip
+    task = get_task(recipe.task.kind)
+    draft, others = _arrange(task, Stage(scene=scene, recipe=recipe, key=key, ws=ws, bodies=tuple(bodies)))
+    everything = [*draft.objects, *others]
+    moved = {g.object.name for g in draft.goals}
+    roles = ["target" if p.name in moved else "goal" if p in draft.objects else "clutter" for p in everything]
+    objects = tuple(_object(p, recipe, key, ws, role=r) for p, r in zip(everything, roles))
     paired = any(recipe.pairs.model_dump().values())
     return EpisodeSpec(
         index=index,
@@ -79,13 +59,11 @@ def sample_episode(
         sensor=sample_sensor(recipe.sensor, key.child("sensor")),
         robot=sample_robot_start(ws, recipe.robot_start, key.child("robot_start")),
         task=TaskSpec(
-            target=target.name,
-            goal_xy=(round(float(goal[0]), 9), round(float(goal[1]), 9)),
-            tolerance_m=recipe.task.tolerance_m,
-            language=sentence,
-        ),
+            kind=task.kind, target=draft.objects[0].name, goals=tuple(_goal(g, ws) for g in draft.goals),
+            language=_sentence(recipe, task, key, scene, ws, draft, everything),
+        ),  # fmt: skip
         fps=recipe.task.fps,
-        duration_s=recipe.task.duration_s,
+        duration_s=recipe.task.duration_s * max(1, len(draft.goals)),
         asset_hashes=hashes.of(ws.support.name, (o.asset for o in objects)) if hashes else {},
     )
 
@@ -96,37 +74,65 @@ def workspace_of(scene: Scene, recipe: Recipe | str, robot_reach: RobotReach | N
     return choose_workspace(scene, robot_reach or RobotReach(), keep_captured=recipe.objects.placement == "captured")
 
 
-def _arrange(
-    scene: Scene, recipe: Recipe, key: Key, ws: Workspace, bodies: list[Resting]
-) -> tuple[Placed, np.ndarray, list[Placed]]:
-    """Target, goal (2,) on the surface, and the other objects; clutter never moves the task."""
-    task_key, object_key, clutter_key = key.child("task"), key.child("objects"), key.child("clutter")
-    candidates = bodies
-    if recipe.objects.placement == "captured" and recipe.task.target.to_yaml() == "any":
-        candidates = [b for b in bodies if ws.in_reach(b.T_surface_asset.translation[:2])[0]] or bodies
-    body = choose_target(scene, candidates, recipe.task, task_key, ws)
-    fixed = captured_clutter(body, bodies, recipe.clutter, clutter_key)
-    feet = [p.foot for p in fixed]
-    clearance = float(recipe.objects.clearance_m(object_key.child("clearance").rng()))
-    travel = float(recipe.task.travel_m(task_key.child("travel_m").rng()))
-
-    for attempt in range(ATTEMPTS):
-        target = place_target(body, recipe.objects, object_key, ws, feet, attempt=attempt)
-        goal = place_goal(target, travel, clearance, task_key.child("goal", attempt), ws, feet)
-        if goal is not None:
+def _arrange(task: Task, stage: Stage) -> tuple[Draft, list[Placed]]:
+    """The task's objects and goals, and the other objects; clutter never moves the task."""
+    cast = task.cast(stage)
+    stage = stage.with_cast(cast)
+    for attempt in range(task.attempts):
+        draft = task.draft(stage.retry(attempt), *cast)
+        if draft is not None:
             break
     else:
         raise PlacementError(
-            f"No goal {travel:.2f} m or more from {body.asset.name} that is free and in reach.",
+            task.no_room(stage, *cast),
             hint="Lower task.travel_m, objects.clearance_m or clutter.count in the recipe.",
         )
+    recipe = stage.recipe
     if recipe.clutter.placement == "captured":
-        return target, goal, fixed
-    room = disc(body.radius_m) + goal
+        return draft, list(stage.fixed)
+    rooms = [disc(g.object.body.radius_m) + g.xy for g in draft.goals if g.height_m == 0]
     rest = place_clutter(
-        target, room, bodies, recipe.clutter, recipe.objects, clutter_key, ws, task_clearance_m=clearance
-    )
-    return target, goal, rest
+        draft.objects, rooms, list(stage.bodies), recipe.clutter, recipe.objects, stage.key.child("clutter"), stage.ws,
+        task_clearance_m=stage.clearance_m,
+    )  # fmt: skip
+    return draft, rest
+
+
+def _goal(goal: Goal, ws: Workspace) -> GoalSpec:
+    rest = goal.object.body.lift_m - LIFT_M
+    if goal.object.captured and goal.on is None:
+        rest = float(goal.object.body.T_surface_asset.translation[2])
+    x, y, z = (round(float(v), 9) for v in ws.to_world(goal.xy, rest + goal.height_m))
+    return GoalSpec(
+        object=goal.object.name, xyz=(x, y, z), on=goal.on.name if goal.on else None, tolerance_m=round(goal.tolerance_m, 9),
+        tolerance_z_m=round(goal.tolerance_z_m, 9), drop=goal.drop,
+    )  # fmt: skip
+
+
+def _sentence(
+    recipe: Recipe, task: Task, key: Key, scene: Scene, ws: Workspace, draft: Draft, everything: list[Placed]
+) -> str:
+    T_base_world = ws.base_pose().inverse()
+    names = nouns(scene.assets)
+
+    def in_base(xy: np.ndarray) -> np.ndarray:
+        return T_base_world.apply(ws.to_world(xy)[None])[0, :2]
+
+    def phrase(p: Placed) -> str:
+        noun = names[p.body.asset.name]
+        twins = [in_base(q.xy) for q in everything if q is not p and names[q.body.asset.name] == noun]
+        return noun_phrase(noun, in_base(p.xy), np.array(twins).reshape(-1, 2))
+
+    first = draft.objects[0]
+    words = {"target": phrase(first), **dict(draft.words)}
+    if len(draft.objects) > 1:
+        words["reference"] = phrase(draft.objects[-1])
+    goal = next((g for g in draft.goals if g.object is first), None)
+    if goal is not None and "where" not in words:
+        words["where"] = direction_words(in_base(goal.xy) - in_base(first.xy))
+    words = {name: text.format(**words) for name, text in words.items()}
+    own = task.templates if recipe.task.phrasing == "varied" else task.templates[:1]
+    return sample_sentence(recipe.task.templates or own, key.child("language"), words)
 
 
 def _object(p: Placed, recipe: Recipe, key: Key, ws: Workspace, *, role: str) -> ObjectSpec:

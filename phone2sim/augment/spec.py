@@ -135,22 +135,48 @@ class SurfaceSpec(Config):
     """Height of the table above the robot's base; below 0 the robot stands on a riser."""
 
 
-class TaskSpec(Config):
-    """What to do, in data and in words."""
+class GoalSpec(Config):
+    """Where one object should end."""
 
-    kind: Literal["pick_place"] = "pick_place"
-    target: str
+    object: str
     """Name of the object."""
-    goal_xy: tuple[float, float]
-    """Where its origin should end, world [m]."""
+    xyz: tuple[float, float, float]
+    """Of its origin, world [m]."""
+    on: str | None = None
+    """What it then stands on or in; when that moves, the goal moves with it."""
     tolerance_m: float = 0.04
+    """Horizontally."""
+    tolerance_z_m: float = 0.02
+    drop: bool = False
+    """Let go above the goal, as into a container."""
+
+
+class TaskSpec(Config):
+    """What to do, in data and in words. What it means is in `augment.tasks`."""
+
+    kind: str = "place"
+    """Name of a `Task`."""
+    target: str
+    """Name of the object it is about."""
+    goals: tuple[GoalSpec, ...]
+    """In the order in which they are to be reached."""
     language: str = ""
+
+    @property
+    def goal_xy(self) -> tuple[float, float]:
+        """Where the first object should end, world [m]."""
+        return self.goals[0].xyz[:2]
+
+    @property
+    def tolerance_m(self) -> float:
+        """How near counts, of the first goal [m]."""
+        return self.goals[0].tolerance_m
 
 
 class EpisodeSpec(Config):
     """One episode as pure data."""
 
-    schema_version: int = 1
+    schema_version: int = 2
     index: int
     key: str
     """The `Key` it was drawn from, printed."""

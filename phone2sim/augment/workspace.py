@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from phone2sim.assets.scene import Asset, Scene, SupportSurface
-from phone2sim.augment.footprints import area, convex_hull_2d, inset, outward_normals
+from phone2sim.augment.footprints import area, centroid, convex_hull_2d, inset, outward_normals
 from phone2sim.errors import AssetError
 from phone2sim.poses import Pose
 
@@ -108,7 +108,7 @@ def choose_workspace(scene: Scene, reach: RobotReach, *, keep_captured: bool = F
     T_surface_world = support.T_world_surface.inverse()
     objects = T_surface_world.apply(np.stack([a.T_world_asset.translation for a in scene.assets]))[:, :2]
     inside = inset(outline, objects) > 0
-    middle = _centroid(outline)
+    middle = centroid(outline)
     # Phones look at the objects: on a large table the seen-best part is around them.
     focus = 0.5 * (middle + objects[inside].mean(axis=0)) if inside.any() else middle
     grid = _grid(outline, 0.02)
@@ -150,13 +150,6 @@ def choose_workspace(scene: Scene, reach: RobotReach, *, keep_captured: bool = F
 
 def _with_middle(ws: Workspace, hit: np.ndarray) -> Workspace:
     return replace(ws, middle=hit.mean(axis=0))
-
-
-def _centroid(outline: np.ndarray) -> np.ndarray:
-    x, y = outline.T
-    c = x * np.roll(y, -1) - np.roll(x, -1) * y
-    nxt = np.roll(outline, -1, axis=0)
-    return ((outline + nxt) * c[:, None]).sum(axis=0) / (3 * c.sum())
 
 
 def _grid(outline: np.ndarray, step: float) -> np.ndarray:

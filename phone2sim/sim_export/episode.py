@@ -24,7 +24,7 @@ from phone2sim.augment.spec import EpisodeSpec
 from phone2sim.config import parse_config, read_json, write_json
 from phone2sim.errors import InputError, ShapeError
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +46,8 @@ class Episode:
     robot_bodies: tuple[str, ...]
     robot_poses: np.ndarray
     """(t, b, 7) float32, as `object_poses`."""
+    progress: np.ndarray
+    """(t,) float32, 0–1: how far the task was done before each command."""
     cpu_s: Mapping[str, float] = field(default_factory=dict)
     """Processor time by stage."""
     folder: Path | None = None
@@ -58,6 +60,7 @@ class Episode:
             "actions": (t, len(self.action_names)),
             "object_poses": (t, len(self.spec.objects), 7),
             "robot_poses": (t, len(self.robot_bodies), 7),
+            "progress": (t,),
         }
         for name, shape in shapes.items():
             a = np.ascontiguousarray(getattr(self, name), dtype=np.float32)
@@ -87,6 +90,7 @@ class Episode:
             "actions": self.actions,
             "object_poses": self.object_poses,
             "robot_poses": self.robot_poses,
+            "progress": self.progress,
         }
 
     def seen_as(self, spec: EpisodeSpec) -> Episode:
@@ -107,6 +111,7 @@ class Episode:
             folder / "meta.json",
             {
                 "schema": SCHEMA,
+                "task": self.spec.task.kind,
                 "success": self.success,
                 "reason": self.reason,
                 "frames": len(self),

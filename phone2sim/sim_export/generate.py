@@ -40,7 +40,7 @@ from phone2sim.sim_export.workers import (
 )
 from phone2sim.stage import fingerprint, publish
 
-VERSION = 1
+VERSION = 2
 """Raise when the same inputs give other episodes."""
 
 
@@ -158,7 +158,7 @@ def digest(episodes: list[Episode]) -> dict[str, str]:
     h = {name: hashlib.sha256() for name in ("specs", "states_actions", "videos")}
     for e in episodes:
         h["specs"].update(e.spec_bytes())
-        h["states_actions"].update(e.states.tobytes() + e.actions.tobytes() + e.object_poses.tobytes())
+        h["states_actions"].update(e.states.tobytes() + e.actions.tobytes() + e.object_poses.tobytes() + e.progress.tobytes())
         for name, path in sorted(e.videos.items()):
             h["videos"].update(name.encode() + path.read_bytes())
     return {name: x.hexdigest() for name, x in h.items()}

@@ -20,15 +20,16 @@ from phone2sim.augment.pairs import check_pairs, for_target
 from phone2sim.augment.recipe import Recipe, load_recipe
 from phone2sim.augment.sampler import sample_episode, workspace_of
 from phone2sim.augment.spec import EpisodeSpec
+from phone2sim.augment.tasks import get_task
 from phone2sim.augment.workspace import PlacementError
 from phone2sim.config import write_json
 from phone2sim.keys import Key
 from phone2sim.sim_export.episode import Episode, VideoWriter, commit
-from phone2sim.sim_export.expert import Infeasible, PickPlaceExpert
+from phone2sim.sim_export.experts import Expert, Infeasible, make_expert
+from phone2sim.sim_export.judge import Judge, unsettled
 from phone2sim.sim_export.pairs import pair_of
 from phone2sim.sim_export.robots import get_robot
 from phone2sim.sim_export.simulators import SIMULATORS
-from phone2sim.sim_export.tasks import pick_place_outcome, unsettled
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
@@ -70,7 +71,7 @@ class Maker:
         self.scene = scene or Scene.load(job.scene_dir)
         self._recipe: Recipe | None = None
         self.simulator = SIMULATORS[job.simulator]()(self.scene)
-        self.expert = PickPlaceExpert(self.scene)
+        self._experts: dict[str, Expert] = {}
         self._workspace: Any = None
         self._hashes = AssetHashes(self.scene)
 
@@ -140,35 +141,42 @@ class Maker:
         actions: list[np.ndarray] = []
         objects: list[np.ndarray] = []
         arm: list[np.ndarray] = []
+        progress: list[float] = []
         reason = unsettled(spec, sim.object_poses())
-        plan = None
         if not reason:
-            with cpu("plan"):
+            judge = Judge(spec, sim.object_poses())
+            commands = self.expert(spec).commands(sim, spec, judge)
+            while True:
                 try:
-                    plan = self.expert.plan(spec, sim.object_poses())
+                    with cpu("plan"):
+                        command = next(commands, None)
                 except Infeasible as e:
                     reason = e.reason
-        if plan is not None:
-            with cpu("physics"):
-                for q, g in zip(plan.joints_rad, plan.gripper):
+                    break
+                if command is None:
+                    break
+                with cpu("physics"):
                     states.append(sim.joints())
                     objects.append(sim.object_poses())
                     arm.append(sim.robot_poses(bodies))
-                    actions.append(np.r_[q, g])
-                    sim.step(q, float(g))
-                k = [o.name for o in spec.objects].index(spec.task.target)
-                end = np.concatenate([np.array(objects), sim.object_poses()[None]])
-                reason = pick_place_outcome(
-                    spec, end, lifted_step=plan.lifted_step, speed=float(sim.object_speeds()[k]),
-                    held=sim.held(spec.task.target),
-                )  # fmt: skip
+                    progress.append(judge.progress(judge.look(sim)))
+                    actions.append(np.r_[command.joints_rad, command.gripper])
+                    sim.step(*command)
+            reason = reason or judge.failure(judge.look(sim))
         n = len(states)
         return Episode(
             spec=spec, success=not reason, reason=reason, state_names=names, action_names=names,
             states=np.array(states).reshape(n, len(names)), actions=np.array(actions).reshape(n, len(names)),
             object_poses=np.array(objects).reshape(n, len(spec.objects), 7), robot_bodies=bodies,
-            robot_poses=np.array(arm).reshape(n, len(bodies), 7),
+            robot_poses=np.array(arm).reshape(n, len(bodies), 7), progress=np.array(progress),
         )  # fmt: skip
+
+    def expert(self, spec: EpisodeSpec) -> Expert:
+        """Who solves this episode."""
+        name = get_task(spec.task.kind).expert
+        if name not in self._experts:
+            self._experts[name] = make_expert(name, self.scene)
+        return self._experts[name]
 
     def render(self, episode: Episode, folder: Path, cpu: _Stopwatch | None = None) -> None:
         """One video per camera into `folder`, from the episode's stored poses."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from phone2sim.assets.mesh import TexturedMesh
@@ -165,3 +167,25 @@ def cube_scene(*, cans: int = 1, boxes: int = 1) -> Scene:
     for i in range(cans):
         assets.append(can_asset(f"can_{i}", xy=(-0.14 - 0.1 * i, 0.08)))
     return scene_of(*assets)
+
+
+def bowl_asset(
+    name: str, *, radius: float = 0.06, height: float = 0.05, wall: float = 0.005, xy: tuple[float, float] = (0.0, 0.0),
+    rgb: tuple[int, int, int] = (220, 200, 60), sides: int = 12,
+) -> Asset:  # fmt: skip
+    """An open pot: a floor 6 mm thick and a ring of flat walls, each its own convex hull."""
+    floor = cylinder_mesh(radius, 0.006, n=sides)
+    half = radius * np.tan(np.pi / sides)
+    hulls = [floor]
+    for t in np.arange(sides) * 2 * np.pi / sides:
+        b = box_mesh((wall, 2 * half, height))
+        c, s = np.cos(t), np.sin(t)
+        R = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+        v = (b.vertices + [radius * np.cos(np.pi / sides) - wall / 2, 0, 0]) @ R.T
+        hulls.append(TexturedMesh(vertices=v, faces=b.faces))
+    mass = 0.15
+    side, axis = 0.5 * mass * radius**2, 0.8 * mass * radius**2
+    a = _asset(
+        name, cylinder_mesh(radius, height, rgb), floor, 1e-4, mass, np.diag([side, side, axis]), 0.6 * height, xy, 0.0, "bowl"
+    )
+    return replace(a, hulls=tuple(hulls))

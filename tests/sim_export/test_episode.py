@@ -22,7 +22,7 @@ def episode(t: int = 12, index: int = 0) -> Episode:
     return Episode(
         spec=spec, success=True, reason="", state_names=names, states=rng.normal(size=(t, 8)), action_names=names,
         actions=rng.normal(size=(t, 8)), object_poses=np.repeat(pose, len(spec.objects), axis=1),
-        robot_bodies=("base",), robot_poses=pose,
+        robot_bodies=("base",), robot_poses=pose, progress=np.linspace(0, 1, t),
     )  # fmt: skip
 
 

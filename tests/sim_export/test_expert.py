@@ -3,13 +3,15 @@
 import numpy as np
 import pytest
 
+from phone2sim.assets.surface import surface_of
 from phone2sim.augment.sampler import sample_episode
 from phone2sim.keys import Key
-from phone2sim.sim_export.expert import Infeasible, PickPlaceExpert
-from phone2sim.sim_export.expert_grasp import find_grasps, surface_of
-from phone2sim.sim_export.expert_ik import ArmIK, pointing_down
+from phone2sim.sim_export.experts import Infeasible, make_expert
+from phone2sim.sim_export.experts.grasp import find_grasps
+from phone2sim.sim_export.experts.ik import ArmIK, pointing_down
+from phone2sim.sim_export.judge import Judge
 from phone2sim.sim_export.robots.arm import ARM
-from phone2sim.sim_export.tasks import pick_place_outcome
+from phone2sim.sim_export.simulators.mujoco import MujocoSimulator
 from phone2sim.sim_export.workers import Job, Maker
 from tests.sim_export.scenes import box_asset, can_asset, cube_scene, scene_of
 
@@ -88,25 +90,6 @@ def maker(scene, tmp_path, seed=0):
     )  # fmt: skip
 
 
-def test_outcome_names_the_first_thing_that_went_wrong():
-    spec = sample_episode(scene_of(box_asset("cube")), "none", Key(0), 0)
-    start, goal = np.array(spec.objects[0].pose.translation), np.array([*spec.task.goal_xy, 0.0])
-    path = np.tile(np.r_[start, 1, 0, 0, 0], (4, 1, 1))
-    path[1:3, 0, 2] += 0.1
-
-    def outcome(end, lifted_step=2, speed=0.0, held=False):
-        p = path.copy()
-        p[3, 0, :2] = end
-        return pick_place_outcome(spec, p, lifted_step=lifted_step, speed=speed, held=held)
-
-    assert outcome(goal[:2]) == ""
-    assert outcome(goal[:2], lifted_step=0) == "not_grasped"
-    assert outcome(goal[:2] + 0.05) == "missed_goal"
-    assert outcome(goal[:2] + 0.2) == "dropped"
-    assert outcome(goal[:2], speed=0.2) == "not_at_rest"
-    assert outcome(goal[:2], held=True) == "still_held"
-
-
 def test_an_infeasible_episode_is_rejected_with_its_reason(tmp_path):
     m = maker(scene_of(box_asset("slab", size=(0.11, 0.11, 0.06))), tmp_path)
     assert m.attempt(0).reason == "too_wide"
@@ -119,10 +102,11 @@ def test_an_infeasible_episode_is_rejected_with_its_reason(tmp_path):
             )
         }
     )
-    expert = PickPlaceExpert(scene_of(box_asset("slab")))
-    poses = np.array([[*o.pose.translation, *o.pose.quat_wxyz] for o in far.objects])
+    scene = scene_of(box_asset("slab"))
+    sim = MujocoSimulator(scene)
+    sim.load(far)
     with pytest.raises(Infeasible, match="unreachable"):
-        expert.plan(far, poses)
+        next(make_expert("scripted", scene).commands(sim, far, Judge(far, sim.object_poses())))
 
 
 def test_commands_are_smooth_and_within_limits(tmp_path):

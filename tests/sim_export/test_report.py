@@ -110,7 +110,7 @@ def make_dataset(folder: Path) -> Path:
             "lights": {"direction": [0, 0, -1], "key_rgb": [1, 1, 1], "relight_rgb": [1, 1, 1]},
             "cameras": [{"name": "front", "pose": {"translation": [0.5, 0.01 * i, 0.4], "quat_wxyz": [1, 0, 0, 0]}}],
             "sensor": {"exposure": 1.0 + 0.1 * i, "noise_std": 0.01}, "robot": {"base": pose},
-            "task": {"target": "mug", "goal_xy": [0.2, 0.1 * i], "language": "Pick up the <mug>."}, "fps": 20,
+            "task": {"target": "mug", "goals": [{"object": "mug", "xyz": [0.2, 0.1 * i, 0.0]}], "language": "Pick up the <mug>."}, "fps": 20,
         }  # fmt: skip
         specs.append(spec)
         if i < 2:

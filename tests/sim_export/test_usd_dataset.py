@@ -48,7 +48,7 @@ def recorded(index=0, t=40) -> Episode:
     return Episode(
         spec=spec, success=True, reason="", state_names=names, states=rng.normal(size=(t, 8)), action_names=names,
         actions=rng.normal(size=(t, 8)), object_poses=paths(len(spec.objects)), robot_bodies=bodies,
-        robot_poses=paths(len(bodies)),
+        robot_poses=paths(len(bodies)), progress=np.linspace(0, 1, t),
     )  # fmt: skip
 
 

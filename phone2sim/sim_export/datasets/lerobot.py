@@ -108,6 +108,7 @@ def _columns(e: Episode, *, index: int, first: int, task: int) -> dict[str, np.n
     return {
         "observation.state": e.states,
         "action": e.actions,
+        "progress": e.progress,
         "timestamp": e.timestamps,
         "frame_index": np.arange(n),
         "episode_index": np.full(n, index),
@@ -210,7 +211,7 @@ def _info(episodes: Sequence[Episode], cameras: list[str], *, frames: int, tasks
                 },
             }  # fmt: skip
     for name, kind in (
-        ("timestamp", "float32"), ("frame_index", "int64"), ("episode_index", "int64"), ("index", "int64"),
+        ("progress", "float32"), ("timestamp", "float32"), ("frame_index", "int64"), ("episode_index", "int64"), ("index", "int64"),
         ("task_index", "int64"),
     ):  # fmt: skip
         features[name] = {"dtype": kind, "shape": [1], "names": None}

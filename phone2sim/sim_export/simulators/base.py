@@ -32,8 +32,17 @@ class Simulator(Protocol):
         """(n,) linear speed of each object's frame [m/s]."""
         ...
 
-    def held(self, name: str) -> bool:
-        """Whether the robot touches that object now."""
+    def touched(self) -> np.ndarray:
+        """(n,) bool: whether the robot touches each object now."""
+        ...
+
+    def clash(self, joints_rad: np.ndarray, gripper: np.ndarray, *, ignore: tuple[str, ...] = (), carried: str = "",
+              held: np.ndarray | None = None) -> str:  # fmt: skip
+        """What the robot would run into along commands (t, j), (t,) with every object where it is now: a name, or empty.
+
+        Objects in `ignore` may be touched. During the frames `held` (t,) bool the object `carried` moves with the hand,
+        and must not run into other objects either. Nothing is moved.
+        """
         ...
 
     def robot_poses(self, bodies: tuple[str, ...]) -> np.ndarray:

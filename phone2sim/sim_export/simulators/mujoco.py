@@ -11,6 +11,7 @@ import numpy as np
 from phone2sim.assets.scene import Scene
 from phone2sim.augment.spec import EpisodeSpec
 from phone2sim.errors import InputError
+from phone2sim.poses import Pose
 from phone2sim.sim_export.mjcf import TIMESTEP_S, add_object, add_support, base_spec, find_support
 from phone2sim.sim_export.robots import get_robot
 from phone2sim.sim_export.robots.base import Robot
@@ -18,6 +19,8 @@ from phone2sim.sim_export.robots.base import Robot
 PREFIX = "robot/"
 CACHED_MODELS = 16
 SETTLE_S = 1.5
+CLASH_EVERY = 3
+"""Frames between the poses that are checked along a path."""
 
 
 def compile_world(scene: Scene, spec: EpisodeSpec, robot: Robot) -> Any:
@@ -70,6 +73,8 @@ class MujocoSimulator:
         self._body_object = np.full(m.nbody, -1)
         for i, o in enumerate(spec.objects):
             self._body_object[m.body(o.name).id] = i
+        self._is_robot = np.array([m.body(b).name.startswith(PREFIX) for b in range(m.nbody)])
+        self._base = m.body(PREFIX + "base").id
         mujoco.mj_resetData(m, d)
         d.qpos[self._arm] = spec.robot.qpos
         d.qpos[self._fingers] = spec.robot.gripper * self.robot.finger_travel_m
@@ -96,12 +101,57 @@ class MujocoSimulator:
     def object_speeds(self) -> np.ndarray:
         return np.linalg.norm(self.data.qvel[self._freev[:, None] + np.arange(3)], axis=1)
 
-    def held(self, name: str) -> bool:
-        m, d = self.model, self.data
-        body = m.body(name).id
-        pairs = m.geom_bodyid[d.contact.geom[: d.ncon]]
-        other = np.where(pairs[:, 0] == body, pairs[:, 1], np.where(pairs[:, 1] == body, pairs[:, 0], 0))
-        return bool(any(m.body(int(b)).name.startswith(PREFIX) for b in np.unique(other) if b))
+    def touched(self) -> np.ndarray:
+        return self._touched(self.data)
+
+    def _touched(self, data: Any) -> np.ndarray:
+        pairs = self.model.geom_bodyid[data.contact.geom[: data.ncon]]
+        out = np.zeros(len(self.spec.objects), bool)
+        for a, b in (pairs.T, pairs[:, ::-1].T):
+            hit = self._is_robot[a] & (self._body_object[b] >= 0)
+            out[self._body_object[b[hit]]] = True
+        return out
+
+    def clash(
+        self, joints_rad: np.ndarray, gripper: np.ndarray, *, ignore: tuple[str, ...] = (), carried: str = "",
+        held: np.ndarray | None = None,
+    ) -> str:  # fmt: skip
+        import mujoco
+
+        m, d = self.model, mujoco.MjData(self.model)
+        d.qpos[:] = self.data.qpos
+        names = [o.name for o in self.spec.objects]
+        passing = {names.index(n) for n in (*ignore, *([carried] if carried else []))}
+        k = names.index(carried) if carried else -1
+        hand, grip = m.site(PREFIX + "pinch").id, None
+        for t in range(0, len(joints_rad), CLASH_EVERY):
+            d.qpos[self._arm] = joints_rad[t]
+            d.qpos[self._fingers] = gripper[t] * self.robot.finger_travel_m
+            mujoco.mj_kinematics(m, d)
+            if held is not None and held[t]:
+                T = np.eye(4)
+                T[:3, :3], T[:3, 3] = d.site_xmat[hand].reshape(3, 3), d.site_xpos[hand]
+                if grip is None:
+                    body = m.body(carried).id
+                    T_world_object = np.eye(4)
+                    T_world_object[:3, :3], T_world_object[:3, 3] = d.xmat[body].reshape(3, 3), d.xpos[body]
+                    grip = np.linalg.inv(T) @ T_world_object
+                moved = Pose.from_matrix(T @ grip)
+                adr = self._free[k]
+                d.qpos[adr : adr + 7] = [*moved.translation, *moved.quat_wxyz]
+                mujoco.mj_kinematics(m, d)
+            mujoco.mj_collision(m, d)
+            for c in range(d.ncon):
+                a, b = m.geom_bodyid[d.contact[c].geom]
+                for x, y in ((a, b), (b, a)):
+                    o = self._body_object[y]
+                    if self._is_robot[x] and o < 0 and not self._is_robot[y] and x != self._base:
+                        return self.spec.support
+                    if self._is_robot[x] and o >= 0 and o not in passing:
+                        return names[o]
+                    if held is not None and held[t] and self._body_object[x] == k and o >= 0 and o not in passing:
+                        return names[o]
+        return ""
 
     def robot_poses(self, bodies: tuple[str, ...]) -> np.ndarray:
         ids = [self.model.body(PREFIX + b).id for b in bodies]
