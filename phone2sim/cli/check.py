@@ -16,20 +16,19 @@ def check(
     fix: Annotated[
         bool, typer.Option("--fix", help="Repair what can be repaired safely, say what was done, and check again.")
     ] = False,
-    newton: Annotated[
-        bool | None,
+    engines: Annotated[
+        str,
         typer.Option(
-            "--newton/--no-newton",
-            help="Compare with Newton on the exported USD, or not. Default: where it is installed.",
-            show_default=False,
+            "--engines", metavar="auto|mujoco,physx,newton,mujoco-usd",
+            help="Engines that must agree on the exported USD; auto takes those that are installed, mujoco alone asks no other.",
         ),
-    ] = None,
+    ] = "auto",
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Certify that a scene behaves and looks as captured.
 
-    Per object, in MuJoCo: overlap, rest, tipping, sliding, a drop, inertia; rest, mass and sliding again in Newton from
+    Per object, in MuJoCo: overlap, rest, tipping, sliding, a drop, inertia; the same trials in every other engine from
     the USD; and the scene against its photos. Writes certificate/ into the scene. Exit code 1 when a gate fails.
     """
     check_scene(scene)
@@ -38,11 +37,12 @@ def check(
         from phone2sim.sim_export.certificate.repair import repair
 
         config = CertificateConfig()
-        certificate = certify(scene, config, newton=newton)
+        asked = None if engines == "auto" else [e.strip() for e in engines.split(",") if e.strip()]
+        certificate = certify(scene, config, engines=asked)
         repairs: list[str] = []
         if fix and not certificate.passed:
             repairs = repair(scene, certificate.failures, config)
-            certificate = certify(scene, config, newton=newton) if repairs else certificate
+            certificate = certify(scene, config, engines=asked) if repairs else certificate
         data: dict[str, Any] = {"scene": str(scene), **certificate.to_json(), "repairs": repairs}
         o.result(data)
         passed = sum(c.passed for c in certificate.checks)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,9 @@ import numpy as np
 
 from phone2sim.assets.scene import Asset, Scene
 from phone2sim.config import Config, write_json
-from phone2sim.errors import InputError, MissingDependencyError
+from phone2sim.errors import InputError
 from phone2sim.progress import progress
-from phone2sim.sim_export.certificate import newton as other
+from phone2sim.sim_export.certificate import engines as others
 from phone2sim.sim_export.certificate import trials
 from phone2sim.sim_export.certificate.check import Check, at_least, at_most
 from phone2sim.sim_export.certificate.looks import Look, compare
@@ -37,13 +38,20 @@ class CertificateConfig(Config):
     """Height of the drop test [m]."""
     sank_m: float = 0.003
     """How deep in the ground an object may rest after the drop [m]."""
-    newton_rest_m: float = 0.003
-    """How far any point of an object may rest from where MuJoCo rests it, in Newton from the USD [m]."""
-    newton_mass: float = 0.001
-    """Relative difference of mass, inertia, and centre of mass (of the object's size) between the USD as Newton reads it
-    and the scene."""
-    newton_slide_m: float = 0.006
-    """Difference between Newton's and MuJoCo's sliding distance, or a tenth of it if that is more [m]."""
+    engine_mass: float = 1e-4
+    """Relative difference of a mass between the USD as another engine reads it and the scene."""
+    engine_inertia: float = 1e-3
+    """The same of inertia."""
+    engine_centre_m: float = 1e-5
+    """The same of the centre of mass [m]."""
+    engine_rest_m: float = 0.003
+    """How far any point of an object may rest from where MuJoCo rests it, in another engine from the USD [m]."""
+    engine_rest_deg: float = 2.0
+    """How far it may be turned there."""
+    engine_slide_m: float = 0.006
+    """Difference between its and MuJoCo's sliding distance, or a tenth of it if that is more [m]."""
+    engine_tip_deg: float = 2.0
+    """Difference between the slopes at which it tips, or a tenth if that is more."""
     psnr_db: float = 20.0
     """Least mean PSNR of the scene at captured cameras, exposure matched."""
     object_psnr_db: float = 17.0
@@ -61,6 +69,8 @@ class Certificate:
     checks: tuple[Check, ...]
     looks: tuple[Look, ...]
     notes: tuple[str, ...] = ()
+    engines: tuple[others.Opinion, ...] = ()
+    """What each engine measured, MuJoCo first; empty when no other was asked."""
 
     @property
     def passed(self) -> bool:
@@ -74,22 +84,21 @@ class Certificate:
         return {
             "schema": SCHEMA, "passed": self.passed, "checks": [c.to_json() for c in self.checks],
             "looks": [{"name": x.name, "psnr": x.psnr, "ssim": x.ssim, "objects": x.objects} for x in self.looks],
-            "notes": list(self.notes),
+            "notes": list(self.notes), "engines": [e.to_json() for e in self.engines],
         }  # fmt: skip
 
 
-def certify(scene_dir: Path, config: CertificateConfig | None = None, *, newton: bool | None = None) -> Certificate:
+def certify(scene_dir: Path, config: CertificateConfig | None = None, *, engines: Sequence[str] | None = None) -> Certificate:
     """Run every gate on a built scene and write `scene_dir/certificate/` (`certificate.json` and the compared pictures).
 
-    `newton`: whether Newton is asked about the exported USD (`export/` is made or brought up to date for it); None asks
-    it where it is installed. Raises `InputError` when there is no scene, or nothing in it that could be judged,
-    `MissingDependencyError` when `newton` is True and there is none.
+    `engines`: which ones are asked about the exported USD beside MuJoCo (`export/` is made or brought up to date for
+    them); None asks those that are installed. Raises `InputError` when there is no scene, or nothing in it that could be
+    judged, or for an unknown engine, `MissingDependencyError` when a named one is not there.
     """
     import shutil
 
     config = config or CertificateConfig()
-    if newton:
-        other.find_python()
+    asked = others.choose(engines)
     scene = Scene.load(scene_dir)
     if not scene.supports:
         raise InputError(
@@ -100,24 +109,24 @@ def certify(scene_dir: Path, config: CertificateConfig | None = None, *, newton:
     partial.mkdir(parents=True)
     checks: list[Check] = []
     notes: list[str] = []
+    behaviours: dict[str, trials.Behaviour] = {}
     with progress("Checking the twin", total=len(scene.assets) + 3) as bar:
         checks += _standing(scene, config)
         bar.advance(1, note="standing")
         for asset in scene.assets:
-            checks += judge_asset(asset, config, notes)
+            behaviours[asset.name] = trials.behave(asset, drop_m=config.drop_m)
+            checks += judge_asset(asset, config, notes, behaviours[asset.name])
             bar.advance(1, note=asset.name)
-        if newton is not False and scene.assets:
-            try:
-                checks += other.agreement(scene, scene_dir, config, notes)
-            except MissingDependencyError as e:
-                if newton:
-                    raise
-                notes.append(f"Newton was not asked: {e}")
-        bar.advance(1, note="Newton")
+        parity = others.compare(scene, scene_dir, behaviours, asked, config)
+        checks += parity.checks
+        notes += parity.notes
+        if engines is None and (absent := [e for e in others.JUDGES if e not in asked]):
+            notes.append(f"not asked, for they are not installed: {', '.join(absent)} (phone2sim doctor says how to get them)")
+        bar.advance(1, note="engines")
         looks = compare(scene, scene_dir, partial / "views", views=config.views, max_side=config.max_side)
         checks += _looks(scene, looks, config)
         bar.advance(1, note="pictures")
-    certificate = Certificate(checks=tuple(checks), looks=tuple(looks), notes=tuple(notes))
+    certificate = Certificate(checks=tuple(checks), looks=tuple(looks), notes=tuple(notes), engines=tuple(parity.opinions))
     write_json(partial / "certificate.json", certificate.to_json())
     final = scene_dir / "certificate"
     shutil.rmtree(final, ignore_errors=True)
@@ -150,25 +159,27 @@ def _standing(scene: Scene, config: CertificateConfig) -> list[Check]:
     return checks
 
 
-def judge_asset(asset: Asset, config: CertificateConfig, notes: list[str]) -> list[Check]:
-    """The gates of one object alone; what does not apply is said in `notes`."""
+def judge_asset(
+    asset: Asset, config: CertificateConfig, notes: list[str], here: trials.Behaviour | None = None
+) -> list[Check]:
+    """The gates of one object alone, from its trials `here` (run when not given); what does not apply is said in `notes`."""
     checks = [_inertia(asset)]
-    stands = trials.footing(asset)
-    if stands.rolls:
+    here = here or trials.behave(asset, drop_m=config.drop_m)
+    if here.tip_rad is None or here.slid is None:
         notes.append(f"{asset.name} stands on so little that it rolls: no tipping or sliding test")
     else:
-        expected, found = np.degrees(stands.tip_rad), np.degrees(trials.tip(asset, stands))
+        expected, found = np.degrees(here.stands.tip_rad), np.degrees(here.tip_rad)
         limit = max(config.tip_deg, 0.2 * expected)
         said = f"tips at {found:.1f}°, its footing says {expected:.1f}°"
         checks.append(at_most(asset.name, "tips as it should", float(abs(found - expected)), float(limit), "deg", said))
-        slid = trials.slide(asset, stands)
+        slid = here.slid
         off = abs(slid["slid_m"] - slid["expected_m"])
         limit = max(config.slide_m, 0.2 * slid["expected_m"])
         said = f"slides {1000 * slid['slid_m']:.1f} mm where a friction of {slid['friction']:.2f} says {1000 * slid['expected_m']:.0f} mm"
         if slid["friction"] < asset.friction.value:
             said += f" (at its own {asset.friction.value:.2f} it tips first)"
         checks.append(at_most(asset.name, "slides as it should", off, limit, "m", said))
-    fallen = trials.drop(asset, height_m=config.drop_m)
+    fallen = here.fallen
     survived = fallen["finite"] > 0 and fallen["highest_m"] < 0.05 * config.drop_m
     sank = fallen["sank_m"] if survived else float("inf")
     said = f"dropped from {config.drop_m} m it rests {1000 * fallen['sank_m']:.1f} mm deep"

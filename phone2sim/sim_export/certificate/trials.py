@@ -14,6 +14,12 @@ from phone2sim.sim_export.mjcf import add_object, base_spec
 GRAVITY = 9.81
 FOOT_M = 0.002
 """Hull vertices this near to the lowest one carry the object."""
+DROP_M = 0.5
+DROP_TILT_WXYZ = np.array([np.cos(np.radians(7.5)), *(np.sin(np.radians(7.5)) * np.array([0.6, 0.8, 0.0]))])
+"""15 degrees, so that it lands on an edge."""
+TIPPED_RAD = float(np.radians(3.0))
+"""What has turned by so much tips."""
+TIP_S, SLIDE_S, DROP_S = 3.0, 2.0, 3.0
 ROLLS_BELOW_RAD = float(np.radians(2.0))
 """What statics says tips at less than this rolls rather than stands."""
 
@@ -61,6 +67,26 @@ def footing(asset: Asset) -> Footing:
     )  # fmt: skip
 
 
+@dataclass(frozen=True, kw_only=True)
+class Behaviour:
+    """One object in every trial, in MuJoCo; `tip_rad` and `slid` are None for what rolls."""
+
+    stands: Footing
+    tip_rad: float | None
+    slid: dict[str, float] | None
+    fallen: dict[str, float]
+
+
+def behave(asset: Asset, *, drop_m: float = DROP_M) -> Behaviour:
+    """Run every trial of one object."""
+    stands = footing(asset)
+    rolls = stands.rolls
+    return Behaviour(
+        stands=stands, tip_rad=None if rolls else tip(asset, stands), slid=None if rolls else slide(asset, stands),
+        fallen=drop(asset, height_m=drop_m),
+    )  # fmt: skip
+
+
 def lone_model(asset: Asset, *, friction: float | None = None) -> Any:
     """The object alone on an endless level plane at z = 0, standing as it was captured; a compiled `MjModel`."""
     import mujoco
@@ -92,19 +118,34 @@ def tip(asset: Asset, stands: Footing) -> float:
     """
     import mujoco
 
-    model = lone_model(asset, friction=20.0)
+    model = lone_model(asset, friction=tip_friction(stands))
     data = mujoco.MjData(model)
     mujoco.mj_forward(model, data)
     axis = data.body(asset.name).xmat.reshape(3, 3)[:, 2].copy()
-    steps = int(2.0 / model.opt.timestep)
+    steps = int(TIP_S / model.opt.timestep)
     for k in range(steps):
-        slope = stands.tip_rad * (0.6 + 0.9 * max(0.0, (k / steps - 0.15) / 0.85))
-        push = np.sin(slope) * stands.weakest
-        model.opt.gravity[:] = GRAVITY * np.array([push[0], push[1], -np.cos(slope)])
+        slope = slope_at(stands, k / steps)
+        model.opt.gravity[:] = tilted_gravity(stands, slope)
         mujoco.mj_step(model, data)
-        if _leaning(data, asset.name, axis) > np.radians(3.0):
+        if _leaning(data, asset.name, axis) > TIPPED_RAD:
             return float(slope)
     return float("inf")
+
+
+def slope_at(stands: Footing, share: float) -> float:
+    """Slope [rad] at a share 0–1 of the tipping trial."""
+    return stands.tip_rad * (0.6 + 0.9 * max(0.0, (share - 0.15) / 0.85))
+
+
+def tip_friction(stands: Footing) -> float:
+    """Enough not to slide on the trial's steepest slope, and no more: far more pins a tipping body in PhysX."""
+    return float(max(1.0, 1.3 * np.tan(min(1.5 * stands.tip_rad, np.radians(80.0)))))
+
+
+def tilted_gravity(stands: Footing, slope_rad: float) -> np.ndarray:
+    """(3,) [m/s²] on a plane of that slope that falls towards the object's weakest side, in the plane's frame."""
+    push = np.sin(slope_rad) * stands.weakest
+    return GRAVITY * np.array([push[0], push[1], -np.cos(slope_rad)])
 
 
 def slide(asset: Asset, stands: Footing, *, distance_m: float = 0.06) -> dict[str, float]:
@@ -124,14 +165,14 @@ def slide(asset: Asset, stands: Footing, *, distance_m: float = 0.06) -> dict[st
     axis = data.body(asset.name).xmat.reshape(3, 3)[:, 2].copy()
     data.joint(asset.name).qvel[:2] = np.sqrt(2 * friction * GRAVITY * distance_m) * stands.stablest
     leaned = 0.0
-    for _ in range(int(2.0 / model.opt.timestep)):
+    for _ in range(int(SLIDE_S / model.opt.timestep)):
         mujoco.mj_step(model, data)
         leaned = max(leaned, _leaning(data, asset.name, axis))
     slid = float(np.linalg.norm((data.body(asset.name).xipos - start)[:2]))
     return {"friction": friction, "expected_m": distance_m, "slid_m": slid, "leaned_rad": leaned}
 
 
-def drop(asset: Asset, *, height_m: float = 0.5, seconds: float = 3.0) -> dict[str, float]:
+def drop(asset: Asset, *, height_m: float = DROP_M, seconds: float = DROP_S) -> dict[str, float]:
     """Dropped from `height_m`, tilted by 15 degrees: `{sank_m, highest_m, speed, finite}` at the end.
 
     `sank_m`: how deep its lowest hull vertex ends below the plane; `highest_m`: highest rise of its centre of mass
@@ -143,9 +184,8 @@ def drop(asset: Asset, *, height_m: float = 0.5, seconds: float = 3.0) -> dict[s
     data = mujoco.MjData(model)
     joint = data.joint(asset.name)
     joint.qpos[2] += height_m
-    tilt = np.array([np.cos(np.radians(7.5)), *(np.sin(np.radians(7.5)) * np.array([0.6, 0.8, 0.0]))])
     turned = np.empty(4)
-    mujoco.mju_mulQuat(turned, tilt, joint.qpos[3:].copy())
+    mujoco.mju_mulQuat(turned, DROP_TILT_WXYZ, joint.qpos[3:].copy())
     joint.qpos[3:] = turned
     mujoco.mj_forward(model, data)
     release = float(data.body(asset.name).xipos[2])
