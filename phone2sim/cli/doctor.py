@@ -72,17 +72,6 @@ BACKENDS = (
         modules=("torch", "transformers"),
         install="pip install 'phone2sim[depth]'",
     ),
-    Backend(
-        name="physx", job="PhysX without Isaac Sim", modules=("ovphysx",), install="pip install 'phone2sim[physx]'"
-    ),
-    Backend(name="newton", job="Newton physics", modules=("newton",), install="pip install 'phone2sim[newton]'"),
-    Backend(
-        name="isaac",
-        job="Isaac Sim rendering and physics",
-        modules=("isaacsim",),
-        cuda=True,
-        install="pip install 'phone2sim[isaac]'",
-    ),
     Backend(name="ray", job="episodes on several machines", modules=("ray",), install="pip install 'phone2sim[ray]'"),
 )
 
@@ -106,7 +95,7 @@ def doctor(json: Json = False, quiet: Quiet = False) -> None:
 
 
 def examine() -> dict[str, Any]:
-    """Machine, kernels, core packages and optional backends as plain data."""
+    """Machine, kernels, core packages, optional backends and physics engines as plain data."""
     gpu = _gpu()
     return {
         "machine": {
@@ -120,6 +109,7 @@ def examine() -> dict[str, Any]:
         "kernels": _kernels(),
         "core": [_package(d, m) for d, m in CORE.items()],
         "backends": [_backend(b, gpu) for b in BACKENDS],
+        "engines": _engines(),
     }
 
 
@@ -137,8 +127,6 @@ def _backend(b: Backend, gpu: str | None) -> dict[str, Any]:
     missing = [m for m in b.modules if importlib.util.find_spec(m) is None]
     if b.executable and not _nerfstudio():
         missing.append(b.executable)
-    if b.name == "newton" and missing and _newton():
-        missing = []
     if b.cuda and gpu is None:
         missing.append("an NVIDIA GPU")
     if b.name == "gsplat" and not missing:
@@ -152,15 +140,23 @@ def _backend(b: Backend, gpu: str | None) -> dict[str, Any]:
     }
 
 
-def _newton() -> bool:
-    """Whether another Python is named that has Newton."""
-    from phone2sim.errors import Phone2SimError
-    from phone2sim.sim_export.certificate.newton import find_python
+def _engines() -> list[dict[str, Any]]:
+    """Per engine beside MuJoCo: what is found where, what it can and cannot do from here, and how to get it."""
+    from phone2sim.errors import MissingDependencyError
+    from phone2sim.sim_export.engines import ENGINES, find_python, installed_version
 
-    try:
-        return bool(find_python())
-    except Phone2SimError:
-        return False
+    found = []
+    for e in ENGINES.values():
+        here: dict[str, Any] = {"python": None, "version": None, "why": ""}
+        try:
+            here |= {"version": installed_version(e), "python": find_python(e)}
+        except MissingDependencyError as missing:
+            here["why"] = missing.message
+        found.append({
+            "name": e.name, "title": e.title, "ok": here["version"] is not None, **here, "can": e.can, "cannot": e.cannot,
+            "install": e.install,
+        })  # fmt: skip
+    return found
 
 
 def _nerfstudio() -> bool:
@@ -237,4 +233,13 @@ def _tables(found: dict[str, Any]) -> list[Any]:
     for b in found["backends"]:
         need = "" if b["ok"] else b["install"] + (" (needs an NVIDIA GPU)" if "an NVIDIA GPU" in b["missing"] else "")
         backends.add_row(yes if b["ok"] else dash, b["name"], b["job"], Text(need, style="cyan"))
-    return [machine, core, backends]
+    engines = Table(box=box.SIMPLE_HEAD, title="Physics engines beside MuJoCo", title_justify="left", pad_edge=False)
+    for column in ("", "engine", ""):
+        engines.add_column(column, overflow="fold")
+    for e in found["engines"]:
+        where = f"found   {e['version']} in {e['python']}" if e["ok"] else f"get it  {e['install']}"
+        lines = Text("\n").join([
+            Text(f"can     {e['can']}"), Text(f"cannot  {e['cannot']}"), Text(where, style="" if e["ok"] else "cyan"),
+        ])  # fmt: skip
+        engines.add_row(yes if e["ok"] else dash, e["name"], lines)
+    return [machine, core, backends, engines]

@@ -166,7 +166,7 @@ def test_doctor_json(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--json"]) == 0
     out, err = capfd.readouterr()
     found = json.loads(out)
-    assert err == "" and set(found) == {"machine", "kernels", "core", "backends"}
+    assert err == "" and set(found) == {"machine", "kernels", "core", "backends", "engines"}
     assert found["kernels"]["ok"] and all(p["ok"] for p in found["core"])
     assert all(b["install"].startswith(("pip", "pipx")) for b in found["backends"])
 

@@ -12,7 +12,7 @@ import pytest
 from phone2sim.assets.scene import Inertia, Scene
 from phone2sim.cli.app import main
 from phone2sim.config import write_json
-from phone2sim.errors import InputError, MissingDependencyError
+from phone2sim.errors import InputError
 from phone2sim.images import write_rgb
 from phone2sim.poses import Pose
 from phone2sim.sim_export.certificate import CertificateConfig, certify, trials
@@ -23,13 +23,9 @@ from tests.sim_export.scenes import box_asset, can_asset, cube_scene, scene_of
 
 
 @pytest.fixture(autouse=True)
-def without_newton(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compared in `test_newton.py`."""
-    monkeypatch.setattr("phone2sim.sim_export.certificate.newton.find_python", _nobody)
-
-
-def _nobody() -> str:
-    raise MissingDependencyError("Newton is not installed.")
+def mujoco_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other engines are compared in `test_parity.py`."""
+    monkeypatch.setattr("phone2sim.sim_export.certificate.engines._installed", lambda engine: False)
 
 
 @pytest.fixture

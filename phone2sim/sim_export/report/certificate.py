@@ -20,7 +20,9 @@ def certificate(scene: SceneFacts) -> str:
     failed = [c for c in checks if not c["passed"]]
     notes = [f"{c['subject']}: {c['name']}: {c['why']}" for c in failed] + list(scene.certificate.get("notes", []))
     said = "".join(f'<div class="note">{escape(t)}</div>' for t in notes)
-    return f"<p>{chip}</p>{said}{_matrix(checks)}{_looks(scene)}"
+    here = [c for c in checks if ": " not in c["name"] or c["subject"] == "scene"]
+    engines = _engines(checks, scene.certificate.get("engines", []))
+    return f"<p>{chip}</p>{said}{_matrix(here)}{engines}{_looks(scene)}"
 
 
 def _matrix(checks: list[dict[str, Any]]) -> str:
@@ -37,6 +39,43 @@ def _matrix(checks: list[dict[str, Any]]) -> str:
             cells.append("<td></td>" if c is None else f'<td title="{escape(c["why"])}">{_cell(c)}</td>')
         rows.append(f"<tr><th>{escape(s)}</th>{''.join(cells)}</tr>")
     return f'<div class="wide"><table><tr><th></th>{head}</tr>{"".join(rows)}</table></div>'
+
+
+_MEASURES = (
+    ("same body", "mass, inertia, hulls", "", ""), ("same rest", "rest from MuJoCo's", "rest_m", "mm"),
+    ("same slide", "slides", "slid_m", "mm"), ("same tip", "tips at", "tip_deg", "°"), ("survives a drop", "sinks after a drop", "sank_m", "mm"),
+)  # fmt: skip
+"""Gate, heading, measure, unit."""
+
+
+def _engines(checks: list[dict[str, Any]], opinions: list[dict[str, Any]]) -> str:
+    """Objects down, trials across, one line an engine; empty when no other engine was asked."""
+    if len(opinions) < 2:
+        return ""
+    by = {(c["subject"], c["name"]): c for c in checks}
+    head = "".join(f"<th>{escape(title)}</th>" for _, title, _, _ in _MEASURES)
+    rows = []
+    for name in opinions[0]["objects"]:
+        for k, o in enumerate(opinions):
+            first = f'<th rowspan="{len(opinions)}">{escape(name)}</th>' if k == 0 else ""
+            cells = "".join(_opinion(by.get((name, f"{o['engine']}: {m[0]}")), o["objects"].get(name, {}), m) for m in _MEASURES)
+            rows.append(f"<tr>{first}<td>{escape(o['engine'])}</td>{cells}</tr>")
+    return (
+        f'<h3>The same trials in every engine, from the exported USD</h3><div class="wide"><table><tr><th></th><th>engine</th>{head}</tr>'
+        f"{''.join(rows)}</table></div>"
+    )
+
+
+def _opinion(check: dict[str, Any] | None, measured: dict[str, float], measure: tuple[str, str, str, str]) -> str:
+    """A cell: the measure, coloured by its gate where there is one."""
+    _, _, key, unit = measure
+    value = measured.get(key)
+    text = "" if value is None else f"{1000 * value:.1f} mm" if unit == "mm" else f"{value:.1f}{unit}"
+    if check is None:
+        return f"<td>{escape(text)}</td>"
+    text = text or ("yes" if check["passed"] else "no")
+    chip = f'<span class="chip {"good" if check["passed"] else "bad"}">{escape(text).replace(" ", "&nbsp;")}</span>'
+    return f'<td title="{escape(check["why"])}">{chip}</td>'
 
 
 def _cell(check: dict[str, Any]) -> str:

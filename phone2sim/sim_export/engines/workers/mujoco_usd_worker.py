@@ -59,9 +59,9 @@ class World:
     def _facts(self) -> dict[str, Any]:
         m, facts = self._model, {}
         for n, i in self._body.items():
-            R = np.empty(9)
-            mujoco.mju_quat2Mat(R, m.body_iquat[i])
-            R = R.reshape(3, 3)
+            flat = np.empty(9)
+            mujoco.mju_quat2Mat(flat, m.body_iquat[i])
+            R = flat.reshape(3, 3)
             hulls = [g for g in range(m.ngeom) if m.geom_bodyid[g] == i and (m.geom_contype[g] or m.geom_conaffinity[g])]
             facts[n] = {
                 "mass_kg": float(m.body_mass[i]), "com": m.body_ipos[i].tolist(),
