@@ -8,7 +8,7 @@ folder=${1:?usage: usd_check.sh EXPORT_FOLDER}
 python=$(sh "$here/environments.sh" usd-validator)
 set -- "$folder/scene.usda"
 [ -e "$folder/scene.usdz" ] && set -- "$@" "$folder/scene.usdz"
-for f in "$folder"/assets/*/*.usd "$folder"/supports/*.usd "$folder"/background/*.usd; do
+for f in "$folder"/assets/*/usd/*.usd "$folder"/assets/*/usd/splat/*.usd "$folder"/supports/*.usd "$folder"/background/*.usd; do
     [ -e "$f" ] && set -- "$@" "$f"
 done
 exec "$python" "$here/usd_validate.py" "$@"

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pxr import Gf, Usd, UsdGeom, UsdLux, UsdPhysics, UsdShade, UsdUtils, UsdValidation
 
+from phone2sim._native.mesh import srgb_to_linear
 from phone2sim.assets.scene import Inertia, Light
 from phone2sim.errors import AssetError
 from phone2sim.intervals import Interval
@@ -16,12 +17,12 @@ from phone2sim.keys import Key
 from phone2sim.poses import Pose, quat_to_matrix
 from phone2sim.reconstruct.splat.cloud import SplatCloud
 from phone2sim.sim_export.friction import SUPPORT_FRICTION
-from phone2sim.sim_export.usd import write_usd
+from phone2sim.sim_export.usd import UsdConfig, asset_file, write_usd
 from phone2sim.sim_export.usd.mesh import weld
 from phone2sim.sim_export.usd.props import slab
 from phone2sim.sim_export.usd.splat import read_splat, write_splat
 from phone2sim.sim_export.usd.views import add_cameras, add_lights
-from tests.sim_export.scenes import box_asset, box_mesh, can_asset, scene_of
+from tests.sim_export.scenes import box_asset, box_mesh, can_asset, scene_of, table_splat
 
 
 def tilted(asset, quat, xyz):
@@ -43,16 +44,19 @@ def skewed(asset):
 SCENE = replace(
     scene_of(
         skewed(box_asset("cube", size=(0.05, 0.06, 0.09))), tilted(can_asset("can"), (0.7, 0.7, 0.1, 0), (0.2, 0.1, 0.03)),
-        tilted(box_asset("block"), (0.9, 0, 0, -0.4), (-0.2, -0.1, 0)),
+        replace(tilted(box_asset("block"), (0.9, 0, 0, -0.4), (-0.2, -0.1, 0)), splat=table_splat(0.2), label="box"),
     ),
     background_mesh=box_mesh((1.0, 0.7, 0.02), (120, 100, 80)),
 )  # fmt: skip
 
 
+CONFIG = UsdConfig(date="2026-01-31")
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     out = tmp_path_factory.mktemp("usd")
-    write_usd(SCENE, out)
+    write_usd(SCENE, out, CONFIG)
     return out
 
 
@@ -63,13 +67,13 @@ def issues(path) -> list[str]:
 
 def test_every_usd_validator_is_silent(folder):
     files = [folder / "scene.usda", folder / "scene.usdz", *folder.rglob("*.usd")]
-    assert len(files) == 2 + 3 + 1 + 2
+    assert len(files) == 2 + 3 + 1 + 2 + 1
     for f in files:
         assert issues(f) == [], f
 
 
 def test_the_validators_would_have_spoken(folder, tmp_path):
-    shutil.copytree(folder / "assets" / "can", tmp_path / "can")
+    shutil.copytree(folder / "assets" / "can" / "usd", tmp_path / "can")
     (tmp_path / "can" / "textures" / "can.png").unlink()
     stage = Usd.Stage.Open(str(tmp_path / "can" / "can.usd"))
     UsdPhysics.MassAPI(stage.GetDefaultPrim()).GetMassAttr().Set(-1.0)
@@ -83,7 +87,8 @@ def test_units_and_structure(folder):
         stage = Usd.Stage.Open(str(f))
         assert UsdGeom.GetStageUpAxis(stage) == "Z" and UsdGeom.GetStageMetersPerUnit(stage) == 1.0
         assert UsdPhysics.GetStageKilogramsPerUnit(stage) == 1.0
-        assert stage.GetDefaultPrim() and Usd.ModelAPI(stage.GetDefaultPrim()).GetKind() in ("assembly", "component")
+        kind = "assembly" if f.name == "scene.usda" else "subcomponent" if f.name == "block_splat.usd" else "component"
+        assert stage.GetDefaultPrim() and Usd.ModelAPI(stage.GetDefaultPrim()).GetKind() == kind
     stage = Usd.Stage.Open(str(folder / "scene.usda"))
     bodies = [p for p in stage.Traverse() if p.HasAPI(UsdPhysics.RigidBodyAPI)]
     assert [p.GetPath().pathString for p in bodies] == [f"/World/Props/{a.name}" for a in SCENE.assets]
@@ -170,7 +175,7 @@ def test_the_picture_in_the_texture_is_the_assets(folder):
 
     for asset in SCENE.assets:
         assert np.array_equal(
-            read_rgb(folder / "assets" / asset.name / "textures" / f"{asset.name}.png"), asset.visual.texture
+            read_rgb((folder / asset_file(asset.name)).parent / "textures" / f"{asset.name}.png"), asset.visual.texture
         )
 
 
@@ -185,7 +190,7 @@ def test_moving_the_folder_changes_nothing_and_everything_is_inside(folder, tmp_
 
 
 def test_same_scene_same_bytes(folder, tmp_path):
-    write_usd(SCENE, tmp_path)
+    write_usd(SCENE, tmp_path, CONFIG)
     for f in sorted(folder.rglob("*")):
         if f.is_file() and f.suffix != ".usdz":  # a zip keeps the clock
             assert f.read_bytes() == (tmp_path / f.relative_to(folder)).read_bytes(), f
@@ -237,17 +242,85 @@ def test_splats_read_back(tmp_path, k):
     assert np.array_equal(back.sh[:, :k], cloud.sh) and not back.sh[:, k:].any()
 
 
-def test_appearance_variants(folder):
+def drawn(stage) -> dict[str, set[str]]:
+    """Top prim → types of what it draws."""
+    tops = [stage.GetPrimAtPath("/World/Background"), *stage.GetPrimAtPath("/World/Props").GetChildren()]
+    return {
+        t.GetName(): {
+            p.GetTypeName()
+            for p in Usd.PrimRange(t)
+            if UsdGeom.Gprim(p) and UsdGeom.Imageable(p).ComputeVisibility() == "inherited"
+        }
+        for t in tops
+    }  # fmt: skip
+
+
+def test_one_variant_set_says_how_everything_appears(folder):
+    splat, mesh = {"ParticleField3DGaussianSplat"}, {"Mesh"}
     stage = Usd.Stage.Open(str(folder / "scene.usda"))
-    variants = stage.GetPrimAtPath("/World/Background").GetVariantSet("appearance")
-    assert set(variants.GetVariantNames()) == {"splat", "mesh", "both"} and variants.GetVariantSelection() == "splat"
+    variants = stage.GetDefaultPrim().GetVariantSet("appearance")
+    assert set(variants.GetVariantNames()) == {"splat", "mesh", "both", "mixed"}
+    assert variants.GetVariantSelection() == "mixed"
+    want = {
+        "mixed": {"Background": splat, "block": mesh}, "mesh": {"Background": mesh, "block": mesh},
+        "splat": {"Background": splat, "block": splat}, "both": {"Background": splat | mesh, "block": splat | mesh},
+    }  # fmt: skip
+    for name, parts in want.items():
+        variants.SetVariantSelection(name)
+        assert drawn(stage) == {**parts, "cube": mesh, "can": mesh}, name
+        bodies = [p for p in Usd.PrimRange(stage.GetPrimAtPath("/World/Props/block")) if p.HasAPI(UsdPhysics.CollisionAPI)]
+        assert len(bodies) == 1
 
-    def kinds():
-        return {p.GetTypeName() for p in Usd.PrimRange(stage.GetPrimAtPath("/World/Background"))} - {"Xform"}
 
-    assert "ParticleField3DGaussianSplat" in kinds() and "Mesh" not in kinds()
-    variants.SetVariantSelection("mesh")
-    assert "Mesh" in kinds() and "ParticleField3DGaussianSplat" not in kinds()
+def test_an_assets_splat_reads_back_in_its_frame(folder):
+    block = SCENE.asset("block")
+    back = read_splat((folder / asset_file("block")).parent / "splat" / "block_splat.usd")
+    assert np.array_equal(back.means, block.splat.means) and np.array_equal(back.sh, block.splat.sh)
+    stage = Usd.Stage.Open(str(folder / "scene.usda"))
+    stage.GetDefaultPrim().GetVariantSet("appearance").SetVariantSelection("splat")
+    prim = stage.GetPrimAtPath("/World/Props/block/Splat/gaussians")
+    T = np.array(UsdGeom.Xformable(prim).ComputeLocalToWorldTransform(Usd.TimeCode.Default())).T
+    assert np.allclose(T, block.T_world_asset.matrix, atol=1e-9)
+
+
+@pytest.mark.parametrize(("variant", "token", "schema"), [
+    ("sdf", "sdf", "PhysxSDFMeshCollisionAPI"),
+    ("decomposition", "convexDecomposition", "PhysxConvexDecompositionCollisionAPI"),
+    ("hulls", "convexHull", "PhysxConvexHullCollisionAPI"),
+])  # fmt: skip
+def test_collision_variants(folder, variant, token, schema):
+    stage = Usd.Stage.Open(str(folder / asset_file("can")))
+    root = stage.GetDefaultPrim()
+    assert root.GetVariantSet("collision").GetVariantSelection() == "hulls"
+    root.GetVariantSet("collision").SetVariantSelection(variant)
+    (prim,) = [p for p in stage.Traverse() if p.HasAPI(UsdPhysics.CollisionAPI)]
+    assert UsdPhysics.MeshCollisionAPI(prim).GetApproximationAttr().Get() == token
+    assert schema in prim.GetPrimTypeInfo().GetAppliedAPISchemas()
+    assert UsdGeom.Imageable(prim).ComputePurpose() == "guide"
+    for purpose in ("physics", ""):
+        bound = UsdShade.MaterialBindingAPI(prim).ComputeBoundMaterial(purpose)[0]
+        assert bound.GetPrim().HasAPI(UsdPhysics.MaterialAPI)
+    points = np.array(UsdGeom.Mesh(prim).GetPointsAttr().Get())
+    assert np.allclose([points.min(0), points.max(0)], SCENE.asset("can").visual.bounds, atol=1e-6)
+    assert issues(folder / asset_file("can")) == []
+
+
+def test_what_simready_asks_of_a_prop(folder):
+    for asset in SCENE.assets:
+        file = folder / asset_file(asset.name)
+        assert [p.name for p in file.parent.glob("*.usd*")] == [file.name]
+        stage = Usd.Stage.Open(str(file))
+        facts = stage.GetRootLayer().customLayerData["SimReady_Metadata"]
+        assert facts["mass"] == pytest.approx(asset.mass_kg.value) and facts["rigid_body_count"] == 1
+        assert np.allclose(facts["asset_extents"], asset.extents_m)
+        assert facts["qcode"] == ("Q188075" if asset.name == "block" else "Q223557")
+        from phone2sim.images import read_rgb
+
+        thumbnail = read_rgb(file.parent / ".thumbs" / "256x256" / f"{file.name}.png")
+        assert thumbnail.shape == (256, 256, 3) and thumbnail.std() > 5
+        colors = UsdGeom.Mesh(stage.GetPrimAtPath(f"/{asset.name}/Geometry/mesh")).GetDisplayColorAttr().Get()
+        want = srgb_to_linear(asset.visual.texture / 255.0).reshape(-1, 3).mean(axis=0)
+        assert np.allclose(colors[0], want, atol=0.02)
 
 
 @pytest.mark.parametrize("turn", [1, -1])

@@ -55,6 +55,7 @@ def write_lanes(lanes: list[Lane], export: Path, path: Path) -> Path:
     from phone2sim.sim_export.usd.layer import attribute, new_stage, set_pose
     from phone2sim.sim_export.usd.materials import bind, physics_material
     from phone2sim.sim_export.usd.scene import add_physics
+    from phone2sim.sim_export.usd.simready import asset_file
 
     with new_stage(path) as stage:
         stage.SetDefaultPrim(UsdGeom.Xform.Define(stage, "/World").GetPrim())
@@ -76,8 +77,7 @@ def write_lanes(lanes: list[Lane], export: Path, path: Path) -> Path:
         UsdGeom.Xform.Define(stage, "/World/Props")
         for lane in lanes:
             xform = UsdGeom.Xform.Define(stage, f"/World/Props/{lane.name}")
-            file = export / "assets" / lane.asset.name / f"{lane.asset.name}.usd"
-            xform.GetPrim().GetPayloads().AddPayload(str(file.resolve()))
+            xform.GetPrim().GetPayloads().AddPayload(str((export / asset_file(lane.asset.name)).resolve()))
             set_pose(xform, lane.start)
             material = stage.OverridePrim(f"/World/Props/{lane.name}/Looks/Physics")
             for kind in ("static", "dynamic"):

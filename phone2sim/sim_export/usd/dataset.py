@@ -19,10 +19,11 @@ from phone2sim.errors import InputError
 from phone2sim.progress import progress
 from phone2sim.sim_export.episode import Episode
 from phone2sim.sim_export.robots import ROBOTS
+from phone2sim.sim_export.usd.config import UsdConfig
 from phone2sim.sim_export.usd.episode import write_episode_layer
 from phone2sim.sim_export.usd.recorded import write_recorded
 from phone2sim.sim_export.usd.robot import DESCRIPTIONS, RobotReference, write_robot
-from phone2sim.sim_export.usd.scene import UsdConfig, write_usd
+from phone2sim.sim_export.usd.scene import write_usd
 from phone2sim.stage import run_stage
 
 VERSION = 1

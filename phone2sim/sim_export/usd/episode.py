@@ -15,6 +15,7 @@ from phone2sim.poses import Pose
 from phone2sim.sim_export.mjcf import find_support
 from phone2sim.sim_export.usd.opinions import prim, put, put_pose, set_data, vec3d
 from phone2sim.sim_export.usd.robot import RobotReference, link_poses
+from phone2sim.sim_export.usd.simready import asset_file
 from phone2sim.sim_export.usd.views import CLIPPING_M, EXPOSURES, Lamps, camera_pose, lens
 
 SCENE_LAYER = "./scene/scene.usda"
@@ -46,9 +47,13 @@ def build_episode_layer(
         asset = scene.asset(o.asset)
         if o.name in own and o.name != o.asset:
             raise InputError(f"Episode {spec.index}: object {o.name!r} has the name of another asset of the scene.")
-        _object(
-            layer, o, asset, payload="" if o.name in own else f"{folder or '.'}/assets/{asset.name}/{asset.name}.usd"
-        )
+        copied = o.name not in own
+        _object(layer, o, asset, payload=f"{folder or '.'}/{asset_file(asset.name)}" if copied else "")
+        if copied and asset.splat is not None:
+            for name in ("splat", "both"):
+                Sdf.CreateVariantInLayer(layer, "/World", "appearance", name)
+                spot = prim(layer, f"/World{{appearance={name}}}Props/{o.name}")
+                spot.variantSelections["appearance"] = name
     for name in sorted(own - {o.name for o in spec.objects}):
         prim(layer, f"/World/Props/{name}").SetInfo("active", False)
     _lights(layer, spec.lights)

@@ -76,18 +76,34 @@ def bind(prim: Any, material: Any, *, physics: bool = False) -> None:
     api.Bind(material)
 
 
-def make_collider(prim: Any, material: Any) -> None:
-    """A convex hull collider, with the same offsets in PhysX and Newton."""
+APPROXIMATIONS = {"hulls": "convexHull", "sdf": "sdf", "decomposition": "convexDecomposition"}
+SDF_RESOLUTION = 256
+DECOMPOSITION_HULLS = 32
+
+
+def make_collider(prim: Any, material: Any, *, approximation: str = "hulls") -> None:
+    """A collider (a convex hull, or one that PhysX approximates by itself), with the same offsets in PhysX and Newton."""
     from pxr import UsdPhysics
 
     UsdPhysics.CollisionAPI.Apply(prim)
-    UsdPhysics.MeshCollisionAPI.Apply(prim).CreateApproximationAttr(UsdPhysics.Tokens.convexHull)
+    UsdPhysics.MeshCollisionAPI.Apply(prim).CreateApproximationAttr(APPROXIMATIONS[approximation])
     bind(prim, material, physics=True)
     attribute(
         prim, "PhysxCollisionAPI", physxCollision__contactOffset=("Float", CONTACT_OFFSET_M),
         physxCollision__restOffset=("Float", 0.0),
     )  # fmt: skip
-    attribute(prim, "PhysxConvexHullCollisionAPI", physxConvexHullCollision__hullVertexLimit=("Int", HULL_VERTICES))
+    if approximation == "hulls":
+        attribute(prim, "PhysxConvexHullCollisionAPI", physxConvexHullCollision__hullVertexLimit=("Int", HULL_VERTICES))
+    elif approximation == "sdf":
+        attribute(
+            prim, "PhysxSDFMeshCollisionAPI", physxSDFMeshCollision__sdfResolution=("uniform Int", SDF_RESOLUTION)
+        )
+    else:
+        attribute(
+            prim, "PhysxConvexDecompositionCollisionAPI",
+            physxConvexDecompositionCollision__hullVertexLimit=("Int", HULL_VERTICES),
+            physxConvexDecompositionCollision__maxConvexHulls=("Int", DECOMPOSITION_HULLS),
+        )  # fmt: skip
     attribute(prim, "NewtonCollisionAPI", newton__contactGap=("Float", CONTACT_OFFSET_M))
     attribute(prim, "NewtonMeshCollisionAPI", newton__maxHullVertices=("uniform Int", HULL_VERTICES))
     prim.AddAppliedSchema("MjcCollisionAPI")

@@ -7,28 +7,35 @@ from typing import Any
 
 import numpy as np
 
+from phone2sim._native.mesh import srgb_to_linear
 from phone2sim.assets.mesh import TexturedMesh
 from phone2sim.assets.scene import Asset, SupportSurface
 from phone2sim.errors import AssetError
 from phone2sim.intervals import Interval
 from phone2sim.sim_export.friction import SUPPORT_FRICTION
+from phone2sim.sim_export.usd.config import UsdConfig
 from phone2sim.sim_export.usd.layer import attribute, extents_hint, label, new_stage, set_root, vec3f
 from phone2sim.sim_export.usd.materials import bind, make_collider, physics_material, preview_material
 from phone2sim.sim_export.usd.mesh import add_mesh
+from phone2sim.sim_export.usd.simready import asset_file, set_provenance, wikidata_item, write_thumbnail
+from phone2sim.sim_export.usd.splat import supported, write_splat
 
 SLAB_M = 0.06
 """Thickness of a support's collider below its surface."""
+APPEARANCES = ("mesh", "splat", "both")
+"""Variants of an asset that has a splat, the default first."""
 
 
-def write_asset(asset: Asset, folder: Path) -> Path:
-    """`folder/<name>.usd` with its texture beside it. The asset frame is the root's frame.
+def write_asset(asset: Asset, export: Path, config: UsdConfig) -> Path:
+    """The asset's layer below `export` (see `simready`), with its texture and its splat. The asset frame is the root's.
 
     Raises `AssetError` for a mass or inertia no rigid body can have.
     """
     from pxr import Gf, Sdf, Usd, UsdGeom, UsdPhysics
 
     moments, axes_wxyz = check_body(asset)
-    path = folder / f"{asset.name}.usd"
+    path = export / asset_file(asset.name)
+    folder = path.parent
     with new_stage(path) as stage:
         root = UsdGeom.Xform.Define(stage, f"/{asset.name}").GetPrim()
         set_root(stage, root, "component")
@@ -43,8 +50,10 @@ def write_asset(asset: Asset, folder: Path) -> Path:
             name=asset.material,
         )  # fmt: skip
         UsdGeom.Xform.Define(stage, f"{at}/Geometry")
-        bind(add_mesh(stage, f"{at}/Geometry/mesh", asset.visual).GetPrim(), visual)
-        add_colliders(stage, f"{at}/Collision", asset.hulls, physics)
+        mesh = add_mesh(stage, f"{at}/Geometry/mesh", asset.visual)
+        bind(mesh.GetPrim(), visual)
+        mesh.CreateDisplayColorAttr([vec3f(mean_albedo(asset.visual))])
+        add_collision_variants(stage, at, asset.hulls, physics)
 
         UsdPhysics.RigidBodyAPI.Apply(root)
         mass = UsdPhysics.MassAPI.Apply(root)
@@ -54,10 +63,42 @@ def write_asset(asset: Asset, folder: Path) -> Path:
         mass.CreatePrincipalAxesAttr(Gf.Quatf(*(float(x) for x in axes_wxyz)))
         attribute(root, "PhysxRigidBodyAPI", physxRigidBody__solverPositionIterationCount=("Int", 16))
         label(root, asset.label)
+        label(root, wikidata_item(asset.label), kind="wikidata_qcode")
         for name, value in provenance(asset).items():
             root.SetCustomDataByKey(f"phone2sim:{name}", value)
+        if asset.splat is not None and has_splat(asset, config):
+            name = f"{asset.name}_splat"
+            write_splat(asset.splat, folder / "splat" / f"{name}.usd", name=name, text=asset.label, kind="subcomponent")
+            _appearance_variants(stage, at, f"./splat/{name}.usd")
+        set_provenance(stage, asset, author=config.author, licence=config.licence, date=config.date)
         extents_hint(root)
+    write_thumbnail(asset, path)
     return path
+
+
+def has_splat(asset: Asset, config: UsdConfig) -> bool:
+    """Whether the asset's layer has its Gaussians, and so the variants `APPEARANCES`."""
+    return config.splats and asset.splat is not None and len(asset.splat) > 0 and supported()
+
+
+def mean_albedo(mesh: TexturedMesh) -> np.ndarray:
+    """(3,) linear RGB for viewers that draw no textures."""
+    if mesh.texture is None:
+        return np.full(3, 0.6)
+    return srgb_to_linear(mesh.texture.reshape(-1, 3)[::7] / 255.0).mean(axis=0)
+
+
+def _appearance_variants(stage: Any, at: str, splat: str) -> None:
+    """`mesh` (default), `splat`, `both`: what of the asset is drawn. Physics is the same in each."""
+    variants = stage.GetPrimAtPath(at).GetVariantSets().AddVariantSet("appearance")
+    for name in reversed(APPEARANCES):
+        variants.AddVariant(name)
+        variants.SetVariantSelection(name)
+        with variants.GetVariantEditContext():
+            if name != "mesh":
+                stage.DefinePrim(f"{at}/Splat", "Xform").GetPayloads().AddPayload(splat)
+            if name == "splat":
+                stage.OverridePrim(f"{at}/Geometry").SetActive(False)
 
 
 def write_support(support: SupportSurface, folder: Path) -> Path:
@@ -85,15 +126,36 @@ def write_support(support: SupportSurface, folder: Path) -> Path:
     return path
 
 
+def add_collision_variants(stage: Any, at: str, hulls: tuple[TexturedMesh, ...], material: Any) -> None:
+    """Variant set `collision`: `hulls` (default), `sdf` and `decomposition`; the last two take the visual mesh and leave
+    the work to PhysX."""
+    variants = stage.GetPrimAtPath(at).GetVariantSets().AddVariantSet("collision")
+    for name in ("sdf", "decomposition", "hulls"):
+        variants.AddVariant(name)
+        variants.SetVariantSelection(name)
+        with variants.GetVariantEditContext():
+            if name == "hulls":
+                add_colliders(stage, f"{at}/Collision", hulls, material)
+            else:
+                _guide(stage, f"{at}/Collision")
+                prim = stage.DefinePrim(f"{at}/Collision/mesh", "Mesh")
+                prim.GetReferences().AddInternalReference(f"{at}/Geometry/mesh")
+                make_collider(prim, material, approximation=name)
+
+
 def add_colliders(stage: Any, path: str, hulls: tuple[TexturedMesh, ...], material: Any) -> None:
     """Hulls under an invisible scope of purpose guide."""
+    _guide(stage, path)
+    for i, hull in enumerate(hulls):
+        make_collider(add_mesh(stage, f"{path}/hull_{i:03d}", hull, flat=True).GetPrim(), material)
+
+
+def _guide(stage: Any, path: str) -> None:
     from pxr import UsdGeom
 
     group = UsdGeom.Xform.Define(stage, path)
     group.CreatePurposeAttr(UsdGeom.Tokens.guide)
     group.CreateVisibilityAttr(UsdGeom.Tokens.invisible)
-    for i, hull in enumerate(hulls):
-        make_collider(add_mesh(stage, f"{path}/hull_{i:03d}", hull, flat=True).GetPrim(), material)
 
 
 def slab(outline: np.ndarray) -> TexturedMesh:

@@ -5,35 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from phone2sim.assets.mesh import TexturedMesh
 from phone2sim.assets.scene import Scene
-from phone2sim.config import Config
 from phone2sim.errors import AssetError
 from phone2sim.poses import Pose
 from phone2sim.progress import progress
-from phone2sim.sim_export.usd.layer import attribute, extents_hint, label, new_stage, set_pose, set_root
-from phone2sim.sim_export.usd.materials import bind, preview_material
-from phone2sim.sim_export.usd.mesh import add_mesh
-from phone2sim.sim_export.usd.props import write_asset, write_support
-from phone2sim.sim_export.usd.splat import supported, write_splat
+from phone2sim.sim_export.usd.background import add_appearance, place_background, write_background
+from phone2sim.sim_export.usd.config import UsdConfig
+from phone2sim.sim_export.usd.layer import attribute, new_stage, set_pose, set_root
+from phone2sim.sim_export.usd.props import APPEARANCES, has_splat, write_asset, write_support
+from phone2sim.sim_export.usd.simready import asset_file
 from phone2sim.sim_export.usd.views import add_cameras, add_lights
 
 
-class UsdConfig(Config):
-    """What the USD holds."""
-
-    cameras: int = 24
-    """At most this many of the capture's cameras."""
-    splats: bool = True
-    """The background as Gaussians, where usd-core knows them."""
-    package: bool = True
-    """Also `scene.usdz`."""
-
-
 def write_usd(scene: Scene, folder: Path, config: UsdConfig | None = None) -> Path:
-    """Write `scene.usda`, `assets/<name>/<name>.usd`, `supports/`, `background/` and `scene.usdz`; returns the first.
+    """Write `scene.usda`, `assets/<name>/usd/<name>.usd`, `supports/`, `background/` and `scene.usdz`; returns the first.
 
-    The background has a variant set `appearance`: splat, mesh, both. Raises `AssetError` naming an asset that no
+    The scene, the background and each asset have a variant set `appearance` (see `background`), each asset also one
+    `collision`. Raises `AssetError` naming an asset that no
     physics engine can take.
     """
     config = config or UsdConfig()
@@ -44,58 +32,32 @@ def write_usd(scene: Scene, folder: Path, config: UsdConfig | None = None) -> Pa
         )
     with progress("Writing USD", total=len(names) + 2) as bar:
         for asset in scene.assets:
-            write_asset(asset, folder / "assets" / asset.name)
+            write_asset(asset, folder, config)
             bar.advance(1, note=asset.name)
         for support in scene.supports:
             write_support(support, folder / "supports")
             bar.advance(1)
-        appearances = _write_background(scene, folder / "background", splats=config.splats)
+        layers = write_background(scene, folder / "background", splats=config.splats)
         bar.advance(1)
         path = folder / "scene.usda"
         with new_stage(path) as stage:
-            _assemble(stage, scene, config, appearances)
+            _assemble(stage, scene, config, layers)
         if config.package:
             _package(path, folder / "scene.usdz")
         bar.advance(1)
     return path
 
 
-def _write_background(scene: Scene, folder: Path, *, splats: bool) -> dict[str, str]:
-    """Layers of the background by representation, as paths relative to the scene."""
-    out = {}
-    if splats and len(scene.background) and supported():
-        write_splat(scene.background, folder / "splat.usd", name="BackgroundSplat", text="background")
-        out["splat"] = "./background/splat.usd"
-    if scene.background_mesh is not None:
-        _write_background_mesh(scene.background_mesh, folder / "mesh.usd")
-        out["mesh"] = "./background/mesh.usd"
-    return out
-
-
-def _write_background_mesh(mesh: TexturedMesh, path: Path) -> None:
-    from pxr import Usd, UsdGeom
-
-    with new_stage(path) as stage:
-        root = UsdGeom.Xform.Define(stage, "/BackgroundMesh").GetPrim()
-        set_root(stage, root, "component")
-        Usd.ModelAPI(root).SetAssetName("BackgroundMesh")
-        UsdGeom.Scope.Define(stage, "/BackgroundMesh/Looks")
-        material = preview_material(stage, "/BackgroundMesh/Looks/Visual", mesh.texture, path.parent, "mesh")
-        prim = add_mesh(stage, "/BackgroundMesh/mesh", mesh)
-        prim.CreateDoubleSidedAttr(True)
-        bind(prim.GetPrim(), material)
-        label(root, "background")
-        extents_hint(root)
-
-
-def _assemble(stage: Any, scene: Scene, config: UsdConfig, appearances: dict[str, str]) -> None:
-    from pxr import Usd, UsdGeom
+def _assemble(stage: Any, scene: Scene, config: UsdConfig, layers: dict[str, str]) -> None:
+    from pxr import Gf, Usd, UsdGeom
 
     world = UsdGeom.Xform.Define(stage, "/World").GetPrim()
     set_root(stage, world, "assembly")
     metric = scene.metric
-    world.SetCustomDataByKey("phone2sim:scale_source", str(metric.get("scale_source", "unknown")))
-    world.SetCustomDataByKey("phone2sim:up_source", str(metric.get("up_source", "unknown")))
+    for key in ("scale_source", "up_source", "decided"):
+        world.SetCustomDataByKey(f"phone2sim:{key}", str(metric.get(key, "unknown")))
+    if "scale_interval" in metric:
+        world.SetCustomDataByKey("phone2sim:scale_interval", Gf.Vec2d(*metric["scale_interval"]))
     world.SetCustomDataByKey("phone2sim:notes", "; ".join(scene.notes))
 
     add_physics(stage, "/World/PhysicsScene")
@@ -105,9 +67,14 @@ def _assemble(stage: Any, scene: Scene, config: UsdConfig, appearances: dict[str
         prim = _place(stage, f"/World/Static/{support.name}", f"./supports/{support.name}.usd", support.T_world_surface)
         prim.SetInstanceable(True)
     for asset in scene.assets:
-        _place(stage, f"/World/Props/{asset.name}", f"./assets/{asset.name}/{asset.name}.usd", asset.T_world_asset)
+        _place(stage, f"/World/Props/{asset.name}", f"./{asset_file(asset.name)}", asset.T_world_asset)
     _collision_groups(stage)
-    _background(stage, appearances)
+    drawn = {"/World/Background": place_background(stage, "/World/Background", layers)} if layers else {}
+    for asset in scene.assets:
+        if has_splat(asset, config):
+            drawn[f"/World/Props/{asset.name}"] = list(APPEARANCES)
+    if drawn:
+        add_appearance(stage, world, drawn)
     add_lights(stage, "/World/Lights", scene.light)
     add_cameras(stage, "/World/Cameras", scene.cameras, most=config.cameras)
 
@@ -151,28 +118,6 @@ def _collision_groups(stage: Any) -> None:
         Usd.CollectionAPI(group.GetPrim(), "colliders").CreateIncludesRel().AddTarget(target)
         if name == "static":
             group.CreateFilteredGroupsRel().AddTarget(group.GetPath())
-
-
-def _background(stage: Any, appearances: dict[str, str]) -> None:
-    from pxr import Usd, UsdGeom
-
-    if not appearances:
-        return
-    prim = UsdGeom.Xform.Define(stage, "/World/Background").GetPrim()
-    Usd.ModelAPI(prim).SetKind("group")
-    options = {name: [name] for name in appearances}
-    if len(appearances) > 1:
-        options["both"] = list(appearances)
-    variants = prim.GetVariantSets().AddVariantSet("appearance")
-    for option, parts in options.items():
-        variants.AddVariant(option)
-        variants.SetVariantSelection(option)
-        with variants.GetVariantEditContext():
-            for part in parts:
-                UsdGeom.Xform.Define(stage, f"/World/Background/{part}").GetPrim().GetPayloads().AddPayload(
-                    appearances[part]
-                )
-    variants.SetVariantSelection(next(iter(options)))
 
 
 def _package(path: Path, target: Path) -> None:

@@ -20,8 +20,8 @@ def supported() -> bool:
     return hasattr(UsdVol, "ParticleField3DGaussianSplat")
 
 
-def write_splat(cloud: SplatCloud, path: Path, *, name: str, text: str) -> Path:
-    """A binary layer with one particle field; `text` is its semantic label."""
+def write_splat(cloud: SplatCloud, path: Path, *, name: str, text: str, kind: str = "component") -> Path:
+    """A binary layer with one particle field; `text` is its semantic label, `kind` the model kind of its root."""
     from pxr import Usd, UsdGeom
 
     if not supported():
@@ -30,8 +30,9 @@ def write_splat(cloud: SplatCloud, path: Path, *, name: str, text: str) -> Path:
         )
     with new_stage(path) as stage:
         root = UsdGeom.Xform.Define(stage, f"/{name}").GetPrim()
-        set_root(stage, root, "component")
-        Usd.ModelAPI(root).SetAssetName(name)
+        set_root(stage, root, kind)
+        if kind == "component":
+            Usd.ModelAPI(root).SetAssetName(name)
         _define(stage, f"/{name}/gaussians", cloud)
         label(root, text)
         extents_hint(root)
