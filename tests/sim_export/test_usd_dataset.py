@@ -17,7 +17,7 @@ from phone2sim.poses import Pose
 from phone2sim.sim_export.episode import Episode
 from phone2sim.sim_export.generate import scene_fingerprint
 from phone2sim.sim_export.robots import get_robot
-from phone2sim.sim_export.usd import RobotReference, write_episode_layer, write_robot, write_usd
+from phone2sim.sim_export.usd import RobotReference, write_articulation, write_episode_layer, write_usd
 from phone2sim.sim_export.usd.dataset import export_episodes, parse_range, robot_path
 from phone2sim.sim_export.usd.recorded import write_recorded
 from tests.sim_export.scenes import cube_scene
@@ -92,10 +92,14 @@ def test_what_was_recorded_plays_back(dataset, tmp_path):
         robot = stage.GetPrimAtPath("/World/Episode/Robot")
         assert np.array_equal(robot.GetAttribute("phone2sim:states").Get(t), episode.states[t])
         assert np.array_equal(robot.GetAttribute("phone2sim:actions").Get(t), episode.actions[t])
-    bodies = [p for p in stage.Traverse() if p.HasAPI(UsdPhysics.RigidBodyAPI)]
-    assert bodies and all(UsdPhysics.RigidBodyAPI(p).GetKinematicEnabledAttr().Get() for p in bodies)
     still = Usd.Stage.Open(files["episodes"][0])
-    assert not any(UsdPhysics.RigidBodyAPI(p).GetKinematicEnabledAttr().Get() for p in still.Traverse())
+    for s, plays in ((stage, True), (still, False)):
+        bodies = [UsdPhysics.RigidBodyAPI(p) for p in s.Traverse() if p.HasAPI(UsdPhysics.RigidBodyAPI)]
+        props = [b for b in bodies if "/Props/" in b.GetPath().pathString]
+        links = [b for b in bodies if "/Robot/" in b.GetPath().pathString]
+        assert len(props) == len(episode.spec.objects) and len(links) == len(episode.robot_bodies)
+        assert all(b.GetKinematicEnabledAttr().Get() is plays for b in props)
+        assert all(b.GetRigidBodyEnabledAttr().Get() is not plays for b in links)
 
 
 def test_between_two_frames_a_thing_turns_the_short_way(tmp_path):
@@ -107,7 +111,7 @@ def test_between_two_frames_a_thing_turns_the_short_way(tmp_path):
     flipped = Episode(**{f: getattr(e, f) for f in e.__dataclass_fields__} | {"object_poses": poses})
     write_usd(SCENE, tmp_path / "scene")
     write_episode_layer(e.spec, SCENE, tmp_path / "e.usda")
-    stage = Usd.Stage.Open(str(write_recorded(flipped, tmp_path / "r.usdc", over="./e.usda", links=False)))
+    stage = Usd.Stage.Open(str(write_recorded(flipped, tmp_path / "r.usdc", over="./e.usda", own_robot=False)))
     prim = stage.GetPrimAtPath(f"/World/Props/{e.spec.objects[0].name}")
     assert np.allclose(matrix(prim, 0.5), matrix(prim, 0), atol=1e-6)
 
@@ -127,8 +131,8 @@ def test_everything_is_inside_and_the_folder_can_be_moved(dataset, tmp_path):
 def test_a_thousand_layers_compose_and_validate(tmp_path):
     """Sampled without simulation, each through every one of USD's own validators."""
     write_usd(SCENE, tmp_path / "scene")
-    write_robot("p2s_arm", tmp_path / "robot" / "p2s_arm.usd")
-    reference = RobotReference(path="./robot/p2s_arm.usd", links_posed=True)
+    write_articulation(get_robot("p2s_arm"), tmp_path / "robot" / "p2s_arm.usd")
+    reference = RobotReference(path="./robot/p2s_arm.usd", own=True)
     validators = UsdValidation.ValidationContext(list(UsdValidation.ValidationRegistry().GetOrLoadAllValidators()))
     spent, largest = 0.0, 0
     for i in range(1000):
@@ -139,8 +143,8 @@ def test_a_thousand_layers_compose_and_validate(tmp_path):
         largest = max(largest, path.stat().st_size)
         stage = Usd.Stage.Open(str(path))
         assert not stage.GetCompositionErrors()
-        bodies = {p.GetName() for p in stage.Traverse() if p.HasAPI(UsdPhysics.RigidBodyAPI)}
-        assert bodies == {o.name for o in spec.objects}
+        props = Usd.PrimRange(stage.GetPrimAtPath("/World/Props"))
+        assert {p.GetName() for p in props if p.HasAPI(UsdPhysics.RigidBodyAPI)} == {o.name for o in spec.objects}
         assert [f"{e.GetName()}: {e.GetMessage()}" for e in validators.Validate(stage)] == []
     assert spent / 1000 < 0.02 and largest < 20_000
 

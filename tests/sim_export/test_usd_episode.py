@@ -15,19 +15,25 @@ from phone2sim.errors import InputError
 from phone2sim.keys import Key
 from phone2sim.poses import Pose, quat_to_matrix
 from phone2sim.sim_export.robots import get_robot
-from phone2sim.sim_export.usd import RobotReference, build_episode_layer, write_episode_layer, write_robot, write_usd
+from phone2sim.sim_export.usd import (
+    RobotReference,
+    build_episode_layer,
+    write_articulation,
+    write_episode_layer,
+    write_usd,
+)
 from phone2sim.sim_export.usd.robot import link_poses
 from tests.sim_export.scenes import box_asset, cube_scene
 
 SCENE = cube_scene(cans=2, boxes=2)
-OWN = RobotReference(path="./robot/p2s_arm.usd", links_posed=True)
+OWN = RobotReference(path="./robot/p2s_arm.usd", own=True)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     out = tmp_path_factory.mktemp("dataset")
     write_usd(SCENE, out / "scene")
-    write_robot("p2s_arm", out / "robot" / "p2s_arm.usd")
+    write_articulation(get_robot("p2s_arm"), out / "robot" / "p2s_arm.usd")
     return out
 
 
@@ -53,13 +59,19 @@ def matrix(prim) -> np.ndarray:
     return np.array(UsdGeom.Xformable(prim).ComputeLocalToWorldTransform(Usd.TimeCode.Default())).T
 
 
+def bodies_of(stage) -> dict:
+    """Name → prim of every rigid body that is not a robot's."""
+    props = Usd.PrimRange(stage.GetPrimAtPath("/World/Props"))
+    return {p.GetName(): p for p in props if p.HasAPI(UsdPhysics.RigidBodyAPI)}
+
+
 @pytest.mark.parametrize("make", [spec_of, crowded])
 def test_the_stage_says_what_the_spec_says(folder, make):
     spec = make()
     path = write_episode_layer(spec, SCENE, folder / f"{make.__name__}.usda", robot=OWN)
     assert path.stat().st_size < 20_000
     stage = Usd.Stage.Open(str(path))
-    bodies = {p.GetName(): p for p in stage.Traverse() if p.HasAPI(UsdPhysics.RigidBodyAPI)}
+    bodies = bodies_of(stage)
     assert set(bodies) == {o.name for o in spec.objects}
     for o in spec.objects:
         prim, asset = bodies[o.name], SCENE.asset(o.asset)
@@ -83,7 +95,10 @@ def test_the_stage_says_what_the_spec_says(folder, make):
     members = group.GetCollidersCollectionAPI().ComputeMembershipQuery()
     assert all(members.IsPathIncluded(p.GetPath()) for p in bodies.values())
     about = stage.GetPrimAtPath("/World/Episode").GetCustomDataByKey("phone2sim")
-    assert (about["language"], about["key"]) == (spec.task.language, spec.key)
+    assert (about["task"]["language"], about["key"]) == (spec.task.language, spec.key)
+    assert about["sensor"]["noise_std"] == spec.sensor.noise_std
+    for i, goal in enumerate(spec.task.goals):
+        assert np.allclose(matrix(stage.GetPrimAtPath(f"/World/Episode/Goals/goal_{i}"))[:3, 3], goal.xyz)
     _, _, unresolved = UsdUtils.ComputeAllDependencies(str(path))
     assert not unresolved
 
@@ -129,7 +144,7 @@ def test_the_arm_stands_as_mujoco_stands_it(folder):
     mujoco.mj_kinematics(model, data)
     base = Pose(np.array(spec.robot.base.translation), np.array(spec.robot.base.quat_wxyz)).matrix
     stage = Usd.Stage.Open(str(write_episode_layer(spec, SCENE, folder / "arm.usda", robot=OWN)))
-    for body in link_poses("p2s_arm", spec.robot.qpos, spec.robot.gripper):
+    for body in link_poses(robot, spec.robot.qpos, spec.robot.gripper):
         got = matrix(stage.GetPrimAtPath(f"/World/Episode/Robot/{body}"))
         want = np.eye(4)
         want[:3, :3], want[:3, 3] = data.body(body).xmat.reshape(3, 3), data.body(body).xpos
@@ -143,19 +158,69 @@ def test_a_users_robot_is_referenced_and_told_how_it_starts(folder):
     layer = build_episode_layer(spec, SCENE, robot=RobotReference(path="https://robots.example/franka.usd"))
     robot = layer.GetPrimAtPath("/World/Episode/Robot")
     assert [r.assetPath for r in robot.referenceList.prependedItems] == ["https://robots.example/franka.usd"]
-    assert list(robot.customData["phone2sim"]["joints_rad"]) == list(spec.robot.qpos) and not robot.nameChildren
+    assert list(robot.customData["phone2sim"]["qpos"]) == list(spec.robot.qpos) and not robot.nameChildren
 
 
 def test_a_spec_the_scene_cannot_give_is_named(folder):
     spec = spec_of()
-    other = spec.objects[0].model_copy(update={"asset": "block_0", "name": "cube"})
-    with pytest.raises(InputError, match="'cube' has the name of another asset"):
-        build_episode_layer(spec.model_copy(update={"objects": (other,)}), SCENE)
     with pytest.raises(InputError, match="No support surface 'shelf'"):
         build_episode_layer(spec.model_copy(update={"support": "shelf"}), SCENE)
     stranger = replace(SCENE, assets=(box_asset("stone"),))
     with pytest.raises(InputError, match="No asset"):
         build_episode_layer(spec, stranger)
+
+
+def test_an_object_may_have_the_name_of_another_asset(folder):
+    spec = spec_of()
+    odd = spec.objects[0].model_copy(update={"asset": "block_0", "name": "cube"})
+    spec = spec.model_copy(update={"objects": (odd,)})
+    stage = Usd.Stage.Open(str(write_episode_layer(spec, SCENE, folder / "odd.usda")))
+    (body,) = bodies_of(stage).values()
+    points = np.array(UsdGeom.Mesh(body.GetPrimAtPath("Geometry/mesh")).GetPointsAttr().Get())
+    assert np.allclose(np.ptp(points, axis=0), SCENE.asset("block_0").extents_m, atol=1e-6)
+
+
+def test_what_is_only_drawn_touches_nothing_and_looks_change(folder):
+    spec = spec_of()
+    changes = {"physical": False, "restitution": 0.4, "gloss": 0.2}
+    spec = spec.model_copy(update={"objects": (spec.objects[0].model_copy(update=changes),)})
+    stage = Usd.Stage.Open(str(write_episode_layer(spec, SCENE, folder / "ghost.usda")))
+    (body,) = bodies_of(stage).values()
+    assert UsdPhysics.RigidBodyAPI(body).GetRigidBodyEnabledAttr().Get() is False
+    assert not [p for p in Usd.PrimRange(body) if p.HasAPI(UsdPhysics.CollisionAPI)]
+    assert body.GetPrimAtPath("Geometry/mesh")
+    bounce = UsdPhysics.MaterialAPI(body.GetPrimAtPath("Looks/Physics")).GetRestitutionAttr().Get()
+    assert bounce == pytest.approx(0.4)
+    shader = UsdShade.Shader(body.GetPrimAtPath("Looks/Visual/PreviewSurface"))
+    assert 0.1 < shader.GetInput("roughness").Get() < 0.6
+
+
+@pytest.mark.parametrize("reference", [OWN, None])
+def test_a_wrist_camera_rides_on_its_link(folder, reference):
+    spec = spec_of()
+    mounted = spec.cameras[0].model_copy(update={"name": "wrist", "mount": "hand", "distortion": (0.1, 0.0, 0.0, 0.0)})
+    spec = spec.model_copy(update={"cameras": (mounted,)})
+    path = write_episode_layer(spec, SCENE, folder / "wrist.usda", robot=reference)
+    stage = Usd.Stage.Open(str(path))
+    (camera,) = [p for p in Usd.PrimRange(stage.GetPrimAtPath("/World/Episode")) if p.GetTypeName() == "Camera"]
+    base, local = (Pose(np.array(p.translation), np.array(p.quat_wxyz)) for p in (spec.robot.base, mounted.pose))
+    hand = link_poses(get_robot("p2s_arm"), spec.robot.qpos, spec.robot.gripper)["hand"]
+    want = (base @ hand @ local).matrix @ np.diag([1, -1, -1, 1])
+    assert np.allclose(matrix(camera), want, atol=1e-6)
+    assert (camera.GetParent().GetName() == "hand") == (reference is OWN)
+    assert list(camera.GetCustomDataByKey("phone2sim:distortion")) == [0.1, 0, 0, 0]
+
+
+def test_the_drives_hold_the_start(folder):
+    spec = spec_of(3)
+    stage = Usd.Stage.Open(str(write_episode_layer(spec, SCENE, folder / "drives.usda", robot=OWN)))
+    robot = get_robot("p2s_arm")
+    for joint, angle in zip(robot.joints, spec.robot.qpos):
+        drive = UsdPhysics.DriveAPI(stage.GetPrimAtPath(f"/World/Episode/Robot/joints/{joint}"), "angular")
+        assert np.radians(drive.GetTargetPositionAttr().Get()) == pytest.approx(angle, abs=1e-6)
+    for finger in robot.fingers:
+        drive = UsdPhysics.DriveAPI(stage.GetPrimAtPath(f"/World/Episode/Robot/joints/{finger}"), "linear")
+        assert drive.GetTargetPositionAttr().Get() == pytest.approx(spec.robot.gripper * robot.finger_travel_m)
 
 
 def test_a_layer_takes_under_20_ms(folder):

@@ -12,6 +12,7 @@ from phone2sim.sim_export.robots.base import Robot
 from phone2sim.sim_export.usd.layer import attribute, extents_hint, label, new_stage, set_pose, set_root, vec3f
 from phone2sim.sim_export.usd.materials import CONTACT_OFFSET_M, bind, physics_material
 from phone2sim.sim_export.usd.mesh import add_mesh
+from phone2sim.sim_export.usd.robot import link_poses
 
 POSITION_ITERATIONS = 32
 DEGREE = np.pi / 180
@@ -29,7 +30,7 @@ def write_articulation(robot: Robot, path: Path) -> Path:
 
     model = robot.build(visual=False).compile()
     names = [model.body(b).name for b in range(1, model.nbody)]
-    poses = dict(zip(names, link_poses(robot, np.array(robot.home_rad), 1.0), strict=True))
+    poses = link_poses(robot, robot.home_rad, 1.0)
     with new_stage(path) as stage:
         at = f"/{robot.name}"
         root = UsdGeom.Xform.Define(stage, at).GetPrim()
@@ -64,20 +65,6 @@ def write_articulation(robot: Robot, path: Path) -> Path:
         _couple(stage, f"{at}/joints", model)
         extents_hint(root)
     return path
-
-
-def link_poses(robot: Robot, joints_rad: np.ndarray, gripper: float) -> list[Pose]:
-    """T_base_link of every link in the order of the MuJoCo model, at arm joints (j,) and a gripper opening 0–1."""
-    import mujoco
-
-    model = robot.build(visual=False, collision=False).compile()
-    data = mujoco.MjData(model)
-    for name, q in zip(robot.joints, joints_rad, strict=True):
-        data.joint(name).qpos = q
-    for name in robot.fingers:
-        data.joint(name).qpos = gripper * robot.finger_travel_m
-    mujoco.mj_kinematics(model, data)
-    return [Pose(data.xpos[b].copy(), data.xquat[b].copy()) for b in range(1, model.nbody)]
 
 
 class _Looks:

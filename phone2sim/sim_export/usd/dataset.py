@@ -1,6 +1,7 @@
 """Episodes of a dataset as USD: one scene, and over it a layer for each episode and one for what was recorded of it.
 
-    dataset/usd/  scene/scene.usda …  robot/<model>.usd  episode_000417.usda  episode_000417_recorded.usdc
+    dataset/usd/  scene/scene.usda …  library/assets/…  robot/<model>.usd
+                  episode_000417.usda  episode_000417_recorded.usdc
 
 The number is the episode's place in the dataset, as in `replay`. Everything needed lies inside the folder, but for a
 robot that the user names.
@@ -9,21 +10,27 @@ robot that the user names.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
 from phone2sim.assets.scene import Scene
+from phone2sim.augment.spec import EpisodeSpec
 from phone2sim.config import read_json
 from phone2sim.errors import InputError
 from phone2sim.progress import progress
 from phone2sim.sim_export.episode import Episode
-from phone2sim.sim_export.robots import ROBOTS
+from phone2sim.sim_export.robots import ROBOTS, get_robot
+from phone2sim.sim_export.usd.articulation import write_articulation
 from phone2sim.sim_export.usd.config import UsdConfig
 from phone2sim.sim_export.usd.episode import write_episode_layer
+from phone2sim.sim_export.usd.episode_objects import LIBRARY, file_name
+from phone2sim.sim_export.usd.props import write_asset
 from phone2sim.sim_export.usd.recorded import write_recorded
-from phone2sim.sim_export.usd.robot import DESCRIPTIONS, RobotReference, write_robot
+from phone2sim.sim_export.usd.robot import DESCRIPTIONS, RobotReference
 from phone2sim.sim_export.usd.scene import write_usd
+from phone2sim.sim_export.usd.simready import asset_file
 from phone2sim.stage import run_stage
 
 VERSION = 1
@@ -70,13 +77,13 @@ def export_episodes(
         for i in chosen:
             episode = Episode.read(dataset_dir / folders[i])
             reference = _reference(robot, episode.spec.robot.model, out)
+            _write_strangers(episode.spec, scene, out / LIBRARY, config)
             name = f"episode_{i:06d}"
             partial = out / f".{name}.usda"
             write_episode_layer(episode.spec, scene, partial, robot=reference)
             os.replace(partial, out / f"{name}.usda")
             partial = out / f".{name}_recorded.usdc"
-            links = reference is not None and reference.links_posed
-            write_recorded(episode, partial, over=f"./{name}.usda", links=links)
+            write_recorded(episode, partial, over=f"./{name}.usda", own_robot=reference is not None and reference.own)
             os.replace(partial, out / f"{name}_recorded.usdc")
             files["episodes"].append(str(out / f"{name}.usda"))
             files["recorded"].append(str(out / f"{name}_recorded.usdc"))
@@ -116,6 +123,17 @@ def robot_path(robot: str, folder: Path) -> str:
     return relative if relative.startswith(".") else f"./{relative}"
 
 
+def _write_strangers(spec: EpisodeSpec, scene: Scene, folder: Path, config: UsdConfig) -> None:
+    """Assets that are not the scene's own, once each."""
+    own = {a.name for a in scene.assets}
+    for o in spec.objects:
+        if o.asset not in own:
+            asset = scene.asset(o.asset)
+            asset = replace(asset, name=file_name(asset))
+            if not (folder / asset_file(asset.name)).exists():
+                write_asset(asset, folder, config)
+
+
 def _reference(robot: str | None, model: str, out: Path) -> RobotReference | None:
     if robot:
         return RobotReference(path=robot_path(robot, out))
@@ -123,5 +141,5 @@ def _reference(robot: str | None, model: str, out: Path) -> RobotReference | Non
         return None
     path = out / "robot" / f"{model}.usd"
     if not path.exists():
-        write_robot(model, path)
-    return RobotReference(path=f"./robot/{model}.usd", links_posed=True)
+        write_articulation(get_robot(model), path)
+    return RobotReference(path=f"./robot/{model}.usd", own=True)

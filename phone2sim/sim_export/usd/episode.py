@@ -8,19 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from phone2sim.assets.scene import Asset, Scene
-from phone2sim.augment.spec import CameraSpec, EpisodeSpec, LightSpec, ObjectSpec, PoseSpec
-from phone2sim.errors import InputError
+from phone2sim.assets.scene import Scene
+from phone2sim.augment.spec import CameraSpec, EpisodeSpec, LightSpec
 from phone2sim.poses import Pose
 from phone2sim.sim_export.mjcf import find_support
-from phone2sim.sim_export.usd.opinions import prim, put, put_pose, set_data, vec3d
+from phone2sim.sim_export.robots import ROBOTS, get_robot
+from phone2sim.sim_export.usd.episode_objects import add_objects, to_pose
+from phone2sim.sim_export.usd.opinions import prim, put, put_pose, set_data
 from phone2sim.sim_export.usd.robot import RobotReference, link_poses
-from phone2sim.sim_export.usd.simready import asset_file
 from phone2sim.sim_export.usd.views import CLIPPING_M, EXPOSURES, Lamps, camera_pose, lens
 
 SCENE_LAYER = "./scene/scene.usda"
 EPISODE = "/World/Episode"
-"""What only the episode has: `Cameras`, `Robot`, `Goal`."""
+"""What only the episode has: `Cameras`, `Robot`, `Goals`."""
 
 
 def build_episode_layer(
@@ -29,44 +29,31 @@ def build_episode_layer(
     """An anonymous `Sdf.Layer` over the scene's `scene.usda`, which stands at `over` relative to where it is saved.
 
     Of the scene's props those in the spec are posed, weighed and tinted under their names, copies are added as payloads
-    beside them, the others are switched off. Raises `InputError` for an asset, a support or a name the scene cannot give.
+    beside them, the others are switched off. What USD has no word for (a sensor's noise, a lens's distortion, the light
+    on the background's splats) is in `customData`. Raises `InputError` for an asset or a support the scene does not have.
     """
     from pxr import Sdf
 
     find_support(scene, spec.support)
     layer = Sdf.Layer.CreateAnonymous(f"episode_{spec.index:06d}.usda")
-    head = layer.pseudoRoot
     layer.subLayerPaths.append(over)
     layer.defaultPrim = "World"
     layer.framesPerSecond = layer.timeCodesPerSecond = float(spec.fps)
     for key, value in (("upAxis", "Z"), ("metersPerUnit", 1.0), ("kilogramsPerUnit", 1.0)):
-        head.SetInfo(key, value)
-    folder = over.rpartition("/")[0]
-    own = {a.name for a in scene.assets}
-    for o in spec.objects:
-        asset = scene.asset(o.asset)
-        if o.name in own and o.name != o.asset:
-            raise InputError(f"Episode {spec.index}: object {o.name!r} has the name of another asset of the scene.")
-        copied = o.name not in own
-        _object(layer, o, asset, payload=f"{folder or '.'}/{asset_file(asset.name)}" if copied else "")
-        if copied and asset.splat is not None:
-            for name in ("splat", "both"):
-                Sdf.CreateVariantInLayer(layer, "/World", "appearance", name)
-                spot = prim(layer, f"/World{{appearance={name}}}Props/{o.name}")
-                spot.variantSelections["appearance"] = name
-    for name in sorted(own - {o.name for o in spec.objects}):
-        prim(layer, f"/World/Props/{name}").SetInfo("active", False)
+        layer.pseudoRoot.SetInfo(key, value)
+    add_objects(layer, spec, scene, folder=over.rpartition("/")[0] or ".")
     _lights(layer, spec.lights)
     prim(layer, EPISODE, "Xform").SetInfo("kind", "group")
     _about(layer, spec)
+    _robot(layer, spec, robot)
     prim(layer, f"{EPISODE}/Cameras", "Scope")
     for camera in spec.cameras:
-        _camera(layer, camera)
-    goal = prim(layer, f"{EPISODE}/Goal", "Xform")
-    height = find_support(scene, spec.support).height_m
-    put_pose(goal, Pose(np.array([*spec.task.goal_xy, height]), np.array([1.0, 0, 0, 0])), new=True)
-    set_data(goal, {"tolerance_m": spec.task.tolerance_m, "target": f"/World/Props/{spec.task.target}"})
-    _robot(layer, spec, robot)
+        _camera(layer, camera, spec, robot)
+    prim(layer, f"{EPISODE}/Goals", "Scope")
+    for i, goal in enumerate(spec.task.goals):
+        spot = prim(layer, f"{EPISODE}/Goals/goal_{i}", "Xform")
+        put_pose(spot, Pose(np.array(goal.xyz), np.array([1.0, 0, 0, 0])), new=True)
+        set_data(spot, goal.model_dump(exclude={"xyz"}))
     return layer
 
 
@@ -78,33 +65,8 @@ def write_episode_layer(spec: EpisodeSpec, scene: Scene, path: Path, **options: 
     return path
 
 
-def to_pose(pose: PoseSpec) -> Pose:
-    return Pose(np.array(pose.translation), np.array(pose.quat_wxyz))
-
-
-def _object(layer: Any, o: ObjectSpec, asset: Asset, *, payload: str) -> None:
-    from pxr import Gf, Sdf
-
-    path = f"/World/Props/{o.name}"
-    root = prim(layer, path, "Xform" if payload else "")
-    if payload:
-        root.payloadList.Prepend(Sdf.Payload(payload))
-    put_pose(root, to_pose(o.pose), new=bool(payload))
-    put(root, "Float", "physics:mass", o.mass_kg)
-    moments = asset.inertia.principal()[0] * (o.mass_kg / asset.mass_kg.value)
-    put(root, "Float3", "physics:diagonalInertia", Gf.Vec3f(*(float(m) for m in moments)))
-    substance = prim(layer, f"{path}/Looks/Physics")
-    put(substance, "Float", "physics:staticFriction", o.friction)
-    put(substance, "Float", "physics:dynamicFriction", o.friction)
-    gain = [float(g) for g in o.rgb_gain]
-    if asset.visual.texture is not None:
-        put(prim(layer, f"{path}/Looks/Visual/Albedo"), "Float4", "inputs:scale", Gf.Vec4f(*gain, 1.0))
-    else:
-        put(prim(layer, f"{path}/Looks/Visual/PreviewSurface"), "Color3f", "inputs:diffuseColor", 0.6 * Gf.Vec3f(*gain))
-
-
 def _lights(layer: Any, light: LightSpec) -> None:
-    from pxr import Gf, Sdf, Vt
+    from pxr import Gf, Sdf
 
     path = "/World/Lights"
     lamps = Lamps.of(np.array(light.direction), np.array(light.key_rgb), np.array(light.ambient_sh))
@@ -115,51 +77,61 @@ def _lights(layer: Any, light: LightSpec) -> None:
         Sdf.CreateVariantInLayer(layer, path, "exposure", exposure)
         for name, level in (("dome", lamps.dome), ("key", lamps.key)):
             put(prim(layer, f"{path}{{exposure={exposure}}}{name}"), "Float", "inputs:intensity", level * unit)
-    sh = Vt.DoubleArray([float(v) for row in light.ambient_sh for v in row])
-    set_data(
-        prim(layer, path), {"ambient_sh": sh, "key_rgb": vec3d(light.key_rgb), "relight_rgb": vec3d(light.relight_rgb)}
-    )
+    more = {"shadow": light.shadow, "environment": light.environment or None}
+    set_data(prim(layer, path), {**more, **{k: getattr(light, k) for k in ("ambient_sh", "key_rgb", "relight_rgb")}})
 
 
-def _camera(layer: Any, camera: CameraSpec) -> None:
+def _camera(layer: Any, camera: CameraSpec, spec: EpisodeSpec, reference: RobotReference | None) -> None:
+    """A mounted camera hangs on its link where the robot is ours, and is left at the start where it is not."""
     from pxr import Gf
 
-    spec = prim(layer, f"{EPISODE}/Cameras/{camera.name}", "Camera")
-    put_pose(spec, camera_pose(to_pose(camera.pose).matrix), new=True)
+    path, pose = f"{EPISODE}/Cameras/{camera.name}", to_pose(camera.pose)
+    if camera.mount and reference is not None and reference.own:
+        path = f"{EPISODE}/Robot/{camera.mount}/{camera.name}"
+    elif camera.mount and spec.robot.model in ROBOTS:
+        links = link_poses(get_robot(spec.robot.model), spec.robot.qpos, spec.robot.gripper)
+        pose = to_pose(spec.robot.base) @ links[camera.mount] @ pose
+    at = prim(layer, path, "Camera")
+    put_pose(at, camera_pose(pose.matrix), new=True)
     for name, value in lens(np.array(camera.K), camera.width, camera.height).items():
-        put(spec, "Float", name, value)
-    put(spec, "Float2", "clippingRange", Gf.Vec2f(*CLIPPING_M))
-    set_data(spec, {"size_wh": Gf.Vec2i(camera.width, camera.height)})
+        put(at, "Float", name, value)
+    put(at, "Float2", "clippingRange", Gf.Vec2f(*CLIPPING_M))
+    data: dict[str, Any] = {"size_wh": Gf.Vec2i(camera.width, camera.height)}
+    for name in ("mount", "distortion"):
+        if getattr(camera, name):
+            data[name] = getattr(camera, name)
+    set_data(at, data)
 
 
 def _robot(layer: Any, spec: EpisodeSpec, reference: RobotReference | None) -> None:
-    from pxr import Sdf, Vt
+    from pxr import Sdf
 
     path = f"{EPISODE}/Robot"
     root = prim(layer, path, "Xform")
     put_pose(root, to_pose(spec.robot.base), new=True)
-    joints = Vt.DoubleArray(list(spec.robot.qpos))
-    set_data(root, {"model": spec.robot.model, "joints_rad": joints, "gripper": spec.robot.gripper})
+    set_data(root, spec.robot.model_dump(exclude={"base"}))
     if reference is None:
         return
     if not reference.composes:
         put(root, "Asset", "phone2sim:description", Sdf.AssetPath(reference.path))
         return
     root.referenceList.Prepend(Sdf.Reference(reference.path))
-    if reference.links_posed:
-        for body, pose in link_poses(spec.robot.model, spec.robot.qpos, spec.robot.gripper).items():
-            put_pose(prim(layer, f"{path}/{body}"), pose, new=False)
+    if not reference.own:
+        return
+    robot = get_robot(spec.robot.model)
+    for link, pose in link_poses(robot, spec.robot.qpos, spec.robot.gripper).items():
+        put_pose(prim(layer, f"{path}/{link}"), pose, new=False)
+    for joint, angle in zip(robot.joints, spec.robot.qpos):
+        put(prim(layer, f"{path}/joints/{joint}"), "Float", "drive:angular:physics:targetPosition", np.degrees(angle))
+    for finger in robot.fingers:
+        opening = spec.robot.gripper * robot.finger_travel_m
+        put(prim(layer, f"{path}/joints/{finger}"), "Float", "drive:linear:physics:targetPosition", opening)
 
 
 def _about(layer: Any, spec: EpisodeSpec) -> None:
+    """The rest of the spec."""
+    elsewhere = {"objects", "lights", "cameras", "robot", "asset_hashes", "task"}
     set_data(
         prim(layer, EPISODE),
-        {
-            "episode": spec.index, "key": spec.key, "seed": str(spec.seed), "recipe": spec.recipe,
-            "scene_fingerprint": spec.scene_fingerprint, "support": spec.support, "task": spec.task.kind,
-            "target": spec.task.target, "language": " ".join(spec.task.language.split()), "fps": spec.fps, "duration_s": spec.duration_s,
-            "pair_id": spec.pair_id or "", "branch_id": spec.branch_id or "", "exposure": spec.sensor.exposure,
-            "white_balance_rgb": vec3d(spec.sensor.white_balance_rgb), "noise_std": spec.sensor.noise_std,
-            "blur_px": spec.sensor.blur_px,
-        },
-    )  # fmt: skip
+        {**spec.model_dump(exclude=elsewhere), "task": spec.task.model_dump(exclude={"goals"})},
+    )

@@ -12,6 +12,8 @@ from phone2sim.sim_export.usd.layer import attribute, label, vec3f
 
 CONTACT_OFFSET_M = 0.01
 HULL_VERTICES = 64
+ROUGHNESS = 0.7
+"""Of a captured surface: matte, for gloss is not separated from colour."""
 
 
 def preview_material(stage: Any, path: str, texture: np.ndarray | None, folder: Path, name: str) -> Any:
@@ -22,7 +24,7 @@ def preview_material(stage: Any, path: str, texture: np.ndarray | None, folder: 
     material = UsdShade.Material.Define(stage, path)
     surface = UsdShade.Shader.Define(stage, f"{path}/PreviewSurface")
     surface.CreateIdAttr("UsdPreviewSurface")
-    surface.CreateInput("roughness", T.Float).Set(0.7)
+    surface.CreateInput("roughness", T.Float).Set(ROUGHNESS)
     surface.CreateInput("metallic", T.Float).Set(0.0)
     color = surface.CreateInput("diffuseColor", T.Color3f)
     if texture is None:

@@ -45,7 +45,32 @@ def put_pose(spec: Any, pose: Pose, *, new: bool) -> None:
 
 def set_data(spec: Any, values: Mapping[str, Any]) -> None:
     """`customData` of a prim, in our namespace; what weaker layers have there under other names stays."""
-    spec.SetInfo("customData", {"phone2sim": dict(values)})
+    spec.SetInfo("customData", {"phone2sim": to_dictionary(values)})
+
+
+def to_dictionary(values: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON-like values as a dictionary of USD's: numbers and texts in arrays, lists of objects by their place, None left
+    out."""
+    from pxr import Vt
+
+    out: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            out[key] = to_dictionary(value)
+        elif isinstance(value, (list, tuple)):
+            if all(isinstance(v, str) for v in value):
+                out[key] = Vt.StringArray(list(value))
+            elif all(isinstance(v, Mapping) for v in value):
+                out[key] = to_dictionary({f"_{i}": v for i, v in enumerate(value)})
+            else:
+                out[key] = Vt.DoubleArray(
+                    [float(x) for v in value for x in (v if isinstance(v, (list, tuple)) else [v])]
+                )
+        elif isinstance(value, str):
+            out[key] = " ".join(value.split())
+        elif value is not None:
+            out[key] = value
+    return out
 
 
 def vec3d(v: Any) -> Any:

@@ -9,16 +9,18 @@ import numpy as np
 
 from phone2sim.poses import Pose
 from phone2sim.sim_export.episode import Episode
-from phone2sim.sim_export.usd.episode import EPISODE, to_pose
+from phone2sim.sim_export.robots import get_robot
+from phone2sim.sim_export.usd.episode import EPISODE
+from phone2sim.sim_export.usd.episode_objects import to_pose
 from phone2sim.sim_export.usd.opinions import prim, put, quatd, vec3d
 
 
-def write_recorded(episode: Episode, path: Path, *, over: str, links: bool) -> Path:
+def write_recorded(episode: Episode, path: Path, *, over: str, own_robot: bool) -> Path:
     """Save the layer at `path` (`.usdc`) over the episode layer at `over`, a path relative to it.
 
     Frame k is time code k. Objects become kinematic, so that a physics engine replays them and does not simulate them;
     joints as measured and as commanded are in `phone2sim:states` and `phone2sim:actions` of the robot, in the order of
-    `phone2sim:names`. `links` also moves the links of our own robot.
+    their `customData`. `own_robot` also moves the links of our own robot, and takes it out of the simulation.
     """
     from pxr import Sdf
 
@@ -38,12 +40,18 @@ def write_recorded(episode: Episode, path: Path, *, over: str, links: bool) -> P
     robot = prim(layer, f"{EPISODE}/Robot")
     _series(layer, robot, "phone2sim:states", episode.state_names, episode.states)
     _series(layer, robot, "phone2sim:actions", episode.action_names, episode.actions)
-    if links and len(episode):
+    if own_robot and len(episode):
+        model = get_robot(episode.spec.robot.model)
+        put(robot, "Bool", "physxArticulation:articulationEnabled", False)
+        for joint in (*model.joints, *model.fingers):
+            put(prim(layer, f"{EPISODE}/Robot/joints/{joint}"), "Bool", "physics:jointEnabled", False)
         T_base_world = to_pose(episode.spec.robot.base).inverse()
         for i, body in enumerate(episode.robot_bodies):
             world = episode.robot_poses[:, i].astype(float)
             local = T_base_world @ Pose(world[:, :3], world[:, 3:])
-            _move(layer, prim(layer, f"{EPISODE}/Robot/{body}"), np.c_[local.translation, local.quat_wxyz])
+            link = prim(layer, f"{EPISODE}/Robot/{body}")
+            put(link, "Bool", "physics:rigidBodyEnabled", False)
+            _move(layer, link, np.c_[local.translation, local.quat_wxyz])
     layer.Save()
     return path
 

@@ -75,7 +75,9 @@ def _assemble(stage: Any, scene: Scene, config: UsdConfig, layers: dict[str, str
             drawn[f"/World/Props/{asset.name}"] = list(APPEARANCES)
     if drawn:
         add_appearance(stage, world, drawn)
-        stage.GetPrimAtPath("/World/Props").SetChildrenReorder([a.name for a in scene.assets])  # not as the variants name them
+        stage.GetPrimAtPath("/World/Props").SetChildrenReorder(
+            [a.name for a in scene.assets]
+        )  # not as the variants name them
     add_lights(stage, "/World/Lights", scene.light)
     add_cameras(stage, "/World/Cameras", scene.cameras, most=config.cameras)
 
