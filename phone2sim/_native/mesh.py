@@ -58,7 +58,7 @@ class MeshPart:
     """Draw faces seen from behind (needed for open shells; closed ones draw faster without)."""
 
 
-def _array(a: Any, dtype: Any, shape: tuple[int | None, ...], what: str) -> np.ndarray:
+def checked_array(a: Any, dtype: Any, shape: tuple[int | None, ...], what: str) -> np.ndarray:
     out = np.ascontiguousarray(a, dtype=dtype)
     if len(out.shape) != len(shape) or any(want is not None and want != got for want, got in zip(shape, out.shape)):
         raise ShapeError(f"{what}: expected {tuple('n' if s is None else s for s in shape)}, got {out.shape}.")
@@ -74,16 +74,16 @@ class MeshWorld:
         self.radii_m = np.zeros(len(parts))
         """Largest distance of a part's vertices from its origin [m]."""
         for i, p in enumerate(parts):
-            v = _array(p.vertices, np.float32, (None, 3), f"MeshPart {i} vertices")
-            f = _array(p.faces, np.int32, (None, 3), f"MeshPart {i} faces")
-            n = _array(p.normals, np.float32, (len(v), 3), f"MeshPart {i} normals")
+            v = checked_array(p.vertices, np.float32, (None, 3), f"MeshPart {i} vertices")
+            f = checked_array(p.faces, np.int32, (None, 3), f"MeshPart {i} faces")
+            n = checked_array(p.normals, np.float32, (len(v), 3), f"MeshPart {i} normals")
             if len(f) and (f.min() < 0 or f.max() >= len(v)):
                 raise ShapeError(f"MeshPart {i} faces: a face names vertex {f.max()} of {len(v)}.")
             uv = texture = None
             if p.uv is not None and p.texture is not None:
-                uv = _array(p.uv, np.float32, (len(v), 2), f"MeshPart {i} uv")
-                texture = _array(p.texture, np.uint8, (None, None, 3), f"MeshPart {i} texture")
-            rgb = _array(p.rgb, np.float32, (3,), f"MeshPart {i} rgb")
+                uv = checked_array(p.uv, np.float32, (len(v), 2), f"MeshPart {i} uv")
+                texture = checked_array(p.texture, np.uint8, (None, None, 3), f"MeshPart {i} texture")
+            rgb = checked_array(p.rgb, np.float32, (3,), f"MeshPart {i} rgb")
             self._world.add_part(v, f, n, uv, texture, rgb, float(p.gloss), bool(p.double_sided))
             self.n_faces += len(f)
             self.radii_m[i] = float(np.linalg.norm(v, axis=1).max(initial=0.0))
@@ -117,7 +117,7 @@ class ShadowMap:
 
     def shadow_at(self, points: np.ndarray, *, bias_m: float | None = None) -> np.ndarray:
         """Share (n,) 0–1 of the key light that reaches world points (n, 3) [m]."""
-        p = _array(points, np.float32, (None, 3), "shadow_at points")
+        p = checked_array(points, np.float32, (None, 3), "shadow_at points")
         out = np.empty(len(p), np.float32)
         self.native.visibility(p, 1.5 * self.texel_m if bias_m is None else bias_m, out)
         return out
@@ -131,20 +131,31 @@ class ContactMap:
 
     def factor_at(self, points: np.ndarray) -> np.ndarray:
         """Share (n,) 0–1 of the light left at upward-facing world points (n, 3) [m]."""
-        p = _array(points, np.float32, (None, 3), "factor_at points")
+        p = checked_array(points, np.float32, (None, 3), "factor_at points")
         out = np.empty(len(p), np.float32)
         self.native.factor(p, out)
         return out
 
 
-def _poses(world: MeshWorld, T_world_part: np.ndarray) -> np.ndarray:
-    return _array(T_world_part, np.float64, (len(world), 4, 4), "T_world_part")
+def part_poses(world: MeshWorld, T_world_part: np.ndarray) -> np.ndarray:
+    """(n, 4, 4) float64, one pose for each part; `ShapeError` otherwise."""
+    return checked_array(T_world_part, np.float64, (len(world), 4, 4), "T_world_part")
 
 
 def _mask(world: MeshWorld, mask: np.ndarray | None) -> np.ndarray:
     if mask is None:
         return np.ones(len(world), np.uint8)
-    return _array(np.asarray(mask, bool), np.uint8, (len(world),), "part mask")
+    return checked_array(np.asarray(mask, bool), np.uint8, (len(world),), "part mask")
+
+
+def light_axes(direction: np.ndarray) -> np.ndarray:
+    """(3, 3) rows u, v and the unit direction: the axes of a shadow map."""
+    d = np.asarray(direction, float)
+    d = d / np.linalg.norm(d)
+    u = np.array([-d[2], 0.0, d[0]] if abs(d[1]) < 0.9 else [0.0, d[2], -d[1]])  # d × y, or d × x
+    u /= np.linalg.norm(u)
+    v = [d[1] * u[2] - d[2] * u[1], d[2] * u[0] - d[0] * u[2], d[0] * u[1] - d[1] * u[0]]
+    return np.stack([u, np.array(v), d])
 
 
 def shadow_map(
@@ -155,14 +166,10 @@ def shadow_map(
 
     `softness` is the tangent of the light's half angle (Fernando 2005). Points outside the square are lit.
     """
-    d = np.asarray(direction, float)
-    d = d / np.linalg.norm(d)
-    u = np.cross(d, [0.0, 1.0, 0.0] if abs(d[1]) < 0.9 else [1.0, 0.0, 0.0])
-    u /= np.linalg.norm(u)
-    axes = np.ascontiguousarray(np.stack([u, np.cross(d, u), d]))
-    c = _array(center, np.float64, (3,), "shadow_map center")
+    axes = light_axes(direction)
+    c = checked_array(center, np.float64, (3,), "shadow_map center")
     native = load("mesh").shadow_map(
-        world._world, _poses(world, T_world_part), _mask(world, casts), axes, c, 2 * radius_m, resolution, softness, threads
+        world._world, part_poses(world, T_world_part), _mask(world, casts), axes, c, 2 * radius_m, resolution, softness, threads
     )
     return ShadowMap(native, 2 * radius_m / resolution)
 
@@ -175,7 +182,7 @@ def contact_map(
     """Blurred cover of the support at `height_m` over the rectangle `low`–`high` (x, y) [m], weighted by closeness."""
     w, h = (max(4, int(np.ceil((b - a) / cell_m))) for a, b in zip(low, high))
     native = load("mesh").contact_map(
-        world._world, _poses(world, T_world_part), _mask(world, casts), low[0], low[1], cell_m, w, h, height_m,
+        world._world, part_poses(world, T_world_part), _mask(world, casts), low[0], low[1], cell_m, w, h, height_m,
         near_m, wide_m, 0.5 * strength, 0.5 * strength, threads,
     )  # fmt: skip
     return ContactMap(native)
@@ -202,16 +209,16 @@ def render(
     )  # fmt: skip
     direction = np.asarray(light.direction, float)
     load("mesh").render(
-        world._world, _poses(world, T_world_part),
-        K=_array(K, np.float64, (3, 3), "render K"),
-        T_world_camera=_array(T_world_camera, np.float64, (4, 4), "render T_world_camera"),
+        world._world, part_poses(world, T_world_part),
+        K=checked_array(K, np.float64, (3, 3), "render K"),
+        T_world_camera=checked_array(T_world_camera, np.float64, (4, 4), "render T_world_camera"),
         width=width, height=height, supersample=supersample, near_m=near_m, visible=_mask(world, visible),
-        gain=_array(gain, np.float32, (len(world), 3), "render rgb_gain"),
-        direction=_array(direction / np.linalg.norm(direction), np.float32, (3,), "light direction"),
-        key=_array(light.key_rgb, np.float32, (3,), "light key_rgb"),
-        sh=_array(light.ambient_sh, np.float32, (9, 3), "light ambient_sh"),
+        gain=checked_array(gain, np.float32, (len(world), 3), "render rgb_gain"),
+        direction=checked_array(direction / np.linalg.norm(direction), np.float32, (3,), "light direction"),
+        key=checked_array(light.key_rgb, np.float32, (3,), "light key_rgb"),
+        sh=checked_array(light.ambient_sh, np.float32, (9, 3), "light ambient_sh"),
         shadow=shadow_map.native if shadow_map else None, contact=contact_map.native if contact_map else None,
-        behind=None if behind_depth is None else _array(behind_depth, np.float32, (height, width), "render behind_depth"),
+        behind=None if behind_depth is None else checked_array(behind_depth, np.float32, (height, width), "render behind_depth"),
         threads=threads, rgb=image.rgb, coverage=image.coverage, depth=image.depth, part=image.part, normal=image.normal,
     )  # fmt: skip
     return image
@@ -229,10 +236,10 @@ def composite(
     h, w = image.coverage.shape
     out = np.empty((h, w, 3), np.float32)
     load("mesh").composite(
-        K=_array(K, np.float64, (3, 3), "composite K"),
-        T_world_camera=_array(T_world_camera, np.float64, (4, 4), "composite T_world_camera"), width=w, height=h,
-        background=_array(background, np.float32, (h, w, 3), "composite background"),
-        depth=_array(depth, np.float32, (h, w), "composite depth"), fg_rgb=image.rgb, coverage=image.coverage,
+        K=checked_array(K, np.float64, (3, 3), "composite K"),
+        T_world_camera=checked_array(T_world_camera, np.float64, (4, 4), "composite T_world_camera"), width=w, height=h,
+        background=checked_array(background, np.float32, (h, w, 3), "composite background"),
+        depth=checked_array(depth, np.float32, (h, w), "composite depth"), fg_rgb=image.rgb, coverage=image.coverage,
         shadow=shadow_map.native if shadow_map else None, contact=contact_map.native if contact_map else None,
         strength=float(shadow), bias=float(bias_m), threads=threads, out=out,
     )  # fmt: skip
@@ -244,9 +251,9 @@ def to_srgb8(
     noise_std: float = 0.0, seed: int = 0,
 ) -> np.ndarray:  # fmt: skip
     """Linear (h, w, 3) → uint8 sRGB: Gaussian blur (sigma [px]), gain, encoding, then noise (0–1 scale) drawn from `seed`."""
-    a = _array(rgb, np.float32, (None, None, 3), "to_srgb8 rgb")
+    a = checked_array(rgb, np.float32, (None, None, 3), "to_srgb8 rgb")
     out = np.empty(a.shape, np.uint8)
-    load("mesh").sense(a, _array(gain_rgb, np.float32, (3,), "gain_rgb"), blur_px, noise_std, seed & (2**64 - 1), out)
+    load("mesh").sense(a, checked_array(gain_rgb, np.float32, (3,), "gain_rgb"), blur_px, noise_std, seed & (2**64 - 1), out)
     return out
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,18 +15,25 @@ from phone2sim.sim_export.episode import Episode
 from phone2sim.sim_export.mjcf import find_support
 from phone2sim.sim_export.robots import get_robot
 
+STILL_M, STILL_RAD = 3e-4, 2e-3
+"""A part that moves less in a whole episode stands still: a tenth of a pixel at 256² and 0.6 m."""
+
 
 class SpecPictures:
     """Draws what a spec's cameras see, from poses as they come: of a stored episode, or of a world that is running."""
 
-    def __init__(self, scene: Scene, spec: EpisodeSpec, bodies: tuple[str, ...], *, cache: Any = None) -> None:
-        """`bodies` name the rows of `robot_poses`; `cache` (a `BackgroundCache`) may be shared between specs."""
+    def __init__(
+        self, scene: Scene, spec: EpisodeSpec, bodies: tuple[str, ...], *, cache: Any = None,
+        still: Mapping[str, np.ndarray] | None = None,
+    ) -> None:  # fmt: skip
+        """`bodies` name the rows of `robot_poses`; `cache` (a `BackgroundCache`) may be shared between specs; parts in
+        `still` (`still_parts`) are known not to move, and cost nothing."""
         from phone2sim.sim_export.render.compositor import EpisodeRenderer
 
         self._renderer = EpisodeRenderer(
             background=scene.background, parts=spec_parts(scene, spec), lights=spec.lights, cameras=spec.cameras,
             sensor=spec.sensor, key=Key(spec.seed).child("episode", spec.index, "pictures"),
-            support_height_m=find_support(scene, spec.support).height_m, background_cache=cache,
+            support_height_m=find_support(scene, spec.support).height_m, background_cache=cache, still=still,
         )  # fmt: skip
         self._poses = PartPoses(spec, bodies)
 
@@ -52,14 +59,27 @@ class PartPoses:
 
 def episode_frames(scene: Scene, episode: Episode) -> Iterator[dict[str, np.ndarray]]:
     """Per step: camera name → (h, w, 3) uint8."""
-    pictures = SpecPictures(scene, episode.spec, episode.robot_bodies)
+    spec, bodies = episode.spec, episode.robot_bodies
+    T = PartPoses(spec, bodies).of(episode.object_poses, episode.robot_poses)
+    still = still_parts([p.name for p in spec_parts(scene, spec)], T)
+    pictures = SpecPictures(scene, spec, bodies, still=still)
     for t in range(len(episode)):
         yield pictures.draw(episode.object_poses[t], episode.robot_poses[t], t)
 
 
+def still_parts(names: list[str], T_world_part: np.ndarray) -> dict[str, np.ndarray]:
+    """The parts (t, n, 4, 4) that stay within `STILL_M` and `STILL_RAD` of where they start, with that pose."""
+    T = T_world_part
+    if not len(T):
+        return {}
+    moved = np.linalg.norm(T[:, :, :3, 3] - T[:1, :, :3, 3], axis=-1).max(axis=0)
+    turned = np.linalg.norm(T[:, :, :3, :3] - T[:1, :, :3, :3], axis=(-2, -1)).max(axis=0)
+    return {n: T[0, i] for i, n in enumerate(names) if moved[i] < STILL_M and turned[i] < STILL_RAD}
+
+
 def spec_parts(scene: Scene, spec: EpisodeSpec) -> list[Any]:
     """Render parts in the order of the poses: the spec's objects, then the robot's shells."""
-    from phone2sim.sim_export.render.compositor import RenderPart
+    from phone2sim.sim_export.render.parts import RenderPart
 
     white = (1.0, 1.0, 1.0)
     objects = [

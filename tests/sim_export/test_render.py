@@ -193,3 +193,30 @@ def test_no_foreground_is_the_background_alone():
     empty = renderer(parts=[])
     picture = empty.frame(np.zeros((0, 4, 4)), 0)["front"]
     np.testing.assert_allclose(picture[SIZE // 2 :].mean(), 0.6 * 255, atol=6)
+
+
+def test_a_part_declared_still_gives_the_same_picture():
+    """Drawn once into the background or anew in each frame: the same but for rounding, and shadows fall on it."""
+    parts = [box_part(), box_part("block", (0.06, 0.05, 0.05))]
+    poses = np.tile(np.eye(4), (2, 1, 1))
+    poses[0, 0, 3], poses[1, :2, 3] = -0.08, (0.03, -0.02)  # the box's shadow falls on the block
+    options = {"parts": parts, "lights": lights((0.8, 0.05, -0.6), shadow=0.6)}
+    anew, once = renderer(**options), renderer(still={"block": poses[1]}, **options)
+    a, b = (r.shots(poses, 0, truth=True)["front"] for r in (anew, once))
+    difference = np.abs(a.rgb.astype(int) - b.rgb)
+    assert difference.mean() < 0.5 and np.percentile(difference, 99.5) < 12
+    assert (a.truth.part != b.truth.part).mean() < 1e-3
+    same = a.truth.part == b.truth.part
+    np.testing.assert_allclose(a.truth.depth[same], b.truth.depth[same], atol=1e-5)
+    away = poses.copy()
+    away[0, 2, 3] = -5
+    on = (b.truth.part == 1) & (once.masks_depth(away)["front"].part == 1)
+    darker = once.frame(away, 0)["front"].astype(int) - b.rgb
+    assert (darker[on].max(-1) > 20).sum() > 10
+
+
+def test_a_still_part_stays_where_it_was_declared():
+    poses = HERE.copy()
+    fixed = renderer(still={"box": HERE[0]})
+    poses[0, 0, 3] = 0.2
+    np.testing.assert_array_equal(fixed.frame(poses, 0)["front"], fixed.frame(HERE, 0)["front"])

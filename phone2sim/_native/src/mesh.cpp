@@ -8,7 +8,7 @@
 #include <cmath>
 #include <optional>
 
-#include "mesh_resolve.hpp"
+#include "mesh_layer.hpp"
 
 namespace nb = nanobind;
 using namespace p2s;
@@ -82,29 +82,7 @@ void render(const World& world, In<double> poses, In<double> K, In<double> T_wor
     } else {
         seen.key.assign(seen.id.size(), 0.0f);
     }
-    Projection projection{true, near_m, {}};
-    const int n = int(world.parts.size());
-    projection.matrices.resize(12 * size_t(n));
-    const double* T = view.T_world_camera;
-    const double S = supersample;
-    const double k[9] = {S * view.K[0], S * view.K[1], S * view.K[2] - 0.5 * seen.w, 0, S * view.K[4], S * view.K[5] - 0.5 * seen.h, 0, 0, 1};
-    double M[12];  // K · T_camera_world
-    for (int r = 0; r < 3; ++r)
-        for (int c = 0; c < 4; ++c) {
-            double sum = 0;
-            for (int i = 0; i < 3; ++i) {
-                const double shift = -(T[i] * T[3] + T[4 + i] * T[7] + T[8 + i] * T[11]);
-                sum += k[3 * r + i] * (c < 3 ? T[4 * c + i] : shift);
-            }
-            M[4 * r + c] = sum;
-        }
-    for (int p = 0; p < n; ++p)
-        for (int r = 0; r < 3; ++r)
-            for (int c = 0; c < 4; ++c) {
-                double sum = c == 3 ? M[4 * r + 3] : 0.0;
-                for (int i = 0; i < 3; ++i) sum += M[4 * r + i] * poses.data()[16 * p + 4 * i + c];
-                projection.matrices[12 * size_t(p) + 4 * r + c] = sum;
-            }
+    const Projection projection = perspective(world, view, poses.data(), near_m);
     rasterize(world, projection, visible.data(), seen, threads);
     resolve(world, view, seen, poses.data(), gain.data(), light, shadow, contact, threads,
             {rgb.data(), coverage.data(), depth.data(), part.data(), normal.data()});
@@ -137,14 +115,14 @@ ShadowMap make_shadow(const World& world, In<double> poses, In<uint8_t> visible,
     m.dir = {float(a[6]), float(a[7]), float(a[8])};
     m.centre = {float(centre.data()[0]), float(centre.data()[1]), float(centre.data()[2])};
     nb::gil_scoped_release release;
-    Visibility seen;
+    static thread_local Visibility seen;
     seen.w = seen.h = n;
     seen.key.assign(size_t(n) * n, -1e30f);
     seen.id.assign(size_t(n) * n, -1);
     rasterize(world, orthographic(world, poses.data(), a, centre.data(), m.texel), visible.data(), seen, threads);
-    m.depth = std::move(seen.key);  // -1e30 where nothing becomes 1e30
-    for (float& z : m.depth) z = -z;
-    m.build_coarse();
+    m.depth.resize(seen.key.size());  // -1e30 where nothing becomes 1e30
+    for (size_t i = 0; i < seen.key.size(); ++i) m.depth[i] = -seen.key[i];
+    m.build_least();
     return m;
 }
 
@@ -195,6 +173,24 @@ ContactMap make_contact(const World& world, In<double> poses, In<uint8_t> visibl
     return m;
 }
 
+Layer make_layer(In<double> K, In<double> T_world_camera, int width, int height, int supersample, In<float> rest, In<float> key,
+                 In<float> depth, In<double> axes, In<float> gain, float blur_px, float noise) {
+    const double* a = axes.data();
+    const Vec3 u{float(a[0]), float(a[1]), float(a[2])}, v{float(a[3]), float(a[4]), float(a[5])}, d{float(a[6]), float(a[7]), float(a[8])};
+    const Sensor sensor{{gain.data()[0], gain.data()[1], gain.data()[2]}, blur_px, noise};
+    return Layer(make_view(K, T_world_camera, width, height, supersample), rest.data(), key.data(), depth.data(), u, v, d, sensor);
+}
+
+void draw_layer(Layer& layer, const World& world, In<double> poses, In<float> gain, In<float> direction, In<float> key, In<float> sh,
+                const ShadowMap* still, const ShadowMap* shadow, const ContactMap* contact, In<int32_t> names, uint64_t seed, int threads,
+                std::optional<Out<uint8_t>> out, std::optional<Out<float>> linear, std::optional<Out<float>> depth,
+                std::optional<Out<int32_t>> part, std::optional<Out<float>> normal) {
+    const Moving moving{world, poses.data(), gain.data(), make_light(direction, key, sh), still, shadow, contact};
+    const Truth truth{depth ? depth->data() : nullptr, part ? part->data() : nullptr, normal ? normal->data() : nullptr};
+    nb::gil_scoped_release release;
+    layer.draw(moving, seed, thread_count(threads), out ? out->data() : nullptr, linear ? linear->data() : nullptr, truth, names.data());
+}
+
 }  // namespace
 
 NB_MODULE(P2S_MODULE, m) {
@@ -217,6 +213,12 @@ NB_MODULE(P2S_MODULE, m) {
           nb::arg("height"), nb::arg("supersample"), nb::arg("near_m"), nb::arg("visible"), nb::arg("gain"), nb::arg("direction"),
           nb::arg("key"), nb::arg("sh"), nb::arg("shadow").none(), nb::arg("contact").none(), nb::arg("behind").none(),
           nb::arg("threads"), nb::arg("rgb"), nb::arg("coverage"), nb::arg("depth"), nb::arg("part"), nb::arg("normal"));
+    nb::class_<Layer>(m, "Layer").def("draw", &draw_layer, nb::arg("world"), nb::arg("poses"), nb::arg("gain"), nb::arg("direction"),
+        nb::arg("key"), nb::arg("sh"), nb::arg("still").none(), nb::arg("shadow").none(), nb::arg("contact").none(), nb::arg("names"),
+        nb::arg("seed"), nb::arg("threads"), nb::arg("out").none(), nb::arg("linear").none(), nb::arg("depth").none(),
+        nb::arg("part").none(), nb::arg("normal").none());
+    m.def("make_layer", &make_layer, nb::arg("K"), nb::arg("T_world_camera"), nb::arg("width"), nb::arg("height"), nb::arg("supersample"),
+          nb::arg("rest"), nb::arg("key"), nb::arg("depth"), nb::arg("axes"), nb::arg("gain"), nb::arg("blur_px"), nb::arg("noise"));
     m.def("shadow_map", &make_shadow);
     m.def("contact_map", &make_contact);
     m.def("composite", [](In<double> K, In<double> T, int w, int h, In<float> background, In<float> depth, In<float> fg, In<float> cov,

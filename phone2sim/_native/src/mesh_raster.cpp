@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <cmath>
 
-#include "mesh_world.hpp"
+#include "mesh_resolve.hpp"
 
 namespace p2s {
 namespace {
 
-constexpr int kBand = 32;
+constexpr int kBand = 32, kLanes = 8;
 
 struct D3 {
     double x, y, z;
@@ -82,9 +82,25 @@ void set_up(const D3 v[3], const double depth[3], bool perspective, double near_
     s.face = 0;
 }
 
+template <int N>
+inline void span(const FaceSetup& s, int index, int x0, int xa, int xb, float r0, float r1, float r2, float rd, float ox, float key_max,
+                 float* key, int32_t* id) {
+    const float a0 = s.e[0][0], a1 = s.e[1][0], a2 = s.e[2][0], ad = s.d[0];
+    float* k = key + x0;
+    int32_t* to = id + x0;
+#pragma omp simd
+    for (int i = 0; i < N; ++i) {
+        const int x = x0 + i;
+        const float X = float(x) + ox;
+        const float e0 = a0 * X + r0, e1 = a1 * X + r1, e2 = a2 * X + r2, d = ad * X + rd;
+        const bool pass = (e0 >= 0) & (e1 >= 0) & (e2 >= 0) & (d > k[i]) & (d <= key_max) & (x >= xa) & (x <= xb);
+        k[i] = pass ? d : k[i];
+        to[i] = pass ? index : to[i];
+    }
+}
+
 void draw(const FaceSetup& s, int index, int row0, int row1, float key_max, Visibility& out) {
     const float ox = 0.5f - 0.5f * out.w, oy = 0.5f - 0.5f * out.h;
-    const float a0 = s.e[0][0], a1 = s.e[1][0], a2 = s.e[2][0], ad = s.d[0];
     for (int y = std::max(s.y0, row0); y <= std::min(s.y1, row1); ++y) {
         const float Y = y + oy;
         const float r0 = s.e[0][1] * Y + s.e[0][2], r1 = s.e[1][1] * Y + s.e[1][2], r2 = s.e[2][1] * Y + s.e[2][2];
@@ -103,20 +119,46 @@ void draw(const FaceSetup& s, int index, int row0, int row1, float key_max, Visi
         }
         float* key = out.key.data() + size_t(y) * out.w;
         int32_t* id = out.id.data() + size_t(y) * out.w;
-#pragma omp simd
-        for (int x = xa; x <= xb; ++x) {
-            const float X = float(x) + ox;
-            const float e0 = a0 * X + r0, e1 = a1 * X + r1, e2 = a2 * X + r2, d = ad * X + rd;
-            const bool pass = (e0 >= 0) & (e1 >= 0) & (e2 >= 0) & (d > key[x]) & (d <= key_max);
-            key[x] = pass ? d : key[x];
-            id[x] = pass ? index : id[x];
+        // Eight at a time, from a start that keeps all eight inside the row; those outside the span change nothing.
+        const int lanes = std::min(kLanes, out.w);
+        for (int x = std::min(xa, out.w - lanes); x <= xb; x += lanes, x = x > xb ? x : std::min(x, out.w - lanes)) {
+            if (lanes == kLanes)
+                span<kLanes>(s, index, x, xa, xb, r0, r1, r2, rd, ox, key_max, key, id);
+            else
+                for (int i = 0; i < lanes; ++i) span<1>(s, index, x + i, xa, xb, r0, r1, r2, rd, ox, key_max, key, id);
         }
     }
 }
 
+// Faces of a closed part that surely look away from the eye (or from an orthographic viewer): they hide behind others.
+struct Away {
+    bool perspective;
+    double eye[3];  // in the part's frame, or the viewing direction
+
+    Away(const double* m, bool perspective) : perspective(perspective), eye{m[8], m[9], m[10]} {
+        if (!perspective) return;
+        const double c[9] = {m[5] * m[10] - m[6] * m[9], m[2] * m[9] - m[1] * m[10], m[1] * m[6] - m[2] * m[5],
+                             m[6] * m[8] - m[4] * m[10], m[0] * m[10] - m[2] * m[8], m[2] * m[4] - m[0] * m[6],
+                             m[4] * m[9] - m[5] * m[8], m[1] * m[8] - m[0] * m[9], m[0] * m[5] - m[1] * m[4]};
+        const double det = m[0] * c[0] + m[1] * c[3] + m[2] * c[6];
+        for (int i = 0; i < 3; ++i) eye[i] = -(c[3 * i] * m[3] + c[3 * i + 1] * m[7] + c[3 * i + 2] * m[11]) / det;
+    }
+    bool operator()(Vec3 n, const float* a) const {
+        double d[3];
+        for (int i = 0; i < 3; ++i) d[i] = perspective ? a[i] - eye[i] : eye[i];
+        const double along = n.x * d[0] + n.y * d[1] + n.z * d[2];
+        return along > 1e-3 * std::sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2]);
+    }
+};
+
 }  // namespace
 
 void rasterize(const World& world, const Projection& projection, const uint8_t* visible, Visibility& out, int threads) {
+    set_up_faces(world, projection, visible, out, threads);
+    fill(projection, out, threads);
+}
+
+void set_up_faces(const World& world, const Projection& projection, const uint8_t* visible, Visibility& out, int threads) {
     const int n_parts = int(world.parts.size()), n_vertices = int(world.position.size() / 3);
     std::vector<D3> posed(n_vertices);
     std::vector<double> depth(projection.perspective ? 0 : n_vertices);
@@ -140,9 +182,14 @@ void rasterize(const World& world, const Projection& projection, const uint8_t* 
                 posed[i].z = 1.0;
             }
         }
+        const Away away(m, projection.perspective);
         for (int f = part.f0; f < part.f1; ++f) {
             FaceSetup& s = out.setups[first[p] + f - part.f0];
             const int32_t* t = world.face.data() + 3 * f;
+            if (!part.double_sided && away(world.face_normal[f], world.position.data() + 3 * t[0])) {
+                s.face = -1;
+                continue;
+            }
             const D3 v[3] = {posed[t[0]], posed[t[1]], posed[t[2]]};
             double z[3] = {0, 0, 0};
             if (!projection.perspective)
@@ -153,6 +200,9 @@ void rasterize(const World& world, const Projection& projection, const uint8_t* 
         }
     }
 
+}
+
+void fill(const Projection& projection, Visibility& out, int threads) {
     const int n_bands = (out.h + kBand - 1) / kBand;
     std::vector<std::vector<int>> bands(n_bands);
     for (int i = 0; i < int(out.setups.size()); ++i) {
@@ -164,6 +214,33 @@ void rasterize(const World& world, const Projection& projection, const uint8_t* 
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1)
     for (int b = 0; b < n_bands; ++b)
         for (int i : bands[b]) draw(out.setups[i], i, b * kBand, std::min(out.h, (b + 1) * kBand) - 1, key_max, out);
+}
+
+Projection perspective(const World& world, const View& view, const double* T_world_part, float near_m) {
+    const int w = view.width * view.supersample, h = view.height * view.supersample, n = int(world.parts.size());
+    Projection projection{true, near_m, {}};
+    projection.matrices.resize(12 * size_t(n));
+    const double* T = view.T_world_camera;
+    const double S = view.supersample;
+    const double k[9] = {S * view.K[0], S * view.K[1], S * view.K[2] - 0.5 * w, 0, S * view.K[4], S * view.K[5] - 0.5 * h, 0, 0, 1};
+    double M[12];  // K · T_camera_world
+    for (int r = 0; r < 3; ++r)
+        for (int c = 0; c < 4; ++c) {
+            double sum = 0;
+            for (int i = 0; i < 3; ++i) {
+                const double shift = -(T[i] * T[3] + T[4 + i] * T[7] + T[8 + i] * T[11]);
+                sum += k[3 * r + i] * (c < 3 ? T[4 * c + i] : shift);
+            }
+            M[4 * r + c] = sum;
+        }
+    for (int p = 0; p < n; ++p)
+        for (int r = 0; r < 3; ++r)
+            for (int c = 0; c < 4; ++c) {
+                double sum = c == 3 ? M[4 * r + 3] : 0.0;
+                for (int i = 0; i < 3; ++i) sum += M[4 * r + i] * T_world_part[16 * p + 4 * i + c];
+                projection.matrices[12 * size_t(p) + 4 * r + c] = sum;
+            }
+    return projection;
 }
 
 }  // namespace p2s

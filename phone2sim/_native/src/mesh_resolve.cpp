@@ -22,162 +22,158 @@ float log2_fast(float x) {
     return e + (m - 1.0f) * (1.3465f - 0.3465f * (m - 1.0f) * 1.0f) ;
 }
 
-struct Shader {
-    const World& world;
-    const View& view;
-    const Visibility& seen;
-    const double* T_world_part;
-    const float* gain;
-    const Light& light;
-    const ShadowMap* shadow;
-    const ContactMap* contact;
-    double fx, fy, cx, cy, skew;  // of sample coordinates relative to the target's centre
-
-    Vec3 texture_at(const FaceSetup& s, const Part& part, const float b[3], float W, const int32_t* t, float u, float v) const {
-        const float* q = world.uv.data();
-        float ux = 0, uy = 0, vx = 0, vy = 0, wx = 0, wy = 0;
-        for (int i = 0; i < 3; ++i) {
-            const float tu = q[2 * t[i]], tv = q[2 * t[i] + 1];
-            ux += s.e[i][0] * tu, uy += s.e[i][1] * tu, vx += s.e[i][0] * tv, vy += s.e[i][1] * tv;
-            wx += s.e[i][0], wy += s.e[i][1];
-        }
-        const Texture& texture = world.textures[part.texture];
-        const float tw = float(texture.levels[0].w), th = float(texture.levels[0].h);
-        const float k = float(view.supersample) / W;  // derivatives per picture pixel
-        const float dux = (ux - u * wx) * k, dvx = (vx - v * wx) * k, duy = (uy - u * wy) * k, dvy = (vy - v * wy) * k;
-        const float lx = std::sqrt(dux * dux * tw * tw + dvx * dvx * th * th);
-        const float ly = std::sqrt(duy * duy * tw * tw + dvy * dvy * th * th);
-        const float major = std::max(lx, ly), minor = std::max(std::min(lx, ly), 1e-6f);
-        (void)b;
-        if (!(major > 1.0f)) return texture.sample(u, v, 0.0f);
-        const int taps = std::min(8, int(std::ceil(std::min(major / std::max(minor, 1.0f), 8.0f) - 0.01f)));
-        const float lod = log2_fast(std::max(major / std::max(taps, 1), 1.0f));
-        const float du = lx > ly ? dux : duy, dv = lx > ly ? dvx : dvy;
-        Vec3 sum = {0, 0, 0};
-        for (int i = 0; i < taps; ++i) {
-            const float o = (i + 0.5f) / taps - 0.5f;
-            sum = sum + texture.sample(u + o * du, v + o * dv, lod);
-        }
-        return sum * (1.0f / taps);
-    }
-
-    // Colour, camera depth and world normal where the ray of sample position (X, Y) meets the face.
-    Vec3 shade(const FaceSetup& s, float X, float Y, float& z, Vec3& n_world) const {
-        const int32_t* t = world.face.data() + 3 * size_t(s.face);
-        const int p = world.face_part[s.face];
-        const Part& part = world.parts[p];
-        float b[3], W = 0;
-        for (int i = 0; i < 3; ++i) {
-            b[i] = std::max(0.0f, s.e[i][0] * X + s.e[i][1] * Y + s.e[i][2]);
-            W += b[i];
-        }
-        W = std::max(W, 1e-30f);
-        for (float& v : b) v /= W;
-        z = 1.0f / (s.d[0] * X + s.d[1] * Y + s.d[2]);
-        Vec3 n = {0, 0, 0};
-        for (int i = 0; i < 3; ++i) {
-            const float* q = world.normal.data() + 3 * size_t(t[i]);
-            n = n + Vec3{q[0], q[1], q[2]} * b[i];
-        }
-        const double* m = T_world_part + 16 * p;
-        n_world = {float(m[0] * n.x + m[1] * n.y + m[2] * n.z), float(m[4] * n.x + m[5] * n.y + m[6] * n.z),
-                   float(m[8] * n.x + m[9] * n.y + m[10] * n.z)};
-        const float length = std::sqrt(std::max(dot(n_world, n_world), 1e-30f));
-        n_world = n_world * ((s.back ? -1.0f : 1.0f) / length);
-
-        Vec3 albedo = part.rgb;
-        if (part.texture >= 0) {
-            float u = 0, v = 0;
-            for (int i = 0; i < 3; ++i) u += world.uv[2 * size_t(t[i])] * b[i], v += world.uv[2 * size_t(t[i]) + 1] * b[i];
-            albedo = texture_at(s, part, b, W, t, u, v);
-        }
-        albedo = {albedo.x * gain[3 * p], albedo.y * gain[3 * p + 1], albedo.z * gain[3 * p + 2]};
-
-        const double ry = (Y - cy) / fy, rx = (X - cx - skew * ry) / fx;
-        const double* T = view.T_world_camera;
-        const Vec3 ray = {float(T[0] * rx + T[1] * ry + T[2]), float(T[4] * rx + T[5] * ry + T[6]),
-                          float(T[8] * rx + T[9] * ry + T[10])};
-        const Vec3 point = {float(T[3] + ray.x * z), float(T[7] + ray.y * z), float(T[11] + ray.z * z)};
-
-        const float facing = -dot(n_world, light.direction);
-        float key = std::max(0.0f, facing);
-        if (key > 0 && shadow) key *= shadow->visibility(point + n_world * (1.5f * shadow->texel), 1.5f * shadow->texel);
-        const float ao = contact ? contact->factor(point, n_world) : 1.0f;
-        const Vec3 e = irradiance(light, n_world) * ao + light.key * key;
-        Vec3 c = {albedo.x * e.x, albedo.y * e.y, albedo.z * e.z};
-        if (part.gloss > 0 && key > 0) {  // Blinn–Phong, exponent 64
-            Vec3 half = {-light.direction.x, -light.direction.y, -light.direction.z};
-            half = half + ray * (-1.0f / std::sqrt(dot(ray, ray)));
-            float g = std::max(0.0f, dot(half, n_world)) / std::sqrt(std::max(dot(half, half), 1e-12f));
-            for (int i = 0; i < 6; ++i) g *= g;
-            const float share = key / std::max(facing, 1e-6f);
-            c = c + light.key * (part.gloss * g * share);
-        }
-        return c;
-    }
-};
-
 }  // namespace
+
+PixelShader::PixelShader(const World& world, const View& view, const Visibility& seen, const double* T_world_part, const float* gain,
+                         const Light& light, const ShadowMap* shadow, const ShadowMap* second, const ContactMap* contact)
+    : world(world), view(view), seen(seen), T_world_part(T_world_part), gain(gain), light(light), shadow(shadow), second(second),
+      contact(contact) {
+    const int S = view.supersample;
+    fx = S * view.K[0], fy = S * view.K[4], skew = S * view.K[1];
+    cx = S * view.K[2] - 0.5 * seen.w, cy = S * view.K[5] - 0.5 * seen.h;
+}
+
+Vec3 PixelShader::texture_at(const FaceSetup& s, const Part& part, float W, const int32_t* t, float u, float v) const {
+    const float* q = world.uv.data();
+    float ux = 0, uy = 0, vx = 0, vy = 0, wx = 0, wy = 0;
+    for (int i = 0; i < 3; ++i) {
+        const float tu = q[2 * t[i]], tv = q[2 * t[i] + 1];
+        ux += s.e[i][0] * tu, uy += s.e[i][1] * tu, vx += s.e[i][0] * tv, vy += s.e[i][1] * tv;
+        wx += s.e[i][0], wy += s.e[i][1];
+    }
+    const Texture& texture = world.textures[part.texture];
+    const float tw = float(texture.levels[0].w), th = float(texture.levels[0].h);
+    const float k = float(view.supersample) / W;  // derivatives per picture pixel
+    const float dux = (ux - u * wx) * k, dvx = (vx - v * wx) * k, duy = (uy - u * wy) * k, dvy = (vy - v * wy) * k;
+    const float lx = std::sqrt(dux * dux * tw * tw + dvx * dvx * th * th);
+    const float ly = std::sqrt(duy * duy * tw * tw + dvy * dvy * th * th);
+    const float major = std::max(lx, ly), minor = std::max(std::min(lx, ly), 1e-6f);
+    if (!(major > 1.0f)) return texture.sample(u, v, 0.0f);
+    const int taps = std::min(8, int(std::ceil(std::min(major / std::max(minor, 1.0f), 8.0f) - 0.01f)));
+    const float lod = log2_fast(std::max(major / std::max(taps, 1), 1.0f));
+    const float du = lx > ly ? dux : duy, dv = lx > ly ? dvx : dvy;
+    Vec3 sum = {0, 0, 0};
+    for (int i = 0; i < taps; ++i) {
+        const float o = (i + 0.5f) / taps - 0.5f;
+        sum = sum + texture.sample(u + o * du, v + o * dv, lod);
+    }
+    return sum * (1.0f / taps);
+}
+
+// Colour, camera depth and world normal where the ray of sample position (X, Y) meets the face.
+Vec3 PixelShader::shade(const FaceSetup& s, float X, float Y, float& z, Vec3& n_world) const {
+    const int32_t* t = world.face.data() + 3 * size_t(s.face);
+    const int p = world.face_part[s.face];
+    const Part& part = world.parts[p];
+    float b[3], W = 0;
+    for (int i = 0; i < 3; ++i) {
+        b[i] = std::max(0.0f, s.e[i][0] * X + s.e[i][1] * Y + s.e[i][2]);
+        W += b[i];
+    }
+    W = std::max(W, 1e-30f);
+    for (float& v : b) v /= W;
+    z = 1.0f / (s.d[0] * X + s.d[1] * Y + s.d[2]);
+    Vec3 n = {0, 0, 0};
+    for (int i = 0; i < 3; ++i) {
+        const float* q = world.normal.data() + 3 * size_t(t[i]);
+        n = n + Vec3{q[0], q[1], q[2]} * b[i];
+    }
+    const double* m = T_world_part + 16 * p;
+    n_world = {float(m[0] * n.x + m[1] * n.y + m[2] * n.z), float(m[4] * n.x + m[5] * n.y + m[6] * n.z),
+               float(m[8] * n.x + m[9] * n.y + m[10] * n.z)};
+    const float length = std::sqrt(std::max(dot(n_world, n_world), 1e-30f));
+    n_world = n_world * ((s.back ? -1.0f : 1.0f) / length);
+
+    Vec3 albedo = part.rgb;
+    if (part.texture >= 0) {
+        float u = 0, v = 0;
+        for (int i = 0; i < 3; ++i) u += world.uv[2 * size_t(t[i])] * b[i], v += world.uv[2 * size_t(t[i]) + 1] * b[i];
+        albedo = texture_at(s, part, W, t, u, v);
+    }
+    albedo = {albedo.x * gain[3 * p], albedo.y * gain[3 * p + 1], albedo.z * gain[3 * p + 2]};
+
+    const double ry = (Y - cy) / fy, rx = (X - cx - skew * ry) / fx;
+    const double* T = view.T_world_camera;
+    const Vec3 ray = {float(T[0] * rx + T[1] * ry + T[2]), float(T[4] * rx + T[5] * ry + T[6]),
+                      float(T[8] * rx + T[9] * ry + T[10])};
+    const Vec3 point = {float(T[3] + ray.x * z), float(T[7] + ray.y * z), float(T[11] + ray.z * z)};
+
+    const float facing = -dot(n_world, light.direction);
+    float key = std::max(0.0f, facing);
+    for (const ShadowMap* map : {shadow, second})
+        if (key > 0 && map) key *= map->visibility(point + n_world * (1.5f * map->texel), 1.5f * map->texel);
+    const float ao = contact ? contact->factor(point, n_world) : 1.0f;
+    const Vec3 e = irradiance(light, n_world) * ao + light.key * key;
+    Vec3 c = {albedo.x * e.x, albedo.y * e.y, albedo.z * e.z};
+    if (part.gloss > 0 && key > 0) {  // Blinn–Phong, exponent 64
+        Vec3 half = {-light.direction.x, -light.direction.y, -light.direction.z};
+        half = half + ray * (-1.0f / std::sqrt(dot(ray, ray)));
+        float g = std::max(0.0f, dot(half, n_world)) / std::sqrt(std::max(dot(half, half), 1e-12f));
+        for (int i = 0; i < 6; ++i) g *= g;
+        const float share = key / std::max(facing, 1e-6f);
+        c = c + light.key * (part.gloss * g * share);
+    }
+    return c;
+}
+// Neighbouring faces of one smooth surface share a shading: same part, close in depth, normals within 20 degrees.
+bool PixelShader::continues(int a, float key_a, int b, float key_b) const {
+    const int fa = seen.setups[a].face, fb = seen.setups[b].face;
+    return world.face_part[fa] == world.face_part[fb] && std::abs(key_a - key_b) < 0.02f * key_a &&
+           dot(world.face_normal[fa], world.face_normal[fb]) > 0.94f;
+}
+
+Pixel PixelShader::at(int x, int y) const {
+    const int S = view.supersample, n = S * S;
+    const float ox = 0.5f - 0.5f * seen.w, oy = 0.5f - 0.5f * seen.h;
+    struct Group {  // samples that one shading stands for
+        int id, count, part, own;
+        float X, Y, key;
+    } groups[kMaxSamples];
+    int n_groups = 0, empty = 0;
+    for (int k = 0; k < n; ++k) {
+        const int sx = x * S + k % S, sy = y * S + k / S;
+        const int id = seen.id[size_t(sy) * seen.w + sx];
+        if (id < 0) {
+            ++empty;
+            continue;
+        }
+        const float near = seen.key[size_t(sy) * seen.w + sx];
+        int g = 0;
+        while (g < n_groups && groups[g].id != id && !continues(groups[g].id, groups[g].key, id, near)) ++g;
+        if (g == n_groups) groups[n_groups++] = {id, 0, world.face_part[seen.setups[id].face], 0, 0, 0, near};
+        groups[g].count++;
+        if (groups[g].id == id) groups[g].own++, groups[g].X += sx + ox, groups[g].Y += sy + oy;
+    }
+    Pixel p{{0, 0, 0}, float(n - empty) / n, std::numeric_limits<float>::infinity(), -1, {0, 0, 0}};
+    if (n_groups == 0) return p;
+    int best = -1, votes = empty;  // the part with most samples owns the pixel
+    for (int g = 0; g < n_groups; ++g) {
+        int v = 0;
+        for (int k = 0; k < n_groups; ++k) v += groups[k].part == groups[g].part ? groups[k].count : 0;
+        if (v > votes || (v == votes && best < 0)) votes = v, best = g;
+    }
+    for (int g = 0; g < n_groups; ++g) {
+        const float inv = 1.0f / groups[g].own, share = float(groups[g].count) / n;
+        float z;
+        Vec3 normal;
+        const Vec3 c = shade(seen.setups[groups[g].id], groups[g].X * inv, groups[g].Y * inv, z, normal);
+        p.rgb.x += c.x * share, p.rgb.y += c.y * share, p.rgb.z += c.z * share;
+        if (g == best) p.depth = z, p.part = groups[g].part, p.normal = normal;
+    }
+    return p;
+}
 
 void resolve(const World& world, const View& view, const Visibility& seen, const double* T_world_part, const float* gain,
              const Light& light, const ShadowMap* shadow, const ContactMap* contact, int threads, Picture out) {
-    const int S = view.supersample, n = S * S;
-    Shader shader{world, view, seen, T_world_part, gain, light, shadow, contact, 0, 0, 0, 0, 0};
-    shader.fx = S * view.K[0], shader.fy = S * view.K[4], shader.skew = S * view.K[1];
-    shader.cx = S * view.K[2] - 0.5 * seen.w, shader.cy = S * view.K[5] - 0.5 * seen.h;
-    const float ox = 0.5f - 0.5f * seen.w, oy = 0.5f - 0.5f * seen.h;
-    // Neighbouring faces of one smooth surface share a shading: same part, close in depth, normals within 20 degrees.
-    auto continues = [&](int a, float key_a, int b, float key_b) {
-        const int fa = seen.setups[a].face, fb = seen.setups[b].face;
-        return world.face_part[fa] == world.face_part[fb] && std::abs(key_a - key_b) < 0.02f * key_a &&
-               dot(world.face_normal[fa], world.face_normal[fb]) > 0.94f;
-    };
+    const PixelShader shader(world, view, seen, T_world_part, gain, light, shadow, nullptr, contact);
 #pragma omp parallel for schedule(dynamic, 8) num_threads(threads) if (threads > 1)
     for (int y = 0; y < view.height; ++y)
         for (int x = 0; x < view.width; ++x) {
             const size_t at = size_t(y) * view.width + x;
-            struct Group {  // samples that one shading stands for
-                int id, count, part, own;
-                float X, Y, key;
-            } groups[kMaxSamples];
-            int n_groups = 0, empty = 0;
-            for (int k = 0; k < n; ++k) {
-                const int sx = x * S + k % S, sy = y * S + k / S;
-                const int id = seen.id[size_t(sy) * seen.w + sx];
-                if (id < 0) {
-                    ++empty;
-                    continue;
-                }
-                const float near = seen.key[size_t(sy) * seen.w + sx];
-                int g = 0;
-                while (g < n_groups && groups[g].id != id && !continues(groups[g].id, groups[g].key, id, near)) ++g;
-                if (g == n_groups) groups[n_groups++] = {id, 0, world.face_part[seen.setups[id].face], 0, 0, 0, near};
-                groups[g].count++;
-                if (groups[g].id == id) groups[g].own++, groups[g].X += sx + ox, groups[g].Y += sy + oy;
-            }
-            out.depth[at] = std::numeric_limits<float>::infinity();
-            out.part[at] = -1;
-            out.coverage[at] = float(n - empty) / n;
-            for (int c = 0; c < 3; ++c) out.rgb[3 * at + c] = out.normal[3 * at + c] = 0;
-            if (n_groups == 0) continue;
-            int best = -1, votes = empty;  // the part with most samples owns the pixel
-            for (int g = 0; g < n_groups; ++g) {
-                int v = 0;
-                for (int k = 0; k < n_groups; ++k) v += groups[k].part == groups[g].part ? groups[k].count : 0;
-                if (v > votes || (v == votes && best < 0)) votes = v, best = g;
-            }
-            for (int g = 0; g < n_groups; ++g) {
-                const float inv = 1.0f / groups[g].own, share = float(groups[g].count) / n;
-                float z;
-                Vec3 normal;
-                const Vec3 c = shader.shade(seen.setups[groups[g].id], groups[g].X * inv, groups[g].Y * inv, z, normal);
-                out.rgb[3 * at] += c.x * share, out.rgb[3 * at + 1] += c.y * share, out.rgb[3 * at + 2] += c.z * share;
-                if (g == best) {
-                    out.depth[at] = z;
-                    out.part[at] = groups[g].part;
-                    out.normal[3 * at] = normal.x, out.normal[3 * at + 1] = normal.y, out.normal[3 * at + 2] = normal.z;
-                }
-            }
+            const Pixel p = shader.at(x, y);
+            out.coverage[at] = p.coverage, out.depth[at] = p.depth, out.part[at] = p.part;
+            out.rgb[3 * at] = p.rgb.x, out.rgb[3 * at + 1] = p.rgb.y, out.rgb[3 * at + 2] = p.rgb.z;
+            out.normal[3 * at] = p.normal.x, out.normal[3 * at + 1] = p.normal.y, out.normal[3 * at + 2] = p.normal.z;
         }
 }
 
@@ -203,11 +199,7 @@ void composite(const View& view, const float* background, const float* depth, co
         }
 }
 
-namespace {
-
-constexpr int kEncode = 8192;
-
-const std::array<float, kEncode + 2>& encode_table() {
+const float* encode_table() {
     static const std::array<float, kEncode + 2> table = [] {
         std::array<float, kEncode + 2> t{};
         for (int i = 0; i < kEncode + 2; ++i) {  // indexed by the square root of the linear value
@@ -216,15 +208,17 @@ const std::array<float, kEncode + 2>& encode_table() {
         }
         return t;
     }();
-    return table;
+    return table.data();
 }
 
-uint64_t mix(uint64_t z) {  // splitmix64 (Steele et al. 2014)
+uint64_t mix(uint64_t z) {
     z += 0x9e3779b97f4a7c15ull;
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
     return z ^ (z >> 31);
 }
+
+namespace {
 
 // Sum of four 16-bit uniforms, centred and scaled to unit deviation: close to normal, and the same everywhere.
 float noise_from(uint64_t r) {
@@ -262,7 +256,7 @@ void blur(std::vector<float>& a, int w, int h, float sigma) {
 }  // namespace
 
 void sense(const float* rgb, int w, int h, const float gain[3], float blur_px, float noise, uint64_t seed, uint8_t* out) {
-    const auto& table = encode_table();
+    const float* table = encode_table();
     const size_t n = size_t(w) * h * 3;
     std::vector<float> blurred;
     if (blur_px > 0.05f) {

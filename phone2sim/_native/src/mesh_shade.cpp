@@ -7,54 +7,71 @@
 namespace p2s {
 namespace {
 
-constexpr int kBlock = 8;
+constexpr int kBlock = 8, kFine = 4, kLevels = 6;
+constexpr float kReach = 0.02f;  // of contact darkening on a side [m]
 constexpr int kSearch = 16, kFilter = 24;
 
-struct Disk {
-    float x, y;
-};
-
-// Points spread evenly over the unit disk (Vogel's spiral).
+// Points spread evenly over the unit disk (Vogel's spiral): x, then y.
 template <int N>
-std::array<Disk, N> vogel() {
-    std::array<Disk, N> d{};
+std::array<float, N> vogel(bool y) {
+    std::array<float, N> d{};
     for (int i = 0; i < N; ++i) {
         const double r = std::sqrt((i + 0.5) / N), a = 2.399963229728653 * i;
-        d[i] = {float(r * std::cos(a)), float(r * std::sin(a))};
+        d[i] = float(r * (y ? std::sin(a) : std::cos(a)));
     }
     return d;
 }
 
-const std::array<Disk, kSearch> search_disk = vogel<kSearch>();
-const std::array<Disk, kFilter> filter_disk = vogel<kFilter>();
+const std::array<float, kSearch> search_x = vogel<kSearch>(false), search_y = vogel<kSearch>(true);
+const std::array<float, kFilter> filter_x = vogel<kFilter>(false), filter_y = vogel<kFilter>(true);
+
+// The least of each 3 × 3 neighbourhood of an n × n grid.
+std::vector<float> widened(const std::vector<float>& a, int n) {
+    std::vector<float> rows(a), out;
+    for (int y = 0; y < n; ++y) {
+        const float* from = &a[size_t(y) * n];
+        float* to = &rows[size_t(y) * n];
+        for (int x = 1; x < n; ++x) to[x] = std::min(to[x], from[x - 1]);
+        for (int x = 0; x + 1 < n; ++x) to[x] = std::min(to[x], from[x + 1]);
+    }
+    out = rows;
+    for (int y = 0; y < n; ++y)
+        for (int other : {y - 1, y + 1}) {
+            if (other < 0 || other >= n) continue;
+            for (int x = 0; x < n; ++x) out[size_t(y) * n + x] = std::min(out[size_t(y) * n + x], rows[size_t(other) * n + x]);
+        }
+    return out;
+}
 
 }  // namespace
 
-void ShadowMap::build_coarse() {
-    nc = (n + kBlock - 1) / kBlock;
-    std::vector<float> least(size_t(nc) * nc, 1e30f);
+void ShadowMap::build_least() {
+    nc = (n + kBlock - 1) / kBlock, nf = (n + kFine - 1) / kFine;
+    std::vector<float> fine(size_t(nf) * nf, 1e30f), blocks(size_t(nc) * nc, 1e30f);
     for (int y = 0; y < n; ++y)
-        for (int x = 0; x < n; ++x) {
-            float& m = least[size_t(y / kBlock) * nc + x / kBlock];
-            m = std::min(m, depth[size_t(y) * n + x]);
+        for (int x = 0; x < n; x += kFine) {
+            const float* d = &depth[size_t(y) * n];
+            float m = d[x];
+            for (int i = x + 1; i < std::min(n, x + kFine); ++i) m = std::min(m, d[i]);
+            float& at = fine[size_t(y / kFine) * nf + x / kFine];
+            at = std::min(at, m);
+        }
+    for (int y = 0; y < nf; ++y)
+        for (int x = 0; x < nf; ++x) {
+            float& at = blocks[size_t(y * kFine / kBlock) * nc + x * kFine / kBlock];
+            at = std::min(at, fine[size_t(y) * nf + x]);
         }
     // Widen by the largest penumbra on anything inside the map's sphere.
     float lo = 1e30f, hi = 0.5f * n * texel;
-    for (float d : least)
+    for (float d : blocks)
         if (d < 1e29f) lo = std::min(lo, d), hi = std::max(hi, d);
     const float widest = lo < 1e29f ? softness * (hi - lo) : 0.0f;
     const int r = std::min(nc, int(std::ceil(widest / (texel * kBlock))) + 1);
     reach = r * kBlock;
-    std::vector<float> rows(least.size(), 1e30f);
-    coarse.assign(least.size(), 1e30f);
-    for (int y = 0; y < nc; ++y)
-        for (int x = 0; x < nc; ++x)
-            for (int i = std::max(0, x - r); i <= std::min(nc - 1, x + r); ++i)
-                rows[size_t(y) * nc + x] = std::min(rows[size_t(y) * nc + x], least[size_t(y) * nc + i]);
-    for (int y = 0; y < nc; ++y)
-        for (int x = 0; x < nc; ++x)
-            for (int j = std::max(0, y - r); j <= std::min(nc - 1, y + r); ++j)
-                coarse[size_t(y) * nc + x] = std::min(coarse[size_t(y) * nc + x], rows[size_t(j) * nc + x]);
+    coarse = std::move(blocks);
+    for (int k = 0; k < r; ++k) coarse = widened(coarse, nc);
+    least.assign(1, widened(fine, nf));
+    for (int k = 1; k < std::min(kLevels, reach / kFine); ++k) least.push_back(widened(least.back(), nf));
 }
 
 // Fernando 2005: the mean depth of the blockers sets the width of the penumbra.
@@ -63,31 +80,56 @@ float ShadowMap::visibility(Vec3 p, float bias) const {
     const float x = dot(q, u) / texel + 0.5f * n, y = dot(q, v) / texel + 0.5f * n;
     if (!(x >= 1 && y >= 1 && x < n - 1 && y < n - 1)) return 1.0f;
     const float t = dot(q, dir) - bias;
-    const float least = coarse[size_t(int(y) / kBlock) * nc + int(x) / kBlock];
-    if (least >= t) return 1.0f;
-    const float radius_max = float(reach), wide = std::clamp(softness * (t - least) / texel, 1.0f, radius_max);
+    const float nearest = coarse[size_t(int(y) / kBlock) * nc + int(x) / kBlock];
+    if (nearest >= t) return 1.0f;
+    const float radius_max = float(reach), wide = std::clamp(softness * (t - nearest) / texel, 1.0f, radius_max);
+    if (const size_t k = size_t(wide / kFine); k < least.size() && least[k][size_t(int(y) / kFine) * nf + int(x) / kFine] >= t)
+        return 1.0f;
+    const float* z = depth.data();
+    float found[kSearch], open[kFilter];
+#pragma omp simd
+    for (int k = 0; k < kSearch; ++k) {
+        const int i = std::clamp(int(x + wide * search_x[k]), 0, n - 1), j = std::clamp(int(y + wide * search_y[k]), 0, n - 1);
+        found[k] = z[j * n + i];
+    }
     float sum = 0.0f;
     int blockers = 0;
-    for (const Disk& d : search_disk) {
-        const int i = std::clamp(int(x + wide * d.x), 0, n - 1), j = std::clamp(int(y + wide * d.y), 0, n - 1);
-        const float z = depth[size_t(j) * n + i];
-        if (z < t) sum += z, ++blockers;
-    }
+    for (float f : found)
+        if (f < t) sum += f, ++blockers;
     if (blockers == 0) return 1.0f;
     const float radius = std::clamp(softness * (t - sum / blockers) / texel, 1.0f, radius_max);
-    float lit = 0.0f;
-    for (const Disk& d : filter_disk) {
-        const float sx = std::clamp(x + radius * d.x - 0.5f, 0.0f, n - 1.001f);
-        const float sy = std::clamp(y + radius * d.y - 0.5f, 0.0f, n - 1.001f);
-        const int i = int(sx), j = int(sy);
-        const float ax = sx - i, ay = sy - j;
-        const float* z = depth.data() + size_t(j) * n + i;
-        const int step_x = i + 1 < n ? 1 : 0, step_y = j + 1 < n ? n : 0;
-        const float top = (z[0] >= t) * (1 - ax) + (z[step_x] >= t) * ax;
-        const float bottom = (z[step_y] >= t) * (1 - ax) + (z[step_y + step_x] >= t) * ax;
-        lit += top * (1 - ay) + bottom * ay;
+    const float last = n - 1.001f;  // a tap and its right and lower neighbour are inside
+#pragma omp simd
+    for (int k = 0; k < kFilter; ++k) {
+        const float sx = std::clamp(x + radius * filter_x[k] - 0.5f, 0.0f, last);
+        const float sy = std::clamp(y + radius * filter_y[k] - 0.5f, 0.0f, last);
+        const int i = int(sx), j = int(sy), at = j * n + i;
+        const float ax = sx - float(i), ay = sy - float(j);
+        const float a = z[at] >= t ? 1.0f : 0.0f, b = z[at + 1] >= t ? 1.0f : 0.0f;
+        const float c = z[at + n] >= t ? 1.0f : 0.0f, d = z[at + n + 1] >= t ? 1.0f : 0.0f;
+        open[k] = (a * (1 - ax) + b * ax) * (1 - ay) + (c * (1 - ax) + d * ax) * ay;
     }
+    float lit = 0.0f;
+    for (float o : open) lit += o;
     return lit / kFilter;
+}
+
+bool ShadowMap::may_shade(float x0, float x1, float y0, float y1, float t1) const {
+    const float cx = dot(centre, u), cy = dot(centre, v), half = 0.5f * n;
+    const float t = t1 - dot(centre, dir) + 1e-4f;
+    const int i0 = int(std::floor((x0 - cx) / texel + half)), i1 = int(std::ceil((x1 - cx) / texel + half));
+    const int j0 = int(std::floor((y0 - cy) / texel + half)), j1 = int(std::ceil((y1 - cy) / texel + half));
+    if (i1 < 0 || j1 < 0 || i0 >= n || j0 >= n) return false;
+    auto lowest = [&](const std::vector<float>& map, int size, int side) {
+        float z = 1e30f;
+        for (int j = std::max(0, j0) / size; j <= std::min(n - 1, j1) / size; ++j)
+            for (int i = std::max(0, i0) / size; i <= std::min(n - 1, i1) / size; ++i) z = std::min(z, map[size_t(j) * side + i]);
+        return z;
+    };
+    const float nearest = lowest(coarse, kBlock, nc);
+    if (nearest >= t) return false;
+    const size_t k = size_t(std::max(1.0f, softness * (t - nearest) / texel) / kFine);
+    return k >= least.size() || lowest(least[k], kFine, nf) < t;
 }
 
 float ContactMap::at(float x, float y) const {
@@ -99,14 +141,23 @@ float ContactMap::at(float x, float y) const {
     return (o[0] * (1 - ax) + o[1] * ax) * (1 - ay) + (o[w] * (1 - ax) + o[w + 1] * ax) * ay;
 }
 
+bool ContactMap::may_touch(float a0, float a1, float b0, float b1, float z0, float z1) const {
+    if (z0 - height > 4 * kReach || z1 - height < -2 * kReach) return false;
+    const int i0 = int(std::floor((a0 - x0) / cell)) - 1, i1 = int(std::ceil((a1 - x0) / cell)) + 1;
+    const int j0 = int(std::floor((b0 - y0) / cell)) - 1, j1 = int(std::ceil((b1 - y0) / cell)) + 1;
+    for (int j = std::max(0, j0); j <= std::min(h - 1, j1); ++j)
+        for (int i = std::max(0, i0); i <= std::min(w - 1, i1); ++i)
+            if (occlusion[size_t(j) * w + i] > 0) return true;
+    return false;
+}
+
 // On the support the blurred cover itself; on a side, what the ground a little outside of it loses, fading upwards.
 float ContactMap::factor(Vec3 p, Vec3 n) const {
-    constexpr float reach = 0.02f;
     const float above = p.z - height;
-    if (above > 4 * reach || above < -2 * reach) return 1.0f;
+    if (above > 4 * kReach || above < -2 * kReach) return 1.0f;
     const float side = 1.0f - std::max(0.0f, n.z);
-    const float o = at(p.x + n.x * reach, p.y + n.y * reach);
-    const float f = std::max(0.0f, 1.0f - std::abs(above) / (4 * reach));
+    const float o = at(p.x + n.x * kReach, p.y + n.y * kReach);
+    const float f = std::max(0.0f, 1.0f - std::abs(above) / (4 * kReach));
     return 1.0f - o * f * f * (1.0f - 0.4f * side);
 }
 

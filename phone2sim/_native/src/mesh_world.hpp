@@ -65,6 +65,10 @@ struct Projection {
     std::vector<double> matrices;
 };
 
+// The two steps of `rasterize`: `out.setups` from the poses (needs w, h), then key and id from the setups.
+void set_up_faces(const World& world, const Projection& projection, const uint8_t* visible, Visibility& out, int threads);
+void fill(const Projection& projection, Visibility& out, int threads);
+
 // Fills `out` (w, h and initial key/id set by the caller).
 void rasterize(const World& world, const Projection& projection, const uint8_t* visible, Visibility& out, int threads);
 

@@ -36,7 +36,7 @@ def compare(scene: Scene, scene_dir: Path, folder: Path, *, views: int, max_side
 
     Writes `<frame>_photo.png` and `<frame>_twin.png` into `folder`.
     """
-    from phone2sim.sim_export.render.compositor import EpisodeRenderer, RenderPart
+    from phone2sim.sim_export.render import EpisodeRenderer, RenderPart
 
     held = {p.stem.removesuffix("_photo") for p in (scene_dir / "splat" / "heldout").glob("*_photo.png")}
     all_names = [Path(n).stem for n in scene.cameras.names]

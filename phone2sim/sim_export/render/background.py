@@ -25,6 +25,8 @@ class BackgroundView:
     """(h, w, 3) float32 linear."""
     depth: np.ndarray
     """(h, w) float32 camera z [m]; inf where the splat has a hole."""
+    on_support: np.ndarray
+    """(h, w) bool: the plane of the support."""
 
 
 def camera_matrices(camera: CameraSpec) -> tuple[np.ndarray, np.ndarray]:
@@ -52,7 +54,7 @@ def draw_background(cloud: SplatCloud, camera: CameraSpec, *, support_height_m: 
     z = T[2, 3] + np.where(np.isfinite(depth), depth, 0) * rays[..., 2]
     snapped = np.isfinite(depth) & (np.abs(z - support_height_m) < SNAP_M) & (plane > 0)
     depth = np.where(snapped, plane, depth).astype(np.float32)
-    return BackgroundView(rgb=srgb_to_linear(np.clip(image.rgb, 0, 1)), depth=depth)
+    return BackgroundView(rgb=srgb_to_linear(np.clip(image.rgb, 0, 1)), depth=depth, on_support=snapped)
 
 
 class BackgroundCache:

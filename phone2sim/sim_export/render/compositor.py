@@ -2,73 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from phone2sim._native.mesh import (
-    ContactMap,
-    MeshImage,
-    MeshLight,
-    MeshPart,
-    MeshWorld,
-    ShadowMap,
-    composite,
-    contact_map,
-    render,
-    shadow_map,
-    to_srgb8,
-)
-from phone2sim.assets.mesh import TexturedMesh
+from phone2sim._native.layer import Layer, Shot, Truth
+from phone2sim._native.mesh import MeshLight
 from phone2sim.augment.spec import CameraSpec, LightSpec, SensorSpec
 from phone2sim.errors import ShapeError
 from phone2sim.keys import Key
 from phone2sim.reconstruct.splat.cloud import SplatCloud
-from phone2sim.sim_export.render.background import BackgroundCache, BackgroundView, camera_matrices
+from phone2sim.sim_export.render.background import BackgroundCache, camera_matrices
+from phone2sim.sim_export.render.parts import PartSet, RenderPart
+from phone2sim.sim_export.render.still import still_picture
 
 SHADOW_TEXEL_M = (0.002, 0.004)
 """Finest and coarsest texel of the shadow map; in between, about a picture's pixel at 0.9 m."""
-SHADOW_REACH_M = 1.1
-"""Shadows and contact are drawn within this distance of the middle of all parts."""
-CONTACT_CELL_M = 0.004
-
-
-@dataclass(frozen=True, kw_only=True)
-class RenderPart:
-    """One rigid foreground part: an object's visual, or a mesh of a robot link."""
-
-    name: str
-    """Unique among the parts of a renderer."""
-    mesh: TexturedMesh
-    rgb: tuple[float, float, float] = (0.7, 0.7, 0.7)
-    """Linear albedo where the mesh has no texture."""
-    rgb_gain: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    """Factor on the albedo, linear RGB."""
-    gloss: float = 0.0
-    """Strength of the highlight: 0 matte, about 0.3 satin plastic."""
-    double_sided: bool = True
-    """False draws a closed mesh faster."""
-    anchor: bool = True
-    """False leaves the shadow map's grid as it would be without this part: pixels away from it keep their bits."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Truth:
-    """What each pixel shows."""
-
-    part: np.ndarray
-    """(h, w) int32 index into the renderer's `names`, -1 for the background."""
-    depth: np.ndarray
-    """(h, w) float32 camera z [m], foreground and background; inf where nothing is known."""
 
 
 class EpisodeRenderer:
-    """Pictures of one episode. Construct once (packs meshes, draws each camera's background), then call `frame`.
+    """Draws the frames of one episode.
 
-    Poses are an (n, 4, 4) array `T_world_part` in the order of `parts` (`self.names`). A frame depends on its poses and
-    index alone: frames may be drawn in any order, twice, or on another machine, and are the same to the byte. Sensor
-    noise is drawn from `key`, the camera's name and the frame's index. `threads` defaults to 1: workers scale by episode.
+    Poses are an (n, 4, 4) array `T_world_part` in the order of `parts` (`self.names`). Parts named in `still`
+    (T_world_part, (4, 4)) are drawn once into each camera's background and stay there, whatever pose they are given later.
+    A frame depends on its poses and index alone: frames may be drawn in any order, twice, or on another machine, and are
+    the same to the byte. Sensor noise is drawn from `key`, the camera's name and the frame's index. `threads` defaults to
+    1: workers scale by episode.
     """
 
     def __init__(
@@ -80,6 +39,7 @@ class EpisodeRenderer:
         cameras: Sequence[CameraSpec],
         sensor: SensorSpec,
         key: Key,
+        still: Mapping[str, np.ndarray] | None = None,
         support_height_m: float = 0.0,
         background_cache: BackgroundCache | None = None,
         supersample: int = 2,
@@ -89,94 +49,65 @@ class EpisodeRenderer:
         if len(set(self.names)) != len(self.names):
             raise ShapeError(f"EpisodeRenderer: part names must be unique, got {', '.join(self.names)}.")
         self.cameras = tuple(cameras)
-        self.supersample, self.threads = supersample, threads
-        self._key, self._sensor, self._lights = key, sensor, lights
-        self._support = float(support_height_m)
-        self._world = MeshWorld([_mesh_part(p) for p in parts])
-        self._gain = np.array([p.rgb_gain for p in parts], np.float32).reshape(-1, 3)
-        self._centres = np.array([p.mesh.bounds.mean(0) for p in parts]).reshape(-1, 3)
-        self._radii = np.array([np.linalg.norm(np.ptp(p.mesh.bounds, axis=0)) / 2 for p in parts])
+        self.threads = threads
+        self._key, self._sensor, self._support = key, sensor, float(support_height_m)
         self._light = MeshLight(
             direction=np.array(lights.direction), key_rgb=np.array(lights.key_rgb), ambient_sh=np.array(lights.ambient_sh)
         )
-        self._anchor = np.array([p.anchor for p in parts], bool)
         focal = max((c.K[0][0] for c in self.cameras), default=300.0)
         self._texel = float(np.clip(0.9 / focal, *SHADOW_TEXEL_M))
+        still = still or {}
+        fixed = [i for i, n in enumerate(self.names) if n in still]
+        self._moving = np.array([i for i, n in enumerate(self.names) if n not in still], int)
+        self._parts = PartSet([p for p in parts if p.name not in still])
+        resting = PartSet([p for p in parts if p.name in still])
+        T_still = np.array([still[self.names[i]] for i in fixed]).reshape(-1, 4, 4)
+        maps = resting.light_maps(T_still, **self._maps())
+        self._still_shadows = maps[0]
         cache = background_cache or BackgroundCache()
+        r, g, b = (sensor.exposure * w for w in sensor.white_balance_rgb)
         relight = np.array(lights.relight_rgb, np.float32)
-        self._views: list[tuple[CameraSpec, np.ndarray, np.ndarray, BackgroundView, np.ndarray]] = []
+        self._layers: list[Layer] = []
         for c in self.cameras:
+            K, T = camera_matrices(c)
             view = cache.view(background, c, support_height_m=self._support, threads=threads)
-            self._views.append((c, *camera_matrices(c), view, view.rgb * relight))
+            picture = still_picture(
+                view, view.rgb * relight, resting, T_still, names=np.array(fixed, int), K=K, T_world_camera=T,
+                light=self._light, shadow=lights.shadow, maps=maps, supersample=supersample, threads=threads,
+            )  # fmt: skip
+            self._layers.append(
+                Layer(
+                    picture, K=K, T_world_camera=T, direction=self._light.direction, supersample=supersample,
+                    gain_rgb=(r, g, b), blur_px=sensor.blur_px, noise_std=sensor.noise_std,
+                )  # fmt: skip
+            )
 
     def frame(self, T_world_part: np.ndarray, frame_index: int) -> dict[str, np.ndarray]:
         """Camera name → (h, w, 3) uint8 sRGB picture of the parts at `T_world_part` (n, 4, 4)."""
-        shadows, contact = self._light_maps(T_world_part)
-        s, out = self._sensor, {}
-        r, g, b = (s.exposure * w for w in s.white_balance_rgb)
-        for camera, K, T, view, background in self._views:
-            image = self._draw(camera, K, T, view, T_world_part, shadows, contact)
-            linear = composite(
-                image, background, view.depth, K=K, T_world_camera=T, shadow_map=shadows, contact_map=contact,
-                shadow=self._lights.shadow, threads=self.threads,
-            )  # fmt: skip
-            seed = self._key.child("sensor", camera.name, frame_index).integer()
-            out[camera.name] = to_srgb8(linear, gain_rgb=(r, g, b), blur_px=s.blur_px, noise_std=s.noise_std, seed=seed)
-        return out
+        return {name: shot.rgb for name, shot in self.shots(T_world_part, frame_index).items()}
 
     def masks_depth(self, T_world_part: np.ndarray) -> dict[str, Truth]:
-        """Camera name → part index and metric depth of every pixel; no light, no sensor."""
-        out = {}
-        for camera, K, T, view, _ in self._views:
-            image = self._draw(camera, K, T, view, T_world_part, None, None)
-            depth = np.where(image.part >= 0, image.depth, view.depth)
-            out[camera.name] = Truth(part=image.part, depth=depth.astype(np.float32))
-        return out
+        """Camera name → part index, metric depth and normal of every pixel."""
+        return {name: shot.truth for name, shot in self.shots(T_world_part, 0, truth=True).items() if shot.truth}
 
-    def _draw(
-        self, camera: CameraSpec, K: np.ndarray, T: np.ndarray, view: BackgroundView, T_world_part: np.ndarray,
-        shadows: ShadowMap | None, contact: ContactMap | None,
-    ) -> MeshImage:  # fmt: skip
-        return render(
-            self._world, T_world_part, K=K, T_world_camera=T, width=camera.width, height=camera.height, light=self._light,
-            shadow_map=shadows, contact_map=contact, supersample=self.supersample, rgb_gain=self._gain,
-            behind_depth=view.depth, threads=self.threads,
-        )  # fmt: skip
-
-    def _light_maps(self, T_world_part: np.ndarray) -> tuple[ShadowMap | None, ContactMap | None]:
-        """The frame's shadow and contact map, over bounds on a coarse grid so that they do not swim between frames."""
+    def shots(self, T_world_part: np.ndarray, frame_index: int, *, truth: bool = False) -> dict[str, Shot]:
+        """Camera name → picture, with the truth behind it when that is asked for."""
         T = np.asarray(T_world_part, float)
         if T.shape != (len(self.names), 4, 4):
             raise ShapeError(f"EpisodeRenderer: expected poses ({len(self.names)}, 4, 4), got {T.shape}.")
-        if not self.names:
-            return None, None
-        at = np.einsum("nij,nj->ni", T[:, :3, :3], self._centres) + T[:, :3, 3]
-        fixed = self._anchor if self._anchor.any() else ~self._anchor
-        low, high = (at - self._radii[:, None])[fixed].min(0), (at + self._radii[:, None])[fixed].max(0)
-        center = np.round((low + high) / 2 / 0.1) * 0.1
-        radius = float((np.linalg.norm(at - center, axis=1) + self._radii)[fixed].max()) + 0.05
-        radius = min(SHADOW_REACH_M, np.ceil(radius / 0.1) * 0.1)
-        resolution = int(np.clip(np.ceil(2 * radius / self._texel / 64) * 64, 128, 1024))
-        shadows = shadow_map(
-            self._world, T, direction=self._light.direction, center=center, radius_m=radius, resolution=resolution,
-            threads=self.threads,
-        )  # fmt: skip
-        near = np.abs(at[:, 2] - self._support) < self._radii + 0.06
-        if not near.any():
-            return shadows, None
-        a = np.floor((at - self._radii[:, None])[near, :2].min(0) / 0.1) * 0.1 - 0.1
-        b = np.ceil((at + self._radii[:, None])[near, :2].max(0) / 0.1) * 0.1 + 0.1
-        a, b = np.maximum(a, center[:2] - SHADOW_REACH_M), np.minimum(b, center[:2] + SHADOW_REACH_M)
-        contact = contact_map(
-            self._world, T, low=(a[0], a[1]), high=(b[0], b[1]), height_m=self._support, cell_m=CONTACT_CELL_M,
-            casts=near, threads=self.threads,
-        )  # fmt: skip
-        return shadows, contact
+        T = T[self._moving]
+        shadows, contact = self._parts.light_maps(T, **self._maps())
+        out = {}
+        for camera, layer in zip(self.cameras, self._layers):
+            out[camera.name] = layer.draw(
+                self._parts.world, T, light=self._light, names=self._moving, rgb_gain=self._parts.rgb_gain,
+                still=self._still_shadows, shadow=shadows, contact=contact, truth=truth, threads=self.threads,
+                seed=self._key.child("sensor", camera.name, frame_index).integer(),
+            )  # fmt: skip
+        return out
 
-
-def _mesh_part(part: RenderPart) -> MeshPart:
-    m = part.mesh
-    return MeshPart(
-        vertices=m.vertices, faces=m.faces, normals=m.vertex_normals(), uv=m.uv, texture=m.texture, rgb=part.rgb,
-        gloss=part.gloss, double_sided=part.double_sided,
-    )  # fmt: skip
+    def _maps(self) -> dict:
+        return {
+            "direction": self._light.direction, "texel_m": self._texel, "support_height_m": self._support,
+            "threads": self.threads,
+        }  # fmt: skip
