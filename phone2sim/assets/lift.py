@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 
+from phone2sim.assets.evidence import Looks, Physics, physics
 from phone2sim.assets.hulls import decompose, footed
 from phone2sim.assets.labels import label_by_clusters, label_by_solids
 from phone2sim.assets.mesh import TexturedMesh
-from phone2sim.assets.overrides import Override, given
-from phone2sim.assets.physics import guess_material, inertia, mass_interval, material
+from phone2sim.assets.overrides import Override
 from phone2sim.assets.scene import Asset
 from phone2sim.assets.segment import Cluster, Rejected, clearance, find_clusters
 from phone2sim.assets.segmenters import GeometricSegmenter, Proposals, Segmenter
 from phone2sim.assets.solid import Solid, build_solid, close_on_plane, separated, simplify
 from phone2sim.assets.support import Support, find_support, region
-from phone2sim.assets.texture import Baked, bake
+from phone2sim.assets.texture import bake
 from phone2sim.assets.views import View, spread
 from phone2sim.errors import AssetError
 from phone2sim.poses import Pose
@@ -25,6 +25,8 @@ from phone2sim.progress import message, track
 from phone2sim.reconstruct.mesh.fusion import fuse
 from phone2sim.reconstruct.splat.cloud import SplatCloud
 
+SURFACE = 0.3
+"""Voxels that a closed surface is off (1 sigma), the same everywhere."""
 MIN_SEEN = 0.5
 """Least share of a body's surface that two views must have seen: less is a bump grown from badly seen ground."""
 
@@ -194,23 +196,6 @@ def contact_frame(mesh: Any, level: float) -> Pose:
     return Pose.from_xyz_yaw(np.array([*centre, level]), float(yaw))
 
 
-def make_asset(
-    name: str, solid: Solid, baked: Baked, hulls: tuple[TexturedMesh, ...], splat: SplatCloud, T_world_asset: Pose, closed: Any,
-    *, override: Override, scale: tuple[float, float], notes: tuple[str, ...] = (),
-) -> Asset:  # fmt: skip
-    """The asset of a closed body: everything already in its own frame, physics from the material table or the user."""
-    label = override.label or (override.name or "object")
-    kind = material(override.material or guess_material(override.name or override.label or ""))
-    mass = given(override.mass_kg) if override.mass_kg is not None else mass_interval(closed.volume, kind, scale=scale)
-    return Asset(
-        name=override.name or name, label=label, material=kind.name, T_world_asset=T_world_asset, visual=baked.mesh,
-        hulls=hulls, splat=splat, volume_m3=float(closed.volume), mass_kg=mass, inertia=inertia(closed, mass.value),
-        friction=given(override.friction) if override.friction is not None else kind.friction,
-        restitution=given(override.restitution) if override.restitution is not None else kind.restitution,
-        seen_fraction=baked.seen_fraction, notes=notes,
-    )  # fmt: skip
-
-
 def stand(solid: Solid, *, faces: int) -> Any:
     """A simplified `trimesh.Trimesh`, exactly flat on the support, watertight also once equal vertices are welded.
 
@@ -232,10 +217,12 @@ def stand(solid: Solid, *, faces: int) -> Any:
 def finish(
     name: str, solid: Solid, cloud: SplatCloud, views: list[View], masks: list[np.ndarray], *, level: float, voxel: float,
     override: Override, faces: int, texture_px: int, concavity: float, scale: tuple[float, float], closed_as: str = "",
+    support: str = "unknown", looks: Looks | None = None,
 ) -> Asset:  # fmt: skip
     """Simplify, texture, decompose and weigh one body; `cloud` are its own Gaussians in the world frame.
 
-    `closed_as` says how the hidden side of a body seen from one side was closed; such a side is coloured plainly.
+    `closed_as` says how the hidden side of a body seen from one side was closed; such a side is coloured plainly. `support` is
+    the material it stands on, `looks` what a classifier makes of it.
     """
     mesh = stand(solid, faces=faces)
     baked = bake(mesh, views, masks, size=texture_px, tolerance_m=5 * voxel, plain_m=4 * voxel if closed_as else None)
@@ -248,13 +235,19 @@ def finish(
         texture=baked.mesh.texture,
     )  # fmt: skip
     hulls = decompose(closed, concavity=concavity)
-    parts, widened = footed(hulls.parts, np.asarray(closed.center_mass))
+    weighed: Physics = physics(
+        closed, override.name or override.label or "", override, surface_m=SURFACE * voxel, seen=baked.seen_fraction, scale=scale,
+        support=support, looks=looks,
+    )  # fmt: skip
+    parts, widened = footed(hulls.parts, weighed.inertia.center_of_mass)
     notes = (f"{len(hulls.parts)} hulls overfill the body by {hulls.excess:.0%}",) if len(hulls.parts) > 1 else ()
     if widened:
         notes = ("it stood still while it was filmed: a foot under its centre of mass was added to its hull", *notes)
     if closed_as:
         notes = (f"{baked.seen_fraction:.0%} of the surface was seen; {closed_as}", *notes)
-    return make_asset(
-        name, solid, Baked(mesh=visual, seen_fraction=baked.seen_fraction), parts, cloud.moved(inverse),
-        T_world_asset, closed, override=override, scale=scale, notes=notes,
+    return Asset(
+        name=override.name or name, label=override.label or override.name or "object", material=weighed.material, T_world_asset=T_world_asset,
+        visual=visual, hulls=parts, splat=cloud.moved(inverse), volume_m3=float(closed.volume), mass_kg=weighed.mass_kg, inertia=weighed.inertia,
+        friction=weighed.friction, restitution=weighed.restitution, stiffness_pa=weighed.stiffness_pa, seen_fraction=baked.seen_fraction,
+        notes=notes,
     )  # fmt: skip

@@ -8,6 +8,15 @@
     restitution = 0.2
     label = "mug"           # class name for semantics and language
     movable = true          # false leaves it in the background
+    build = "vessel"        # fill, vessel or container: how it is made
+    center_of_mass_m = [0.0, 0.0, 0.041]       # in its own frame
+    inertia_kg_m2 = [4e-4, 4e-4, 2e-4]         # about its centre of mass: xx, yy, zz, or also xy, xz, yz
+    source = "kitchen scale"                   # who measured it; goes into every "why"
+    merge = ["object_3"]    # these are parts of it
+    drop = true             # not wanted: gone from the scene, background included
+
+    [table]                 # a support
+    material = "wood"
 """
 
 from __future__ import annotations
@@ -15,6 +24,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from phone2sim.assets.materials import Build
 from phone2sim.config import Config, parse_config
 from phone2sim.errors import InputError, MissingDependencyError
 from phone2sim.intervals import Interval
@@ -39,6 +51,33 @@ class Override(Config):
     """0–1, a number or [low, high]."""
     movable: bool = True
     """False leaves the object in the background."""
+    build: Build | None = None
+    """How it is made: `fill`, `vessel` or `container`."""
+    center_of_mass_m: tuple[float, float, float] | None = None
+    """[m], in the object's frame: origin at the middle of its contact, z up."""
+    inertia_kg_m2: tuple[float, float, float] | tuple[float, float, float, float, float, float] | None = None
+    """[kg m²] about the centre of mass, axes of the object's frame: xx, yy, zz, or also xy, xz, yz."""
+    source: str = ""
+    """Who says so: a scale, a robot's wrist."""
+    merge: tuple[str, ...] = ()
+    """Other objects that are parts of this one."""
+    drop: bool = False
+    """Leaves it out of the scene, background included."""
+
+    @property
+    def why(self) -> str:
+        return f"given in assets.toml ({self.source})" if self.source else "given in assets.toml"
+
+    def moments(self) -> np.ndarray | None:
+        """(3, 3) [kg m²]; None when not given."""
+        if self.inertia_kg_m2 is None:
+            return None
+        xx, yy, zz, xy, xz, yz = (*self.inertia_kg_m2, 0.0, 0.0, 0.0)[:6]
+        return np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+
+
+SUPPORT_KEYS = {"material"}
+"""What may be said of a support."""
 
 
 def read_overrides(path: Path) -> dict[str, Override]:
@@ -64,12 +103,48 @@ def read_overrides(path: Path) -> dict[str, Override]:
         name = out[key].name
         if name is not None and not name.isidentifier():
             raise InputError(f"{path} [{key}]: name {name!r} must be letters, digits and underscores.")
+        _check(out[key], f"{path} [{key}]")
+    _check_merges(out, path)
     return out
 
 
-def given(value: Number, *, path: str = "assets.toml") -> Interval:
+def _check(row: Override, where: str) -> None:
+    """Numbers that no body can have."""
+    for key in ("mass_kg", "friction", "restitution"):
+        value = getattr(row, key)
+        low = min(value) if isinstance(value, tuple) else value
+        if low is not None and (low < 0 or (key == "mass_kg" and low == 0)):
+            raise InputError(f"{where}: {key} = {low:g} must be positive.")
+    moments = row.moments()
+    if moments is not None:
+        m = np.sort(np.linalg.eigvalsh(moments))
+        if m[0] <= 0 or m[0] + m[1] < m[2] * (1 - 1e-6):
+            raise InputError(
+                f"{where}: no body has the principal moments {', '.join(f'{x:.3g}' for x in m)} kg m²: the two smaller must add up to the largest.",
+                hint="Give xx, yy, zz, xy, xz, yz about the centre of mass.",
+            )  # fmt: skip
+    if row.drop and row.merge:
+        raise InputError(f"{where}: drop and merge exclude each other.")
+
+
+def _check_merges(rows: dict[str, Override], path: Path) -> None:
+    """Everything is part of at most one object, and a part has no table that says otherwise."""
+    owner: dict[str, str] = {}
+    for name, row in rows.items():
+        for part in row.merge:
+            if part == name or part in owner:
+                raise InputError(f"{path} [{name}]: {part!r} cannot be merged into {name!r}" + (f", it is part of {owner[part]!r}." if part in owner else "."))
+            owner[part] = name
+    for part, name in owner.items():
+        if part in rows or name in owner:
+            raise InputError(
+                f"{path}: {part if part in rows else name!r} is merged into another object and has a table of its own.", hint="Keep one of them."
+            )
+
+
+def given(value: Number, *, why: str = "given in assets.toml") -> Interval:
     """What the user wrote as an interval."""
     if isinstance(value, tuple):
         low, high = sorted(value)
-        return Interval(value=(low + high) / 2, low=low, high=high, why=f"given in {path}")
-    return Interval.exact(value, why=f"given in {path}")
+        return Interval(value=(low + high) / 2, low=low, high=high, why=why)
+    return Interval.exact(value, why=why)

@@ -11,6 +11,7 @@ import numpy as np
 
 from phone2sim.assets.background import fill_ground, hanging, over_zone, reaching, slab
 from phone2sim.assets.deshade import ShadowLift, albedo, shadow_lift, without_shadows
+from phone2sim.assets.edits import edited, said_of
 from phone2sim.assets.halfseen import close_half_seen
 from phone2sim.assets.hidden import behind, write_hidden
 from phone2sim.assets.lift import Bodies, Found, close_bodies, find_objects, finish
@@ -42,7 +43,7 @@ from phone2sim.reconstruct.points import read_points_ply
 from phone2sim.reconstruct.splat.cloud import SplatCloud
 from phone2sim.stage import StageResult, fingerprint_files, read_manifest, run_stage
 
-VERSION = 7
+VERSION = 8
 
 
 class AssetsConfig(Config):
@@ -152,6 +153,8 @@ def _compute(
             geometry = [views[i] for i in spread(len(views), config.max_views)]
             found = find_objects(geometry, min_size=config.min_size, max_share=config.max_share)
             found = _pointed(found, placed, views, segmenter)
+        if found is not None:
+            found = replace(found, support=replace(found.support, surface=said_of(found.support.surface, overrides)))
         clock.lap("fuse and segment")
     if found is None:
         notes.append("no support plane found: background-only scene")
@@ -191,8 +194,11 @@ def _objects(
         bodies = close_bodies(cloud, found, views, max_views=config.max_views, segmenter=segmenter)
     clock.lap("close bodies and masks")
     names = [f"object_{k}" for k in range(1, len(bodies.solids) + 1)]
-    wanted = choose(placed, bodies.masks, names) if placed else set(range(1, len(names) + 1))
-    unknown = sorted(set(overrides) - set(names))
+    edit = edited(bodies, overrides, names)
+    bodies = edit.bodies
+    wanted = (choose(placed, bodies.masks, names) if placed else set(range(1, len(names) + 1))) - edit.merged - edit.dropped
+    surface = found.support.surface
+    unknown = sorted(set(overrides) - set(names) - {surface.name})
     if unknown:
         note = f"assets.toml names {unknown[0]!r}, which is not among the objects; {did_you_mean(unknown[0], names)}"
         notes.append(note)
@@ -209,7 +215,7 @@ def _objects(
         asset = finish(
             name, solid, cloud.take(bodies.labels == k), chosen, [bodies.masks[i] == k for i in some], level=level, voxel=voxel,
             override=override, faces=config.faces, texture_px=config.texture_px, concavity=config.hull_concavity,
-            scale=_scale_factors(metric), closed_as=bodies.notes[k - 1] if bodies.notes else "",
+            scale=_scale_factors(metric), closed_as=bodies.notes[k - 1] if bodies.notes else "", support=surface.material,
         )  # fmt: skip
         if asset.name in {a.name for a in assets}:
             raise InputError(f"assets.toml gives two objects the name {asset.name!r}.", hint="Make names unique.")
@@ -224,7 +230,7 @@ def _objects(
         assets = albedo(assets, light.light, ground_m=level)
         lift = shadow_lift(light, parts, ground, level)
     clock.lap("light")
-    background = clear_background(cloud, found, bodies, ids, chosen, bodies.masks[some], lift)
+    background = clear_background(cloud, found, bodies, [*ids, *sorted(edit.dropped)], chosen, bodies.masks[some], lift)
     clock.lap("background")
     write_masks(folder / "masks", bodies.masks, ids, views, cameras)
     clock.lap("write masks")

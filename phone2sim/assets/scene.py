@@ -27,6 +27,32 @@ class Inertia:
     """(3,) [m]."""
     moments: np.ndarray
     """(3, 3) [kg m²], symmetric, about the centre of mass."""
+    center_low: np.ndarray | None = None
+    """(3,) [m] lowest and highest believed, by axis; None where it is not known how far off it may be."""
+    center_high: np.ndarray | None = None
+    moments_low: np.ndarray | None = None
+    """(3, 3) [kg m²] lowest and highest believed, by element, the mass's own interval included."""
+    moments_high: np.ndarray | None = None
+    why: str = ""
+    """What the interval rests on."""
+
+    def posterior(self) -> dict[str, Any]:
+        """`{center_of_mass: {low, high, why}, inertia: {low, high, why}}`, both empty where nothing is known of them."""
+        if self.center_low is None or self.center_high is None or self.moments_low is None or self.moments_high is None:
+            return {}
+        rows = {"center_of_mass": (self.center_low, self.center_high), "inertia": (self.moments_low, self.moments_high)}
+        return {k: {"low": low.tolist(), "high": high.tolist(), "why": self.why} for k, (low, high) in rows.items()}
+
+    @classmethod
+    def from_json(cls, row: dict[str, Any]) -> Inertia:
+        """Of an asset's description, as `asset_json` writes it."""
+        known = row.get("posterior") or {}
+        center, moments = known.get("center_of_mass", {}), known.get("inertia", {})
+        ends = {"center_low": center, "center_high": center, "moments_low": moments, "moments_high": moments}
+        return cls(
+            center_of_mass=np.array(row["center_of_mass"]), moments=np.array(row["inertia"]), why=moments.get("why", ""),
+            **{k: np.array(v[k.split("_")[1]]) for k, v in ends.items() if v},
+        )  # fmt: skip
 
     def principal(self) -> tuple[np.ndarray, np.ndarray]:
         """Principal moments (3,) [kg m²] ascending, and quaternion wxyz (4,): asset frame from principal axes."""
@@ -60,6 +86,8 @@ class Asset:
     friction: Interval
     """Coulomb friction coefficient against the support."""
     restitution: Interval
+    stiffness_pa: Interval | None = None
+    """Young's modulus of the material [Pa]."""
     material: str = "unknown"
     label: str = "object"
     """Class name for semantics and language."""
@@ -89,6 +117,7 @@ class SupportSurface:
     outline: np.ndarray
     """(k, 2) convex outline in the surface frame, counter-clockwise [m]: where it was actually seen."""
     friction: Interval = field(default_factory=lambda: Interval(value=0.6, low=0.3, high=0.9, why="unknown surface"))
+    material: str = "unknown"
 
     @property
     def height_m(self) -> float:
@@ -169,6 +198,7 @@ class Scene:
                         "T_world_surface": s.T_world_surface.to_json(),
                         "outline": s.outline.tolist(),
                         "friction": s.friction.to_json(),
+                        "material": s.material,
                     }
                     for s in self.supports
                 ],
@@ -204,6 +234,7 @@ class Scene:
                     T_world_surface=Pose.from_json(s["T_world_surface"]),
                     outline=np.array(s["outline"]),
                     friction=Interval.from_json(s["friction"]),
+                    material=s.get("material", "unknown"),
                 )
                 for s in data["supports"]
             ),
@@ -225,10 +256,12 @@ def asset_json(a: Asset) -> dict[str, Any]:
         "mass_kg": a.mass_kg.to_json(),
         "friction": a.friction.to_json(),
         "restitution": a.restitution.to_json(),
+        "stiffness_pa": a.stiffness_pa.to_json() if a.stiffness_pa is not None else None,
         "volume_m3": a.volume_m3,
         "extents_m": [float(x) for x in a.extents_m],
         "center_of_mass": a.inertia.center_of_mass.tolist(),
         "inertia": a.inertia.moments.tolist(),
+        "posterior": a.inertia.posterior(),
         "T_world_asset": a.T_world_asset.to_json(),
         "seen_fraction": a.seen_fraction,
         "visual": "visual.glb",
@@ -248,9 +281,10 @@ def _load_asset(folder: Path) -> Asset:
         splat=SplatCloud.load_ply(folder / d["splat"]) if d["splat"] else None,
         volume_m3=d["volume_m3"],
         mass_kg=Interval.from_json(d["mass_kg"]),
-        inertia=Inertia(center_of_mass=np.array(d["center_of_mass"]), moments=np.array(d["inertia"])),
+        inertia=Inertia.from_json(d),
         friction=Interval.from_json(d["friction"]),
         restitution=Interval.from_json(d["restitution"]),
+        stiffness_pa=Interval.from_json(d["stiffness_pa"]) if d.get("stiffness_pa") else None,
         material=d["material"],
         label=d["label"],
         seen_fraction=d["seen_fraction"],

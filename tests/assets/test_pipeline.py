@@ -146,11 +146,18 @@ def test_user_overrides_win(truth, tmp_path):
 
     folder = synthetic.write_scene_dir(truth, tmp_path)
     (folder / "assets.toml").write_text(
-        '[object_1]\nname = "tea"\nmaterial = "cardboard"\n[object_2]\nmass_kg = 0.4\nfriction = [0.5, 0.6]\n[object_3]\nmovable = false\n'
+        '[object_1]\nname = "tea"\nmaterial = "cardboard"\n[object_2]\nmass_kg = 0.4\nfriction = [0.5, 0.6]\n[object_3]\ndrop = true\n'
+        '[table]\nmaterial = "wood"\n'
     )
     build_assets(folder, CONFIG)
     scene = Scene.load(folder)
     assert [a.name for a in scene.assets] == ["tea", "object_2"]
+    assert scene.supports[0].material == "wood" and "cardboard on wood" in scene.asset("tea").friction.why
+    inside = (np.abs(scene.background.means[:, :2]) < [0.3, 0.25]).all(1)
+    assert scene.background.means[inside, 2].max() < 0.012  # what was dropped is nowhere
+    tea = scene.asset("tea").inertia
+    assert (tea.center_low < tea.center_high).all() and (tea.moments_low <= tea.moments).all() and tea.why
+    assert scene.asset("tea").stiffness_pa.low >= 1e8
     assert scene.asset("tea").material == "cardboard" and scene.asset("tea").mass_kg.high < 0.2
     other = scene.asset("object_2")
     assert (other.mass_kg.low, other.mass_kg.high) == (0.4, 0.4) and other.friction.low == 0.5

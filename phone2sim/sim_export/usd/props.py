@@ -197,6 +197,7 @@ def provenance(asset: Asset) -> dict[str, Any]:
         "mass_kg": interval_data(asset.mass_kg),
         "friction": interval_data(asset.friction),
         "restitution": interval_data(asset.restitution),
+        **({"stiffness_pa": interval_data(asset.stiffness_pa)} if asset.stiffness_pa is not None else {}),
         "volume_m3": asset.volume_m3,
         "seen_fraction": asset.seen_fraction,
         "material": asset.material,
