@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from phone2sim.assets.background import fill_ground, hanging, over_zone, reaching, slab
+from phone2sim.assets.classify import DEFAULT as CLIP
+from phone2sim.assets.classify import ClipClassifier, cut_out, open_classifier
 from phone2sim.assets.deshade import ShadowLift, albedo, shadow_lift, without_shadows
 from phone2sim.assets.edits import edited, said_of
 from phone2sim.assets.halfseen import close_half_seen
@@ -71,6 +73,10 @@ class AssetsConfig(Config):
     """Segment Anything's weights: vit_b, vit_l or vit_h."""
     sam_checkpoint: str | None = None
     """File of Segment Anything's weights; None fetches those of `sam_model`."""
+    classifier: str = "none"
+    """Who says what objects look like, where the user does not name them: none or clip."""
+    clip_model: str | None = None
+    """Folder or name of the CLIP model; None is the default one."""
     picks: tuple[str, ...] = ()
     """Only the objects at these points, `x,y@frame`."""
     boxes: tuple[str, ...] = ()
@@ -78,7 +84,7 @@ class AssetsConfig(Config):
 
     def settings(self) -> dict[str, Any]:
         """What a result depends on; who segments only where that is not geometry, what is picked only where something is."""
-        later = ("segmenter", "sam_model", "sam_checkpoint", "picks", "boxes")
+        later = ("segmenter", "sam_model", "sam_checkpoint", "classifier", "clip_model", "picks", "boxes")
         unset = {k for k in later if getattr(self, k) == type(self).model_fields[k].default}
         if self.segmenter == "geometric":
             unset |= {"sam_model", "sam_checkpoint"}
@@ -134,6 +140,7 @@ def _compute(
     for p in prompts:
         locate(p, cameras, scene_dir / "capture")
     segmenter = open_segmenter(config.segmenter, model=config.sam_model, checkpoint=config.sam_checkpoint)
+    classifier = open_classifier(config.clip_model or CLIP) if config.classifier == "clip" else None
     views: list[View] = []
     placed: list[Placed] = []
     found: Found | None = None
@@ -164,7 +171,7 @@ def _compute(
         _preview_background(folder, cloud, cameras, config)
         return _result(scene, clock, {})
     assets, background, light = _objects(
-        cloud, found, views, config, overrides, metric, notes, clock, folder, cameras, segmenter, placed
+        cloud, found, views, config, overrides, metric, notes, clock, folder, cameras, segmenter, placed, classifier
     )
     middle = found.support.surface.T_world_surface.translation
     scene = Scene(
@@ -185,7 +192,7 @@ def _compute(
 def _objects(
     cloud: SplatCloud, found: Found, views: list[View], config: AssetsConfig, overrides: dict[str, Override],
     metric: dict[str, Any], notes: list[str], clock: _Clock, folder: Path, cameras: Cameras, segmenter: Segmenter,
-    placed: list[Placed],
+    placed: list[Placed], classifier: ClipClassifier | None,
 ) -> tuple[list[Asset], SplatCloud, CapturedLight]:  # fmt: skip
     if found.once is not None:
         bodies = close_half_seen(cloud, found, views[0])
@@ -212,10 +219,13 @@ def _objects(
         override = overrides.get(name, Override())
         if not override.movable or k not in wanted:
             continue
+        shown = [bodies.masks[i] == k for i in some]
+        pictures = cut_out(chosen, shown) if classifier is not None and not (override.name or override.label or override.material) else []
         asset = finish(
-            name, solid, cloud.take(bodies.labels == k), chosen, [bodies.masks[i] == k for i in some], level=level, voxel=voxel,
+            name, solid, cloud.take(bodies.labels == k), chosen, shown, level=level, voxel=voxel,
             override=override, faces=config.faces, texture_px=config.texture_px, concavity=config.hull_concavity,
             scale=_scale_factors(metric), closed_as=bodies.notes[k - 1] if bodies.notes else "", support=surface.material,
+            looks=classifier.looks(pictures) if classifier is not None and pictures else None,
         )  # fmt: skip
         if asset.name in {a.name for a in assets}:
             raise InputError(f"assets.toml gives two objects the name {asset.name!r}.", hint="Make names unique.")

@@ -9,6 +9,9 @@ import typer
 
 from phone2sim.cli.options import (
     Boxes,
+    ClassifierName,
+    ClassifierOption,
+    ClipModel,
     Force,
     Json,
     Picks,
@@ -39,6 +42,8 @@ def assets(
     segmenter: SegmenterOption = SegmenterName.geometric,
     sam_model: SamModelOption = SamModel.vit_b,
     sam_checkpoint: Weights = None,
+    classifier: ClassifierOption = ClassifierName.none,
+    clip_model: ClipModel = None,
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -50,7 +55,7 @@ def assets(
     check_exists(scene, "Scene")
     if not (scene / "splat" / "manifest.json").exists():
         raise InputError(f"{scene} has no splat yet.", hint=f"First: phone2sim reconstruct CAPTURE -o {scene}")
-    chosen = asset_options(segmenter, sam_model, sam_checkpoint, pick, box)
+    chosen = asset_options(segmenter, sam_model, sam_checkpoint, pick, box, classifier, clip_model)
     with output(json=json, quiet=quiet) as o:
         from phone2sim.assets.pipeline import AssetsConfig, build_assets
         from phone2sim.cli.summary import assets_json, assets_table

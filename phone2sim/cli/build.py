@@ -11,6 +11,9 @@ from phone2sim.cli.options import (
     Boxes,
     Charuco,
     Checkpoint,
+    ClassifierName,
+    ClassifierOption,
+    ClipModel,
     DepthModelName,
     ForceCapture,
     Json,
@@ -58,6 +61,8 @@ def build(
     segmenter: SegmenterOption = SegmenterName.geometric,
     sam_model: SamModelOption = SamModel.vit_b,
     sam_checkpoint: SamCheckpoint = None,
+    classifier: ClassifierOption = ClassifierName.none,
+    clip_model: ClipModel = None,
     seed: Seed = 0,
     force: ForceCapture = False,
     json: Json = False,
@@ -76,7 +81,7 @@ def build(
     ) | splat_backend(backend, nerfstudio_env)  # fmt: skip
     lengths = tuple(length or ())
     check_lengths(lengths)
-    chosen = asset_options(segmenter, sam_model, sam_checkpoint, pick, box)
+    chosen = asset_options(segmenter, sam_model, sam_checkpoint, pick, box, classifier, clip_model)
     with output(json=json, quiet=quiet) as o:
         from phone2sim.cli.summary import assets_table, build_json, next_steps, scene_panel
 

@@ -72,6 +72,12 @@ BACKENDS = (
         modules=("torch", "transformers"),
         install="pip install 'phone2sim[depth]'",
     ),
+    Backend(
+        name="clip",
+        job="what objects look like they are made of",
+        modules=("torch", "transformers"),
+        install="pip install 'phone2sim[clip]'",
+    ),
     Backend(name="ray", job="episodes on several machines", modules=("ray",), install="pip install 'phone2sim[ray]'"),
 )
 

@@ -173,6 +173,19 @@ SamCheckpoint = Annotated[
     Path | None,
     typer.Option("--sam-checkpoint", metavar="FILE", help="Segment Anything's weights from a file.", show_default=False),
 ]
+class ClassifierName(str, Enum):
+    none = "none"
+    clip = "clip"
+
+
+ClassifierOption = Annotated[
+    ClassifierName,
+    typer.Option("--classifier", help="Who says what an object is made of where assets.toml does not: nobody, or a CLIP model."),
+]
+ClipModel = Annotated[
+    str | None,
+    typer.Option("--clip-model", metavar="MODEL", help="Folder or name of a CLIP model, fetched on first use.", show_default=False),
+]
 Picks = Annotated[
     list[str] | None,
     typer.Option(
@@ -191,9 +204,10 @@ Boxes = Annotated[
 
 
 def asset_options(
-    segmenter: SegmenterName, sam_model: SamModel, sam_checkpoint: Path | None, picks: list[str] | None, boxes: list[str] | None
-) -> dict[str, Any]:
-    """What cuts objects out and which are wanted, as `AssetsConfig` takes it; checked before anything is computed."""
+    segmenter: SegmenterName, sam_model: SamModel, sam_checkpoint: Path | None, picks: list[str] | None, boxes: list[str] | None,
+    classifier: ClassifierName = ClassifierName.none, clip_model: str | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """What cuts objects out, what tells what they are, and which are wanted, as `AssetsConfig` takes it; checked before anything is computed."""
     from phone2sim.assets.segmenters import parse_box, parse_pick
 
     for text in picks or ():
@@ -201,6 +215,15 @@ def asset_options(
     for text in boxes or ():
         parse_box(text)
     chosen: dict[str, Any] = {"picks": tuple(picks or ()), "boxes": tuple(boxes or ())}
+    if classifier is ClassifierName.clip:
+        from phone2sim.assets import classify
+
+        classify.need_packages()
+        chosen["classifier"] = classifier.value
+        if clip_model is not None:
+            chosen["clip_model"] = str(Path(clip_model).absolute()) if Path(clip_model).is_dir() else clip_model
+    elif clip_model is not None:
+        raise InputError("--clip-model is of use with --classifier clip only.")
     if segmenter is SegmenterName.geometric:
         if sam_checkpoint is not None:
             raise InputError("--sam-checkpoint is of use with --segmenter sam only.")
