@@ -9,7 +9,6 @@ import numpy as np
 
 from phone2sim.poses import Pose
 from phone2sim.sim_export.episode import Episode
-from phone2sim.sim_export.robots import get_robot
 from phone2sim.sim_export.usd.episode import EPISODE
 from phone2sim.sim_export.usd.episode_objects import to_pose
 from phone2sim.sim_export.usd.opinions import prim, put, quatd, vec3d
@@ -41,10 +40,8 @@ def write_recorded(episode: Episode, path: Path, *, over: str, own_robot: bool) 
     _series(layer, robot, "phone2sim:states", episode.state_names, episode.states)
     _series(layer, robot, "phone2sim:actions", episode.action_names, episode.actions)
     if own_robot and len(episode):
-        model = get_robot(episode.spec.robot.model)
         put(robot, "Bool", "physxArticulation:articulationEnabled", False)
-        for joint in (*model.joints, *model.fingers):
-            put(prim(layer, f"{EPISODE}/Robot/joints/{joint}"), "Bool", "physics:jointEnabled", False)
+        prim(layer, f"{EPISODE}/Robot/joints").SetInfo("active", False)
         T_base_world = to_pose(episode.spec.robot.base).inverse()
         for i, body in enumerate(episode.robot_bodies):
             world = episode.robot_poses[:, i].astype(float)
