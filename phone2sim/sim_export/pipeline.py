@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
 
@@ -58,9 +59,11 @@ def export_scene(scene_dir: Path, config: ExportConfig | None = None, *, force: 
 def _write(kind: str, scene: Scene, scene_dir: Path, folder: Path, config: ExportConfig) -> str | list[str]:
     """One format; the file to open, or the files, relative to `folder`."""
     if kind == "usd":
-        from phone2sim.sim_export.usd import UsdConfig, write_usd
+        from phone2sim.sim_export.usd import UsdConfig, lint_usd, write_usd
 
-        path = write_usd(scene, folder, UsdConfig(cameras=config.cameras))
+        path = write_usd(scene, folder, UsdConfig(cameras=config.cameras, date=_made_on(scene_dir / "scene")))
+        for finding in lint_usd(path):
+            message(f"USD, {finding}.")
     elif kind == "mjcf":
         from phone2sim.sim_export.mjcf import write_mjcf
 
@@ -83,3 +86,8 @@ def _write(kind: str, scene: Scene, scene_dir: Path, folder: Path, config: Expor
 
         return [write_urdf(a, folder / "urdf").relative_to(folder).as_posix() for a in scene.assets]
     return path.relative_to(folder).as_posix()
+
+
+def _made_on(folder: Path) -> str:
+    """The day on which the scene was built, ISO: the same scene exports to the same bytes tomorrow."""
+    return datetime.fromtimestamp((folder / "scene.json").stat().st_mtime, timezone.utc).date().isoformat()

@@ -122,6 +122,7 @@ def certify(scene_dir: Path, config: CertificateConfig | None = None, *, engines
         notes += parity.notes
         if engines is None and (absent := [e for e in others.JUDGES if e not in asked]):
             notes.append(f"not asked, for they are not installed: {', '.join(absent)} (phone2sim doctor says how to get them)")
+        checks += _exported(scene, scene_dir / "export" / "scene.usda")
         bar.advance(1, note="engines")
         looks = compare(scene, scene_dir, partial / "views", views=config.views, max_side=config.max_side)
         checks += _looks(scene, looks, config)
@@ -132,6 +133,22 @@ def certify(scene_dir: Path, config: CertificateConfig | None = None, *, engines
     shutil.rmtree(final, ignore_errors=True)
     partial.rename(final)
     return certificate
+
+
+def _exported(scene: Scene, usd: Path) -> list[Check]:
+    """Whether the USD, where there is one, has anything that validators let pass and engines take amiss."""
+    if not usd.exists():
+        return []
+    from phone2sim.sim_export.usd.lint import lint_usd
+
+    found = lint_usd(usd)
+    subjects = dict.fromkeys([*(a.name for a in scene.assets), *(f.subject for f in found)])
+    checks = []
+    for subject in subjects:
+        texts = [f.text for f in found if f.subject == subject]
+        why = "; ".join(texts) or "its USD is sound"
+        checks.append(at_most(subject, "sound USD", float(len(texts)), 0.0, "", why))
+    return checks
 
 
 def _standing(scene: Scene, config: CertificateConfig) -> list[Check]:
