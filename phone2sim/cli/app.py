@@ -15,10 +15,12 @@ import typer
 from phone2sim import __version__
 from phone2sim.cli import (
     assets,
+    branch,
     build,
     check,
     demo,
     doctor,
+    exam,
     export,
     generate,
     inspect,
@@ -45,7 +47,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for module in (
-    demo, inspect, build, reconstruct, assets, check, export, generate, replay, report, view, doctor, sample, sheet,
+    demo, inspect, build, reconstruct, assets, check, export, generate, replay, branch, exam, report, view, doctor, sample,
+    sheet,
 ):  # fmt: skip
     name = module.__name__.rsplit(".", 1)[1]
     app.command(name)(getattr(module, name))

@@ -128,3 +128,21 @@ def files_panel(files: dict[str, Any], *, seconds: float) -> RenderableType:
 
 def next_steps(commands: list[str]) -> RenderableType:
     return Group(Text("Try next:"), *[Text(f"  {c}", style="cyan") for c in commands])
+
+
+def exam_table(result: dict[str, Any]) -> RenderableType:
+    """A row per axis and policy: success in percent at each level."""
+    from phone2sim.sim_export.exam.grid import EXAM_AXES
+    from phone2sim.sim_export.exam.run import curve
+
+    t = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("axis", "policy", "success, from the scene as captured outwards"):
+        t.add_column(name)
+    cells = result["cells"]
+    for axis in [a for a in EXAM_AXES if any(c["axis"] == a for c in cells)]:
+        for policy in dict.fromkeys(c["policy"] for c in cells):
+            points = curve(result, policy, axis)
+            t.add_row(
+                EXAM_AXES[axis].title, policy, "  ".join(f"{c['value']:g}: {100 * c['rate']:.0f} %" for c in points)
+            )
+    return t

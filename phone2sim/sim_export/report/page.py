@@ -99,12 +99,13 @@ def write_report(scene_dir: Path | None, dataset_dir: Path | None, out: Path) ->
     lead = scene_sections.lead(scene) if scene is not None and scene.manifests else dataset_sections.lead(dataset)
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(f".{out.name}.partial")
-    partial.write_text(_page(title, lead, hero, tiles, sections), encoding="utf-8")
+    partial.write_text(page(title, lead, hero, tiles, sections), encoding="utf-8")
     partial.replace(out)
     return out
 
 
-def _page(title: str, lead: str, hero: str, tiles: list[tuple[str, str]], sections: list[tuple[str, str, str]]) -> str:
+def page(title: str, lead: str, hero: str, tiles: list[tuple[str, str]], sections: list[tuple[str, str, str]]) -> str:
+    """A self-contained page: a heading, tiles of (name, value), sections of (id, name, HTML)."""
     links = "".join(f'<a href="#{key}">{escape(name)}</a>' for key, name, _ in sections)
     numbers = "".join(f'<div class="tile"><b>{escape(v)}</b><span>{escape(k)}</span></div>' for k, v in tiles)
     body = "".join(f'<section id="{key}"><h2>{escape(name)}</h2>{html}</section>' for key, name, html in sections)
