@@ -26,7 +26,7 @@ def branch(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Other futures of recorded states, each labelled with what became of it, and a value model of them.
+    """Other futures of recorded states, and a value of each.
 
     From the very same state: the recorded actions, detours, late, early and weak grasps, random motion. Each future has its
     success, progress, contacts, return and value; from five episodes on, a small value model is trained and its ranking of

@@ -47,7 +47,7 @@ def exam(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """How a policy's success falls as the scene changes, one axis at a time.
+    """A policy's success as the scene changes, axis by axis.
 
     Camera, lighting, clutter, sensor, heavier, slipperier, robot start: held-out episodes on a grid, a curve with confidence
     intervals per axis, the scripted expert and random motion as references. Writes exam.json, exam.svg and exam.html.

@@ -160,8 +160,9 @@ class Maker:
                     objects.append(sim.object_poses())
                     arm.append(sim.robot_poses(bodies))
                     progress.append(judge.progress(judge.look(sim)))
-                    actions.append(np.r_[command.joints_rad, command.gripper])
-                    sim.step(*command)
+                    # Commanded as it is recorded, so that the recorded actions lead to the recorded states.
+                    actions.append(np.r_[command.joints_rad, command.gripper].astype(np.float32))
+                    sim.step(actions[-1][:-1].astype(float), float(actions[-1][-1]))
             reason = reason or judge.failure(judge.look(sim))
         n = len(states)
         return Episode(

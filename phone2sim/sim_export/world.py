@@ -10,7 +10,7 @@ import numpy as np
 from phone2sim.assets.scene import Scene
 from phone2sim.augment.spec import EpisodeSpec
 from phone2sim.errors import InputError, ShapeError
-from phone2sim.sim_export.expert_ik import ArmIK
+from phone2sim.sim_export.experts.ik import ArmIK
 from phone2sim.sim_export.judge import Judge, Moment, unsettled
 from phone2sim.sim_export.robots import get_robot
 from phone2sim.sim_export.robots.base import Robot

@@ -40,6 +40,8 @@ COMMANDS = [
     "export",
     "generate",
     "replay",
+    "branch",
+    "exam",
     "report",
     "view",
     "doctor",

@@ -15,19 +15,23 @@ SHIFT_STEPS = (3, 9)
 
 
 def draw_futures(
-    actions: np.ndarray, start: int, horizon: int, n: int, key: Key, *, fps: int
+    recorded: np.ndarray, start: int, horizon: int, n: int, key: Key, *, fps: int
 ) -> list[tuple[str, np.ndarray]]:
-    """`n` kinds and action sequences (t - start, a) from step `start` of the recorded `actions` (t, a) to their end.
+    """`n` kinds and action sequences (t - start, a) from step `start` of the `recorded` ones (t, a) to their end.
 
     The first is as recorded. The others depart within `horizon` steps and then follow the record, shifted by what a
     `drift` or `wander` left. Drawn by number, so more of them leave the first ones as they are.
     """
-    rest = np.asarray(actions[start:], float)
+    rest = np.asarray(recorded[start:], float)
     out = [("recorded", rest.copy())]
     for i in range(1, n):
         rng = key.child("future", i).rng()
         kind = KINDS[int(rng.integers(len(KINDS)))]
-        out.append((kind, _depart(kind, rest, min(horizon, len(rest)), rng, fps)))
+        actions = _depart(kind, rest, min(horizon, len(rest)), rng, fps)
+        if np.array_equal(actions[:horizon], rest[:horizon]):  # the gripper has nothing to do here
+            kind = "drift"
+            actions = _depart(kind, rest, min(horizon, len(rest)), rng, fps)
+        out.append((kind, actions))
     return out
 
 

@@ -161,12 +161,20 @@ class _Chunk:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._rows: list[tuple[np.ndarray, ...]] = []
+        self._rows: list[tuple[Any, ...]] = []
 
     def look(self, action: np.ndarray) -> None:
         """Before the action is carried out."""
         sim = self._world.simulator
-        self._rows.append((sim.joints(), np.asarray(action), sim.object_poses(), sim.robot_poses(self._world.bodies)))
+        self._rows.append(
+            (
+                sim.joints(),
+                np.asarray(action),
+                sim.object_poses(),
+                sim.robot_poses(self._world.bodies),
+                self._world.progress,
+            )
+        )
 
     def write(
         self, world: World, whole: Episode, branch_id: str, success: bool, reason: str, frame: int, folder: Path
@@ -176,11 +184,11 @@ class _Chunk:
 
         from phone2sim.sim_export.pictures import SpecPictures
 
-        states, actions, objects, robot = (np.array(x) for x in zip(*self._rows))
+        states, actions, objects, robot, progress = (np.array(x) for x in zip(*self._rows))
         spec = whole.spec.physical().model_copy(update={"branch_id": branch_id})
         chunk = replace(
             whole, spec=spec, success=success, reason=reason, states=states, actions=actions, object_poses=objects,
-            robot_poses=robot, robot_bodies=world.bodies, cpu_s={}, folder=None,
+            robot_poses=robot, robot_bodies=world.bodies, progress=progress, cpu_s={}, folder=None,
         )  # fmt: skip
         partial = folder.with_name(f".{folder.name}.partial")
         partial.mkdir(parents=True)

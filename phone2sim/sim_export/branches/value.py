@@ -79,7 +79,10 @@ class ValueModel:
         return _sigmoid(_forward(list(self.weights), z)[-1]).mean(axis=0)[:, 0]
 
     def save(self, path: Path) -> None:
-        np.savez(path, mean=self.mean, scale=self.scale, **{f"w{i}": a for i, a in enumerate(self.weights)})
+        from phone2sim.sim_export.episode import npz_bytes
+
+        weights = {f"w{i}": a for i, a in enumerate(self.weights)}
+        path.write_bytes(npz_bytes({"mean": self.mean, "scale": self.scale, **weights}))
 
     @classmethod
     def load(cls, path: Path) -> ValueModel:

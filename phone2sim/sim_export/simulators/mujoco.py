@@ -154,6 +154,9 @@ class MujocoSimulator:
         return ""
 
     def robot_poses(self, bodies: tuple[str, ...]) -> np.ndarray:
+        import mujoco
+
+        mujoco.mj_kinematics(self.model, self.data)  # a step leaves them where its last substep began
         ids = [self.model.body(PREFIX + b).id for b in bodies]
         return np.concatenate([self.data.xpos[ids], self.data.xquat[ids]], axis=1)
 
