@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from phone2sim.assets.mesh import TexturedMesh
-from phone2sim.config import read_json, write_json
+from phone2sim.config import write_json
 from phone2sim.errors import InputError, ShapeError, did_you_mean
 from phone2sim.intervals import Interval
 from phone2sim.poses import Pose
@@ -216,35 +216,13 @@ class Scene:
     @classmethod
     def load(cls, folder: Path) -> Scene:
         """Read a scene folder: the one with `scene.json`, or its parent."""
+        from phone2sim.assets.scene_read import read_scene
+
         if not (folder / "scene.json").exists() and (folder / "scene" / "scene.json").exists():
             folder = folder / "scene"
         if not (folder / "scene.json").exists():
             raise InputError(f"{folder} is not a scene (no scene.json).", hint="Make one: phone2sim build CAPTURE -o SCENE")
-        data = read_json(folder / "scene.json")
-        if data.get("schema") != SCHEMA:
-            raise InputError(f"{folder}/scene.json has schema {data.get('schema')}, this version reads {SCHEMA}.")
-        light = {k: np.array(v) for k, v in data["light"].items()}
-        mesh = folder / "background" / "mesh.glb"
-        return cls(
-            cameras=Cameras.load(folder / "cameras.json"),
-            metric=data["metric"],
-            supports=tuple(
-                SupportSurface(
-                    name=s["name"],
-                    T_world_surface=Pose.from_json(s["T_world_surface"]),
-                    outline=np.array(s["outline"]),
-                    friction=Interval.from_json(s["friction"]),
-                    material=s.get("material", "unknown"),
-                )
-                for s in data["supports"]
-            ),
-            assets=tuple(_load_asset(folder / name) for name in data["assets"]),
-            background=SplatCloud.load_ply(folder / "background" / "splat.ply"),
-            background_mesh=TexturedMesh.load_glb(mesh) if mesh.exists() else None,
-            light=Light(**light),
-            validity=data["validity"],
-            notes=tuple(data["notes"]),
-        )
+        return read_scene(folder)
 
 
 def asset_json(a: Asset) -> dict[str, Any]:
@@ -271,40 +249,8 @@ def asset_json(a: Asset) -> dict[str, Any]:
     }
 
 
-def _load_asset(folder: Path) -> Asset:
-    d = read_json(folder / "asset.json")
-    return Asset(
-        name=d["name"],
-        T_world_asset=Pose.from_json(d["T_world_asset"]),
-        visual=TexturedMesh.load_glb(folder / d["visual"]),
-        hulls=tuple(_read_obj(folder / h) for h in d["hulls"]),
-        splat=SplatCloud.load_ply(folder / d["splat"]) if d["splat"] else None,
-        volume_m3=d["volume_m3"],
-        mass_kg=Interval.from_json(d["mass_kg"]),
-        inertia=Inertia.from_json(d),
-        friction=Interval.from_json(d["friction"]),
-        restitution=Interval.from_json(d["restitution"]),
-        stiffness_pa=Interval.from_json(d["stiffness_pa"]) if d.get("stiffness_pa") else None,
-        material=d["material"],
-        label=d["label"],
-        seen_fraction=d["seen_fraction"],
-        notes=tuple(d["notes"]),
-    )
-
-
 def _write_obj(path: Path, mesh: TexturedMesh) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = [f"v {x:.9g} {y:.9g} {z:.9g}" for x, y, z in mesh.vertices.tolist()]
     lines += [f"f {a + 1} {b + 1} {c + 1}" for a, b, c in mesh.faces.tolist()]
     path.write_text("\n".join(lines) + "\n")
-
-
-def _read_obj(path: Path) -> TexturedMesh:
-    v, f = [], []
-    for line in path.read_text().splitlines():
-        parts = line.split()
-        if parts[:1] == ["v"]:
-            v.append([float(x) for x in parts[1:4]])
-        elif parts[:1] == ["f"]:
-            f.append([int(x.split("/")[0]) - 1 for x in parts[1:4]])
-    return TexturedMesh(vertices=np.array(v), faces=np.array(f))

@@ -17,6 +17,7 @@ from phone2sim.sim_export.usd.config import UsdConfig
 from phone2sim.sim_export.usd.layer import attribute, extents_hint, label, new_stage, set_root, vec3f
 from phone2sim.sim_export.usd.materials import bind, make_collider, physics_material, preview_material
 from phone2sim.sim_export.usd.mesh import add_mesh
+from phone2sim.sim_export.usd.opinions import to_dictionary
 from phone2sim.sim_export.usd.simready import asset_file, set_provenance, wikidata_item, write_thumbnail
 from phone2sim.sim_export.usd.splat import supported, write_splat
 
@@ -64,8 +65,7 @@ def write_asset(asset: Asset, export: Path, config: UsdConfig) -> Path:
         attribute(root, "PhysxRigidBodyAPI", physxRigidBody__solverPositionIterationCount=("Int", 16))
         label(root, asset.label)
         label(root, wikidata_item(asset.label), kind="wikidata_qcode")
-        for name, value in provenance(asset).items():
-            root.SetCustomDataByKey(f"phone2sim:{name}", value)
+        root.SetCustomDataByKey("phone2sim", to_dictionary(provenance(asset)))
         if asset.splat is not None and has_splat(asset, config):
             name = f"{asset.name}_splat"
             write_splat(asset.splat, folder / "splat" / f"{name}.usd", name=name, text=asset.label, kind="subcomponent")
@@ -202,4 +202,6 @@ def provenance(asset: Asset) -> dict[str, Any]:
         "seen_fraction": asset.seen_fraction,
         "material": asset.material,
         "notes": "; ".join(asset.notes),
+        "stiffness_pa": interval_data(asset.stiffness_pa) if asset.stiffness_pa else None,
+        **{f"{name}_posterior": values for name, values in asset.inertia.posterior().items()},
     }
