@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from phone2sim.cli.options import Json, Quiet, SceneDir, Seed, check_output, check_scene
+from phone2sim.cli.options import Json, Quiet, SceneDir, Seed, SimulatorName, check_output, check_scene
 from phone2sim.cli.output import output
 from phone2sim.errors import GateError
 
@@ -31,6 +31,12 @@ def generate(
             "vision-language-action models (light, clutter, sensor) are weak at.", show_default=False,
         ),
     ] = "",
+    sim: Annotated[
+        SimulatorName,
+        typer.Option(
+            "--sim", help="Physics: MuJoCo, PhysX (ovphysx), or Isaac Sim, which also draws. doctor says what is found."
+        ),
+    ] = SimulatorName.mujoco,
     seed: Seed = 0,
     json: Json = False,
     quiet: Quiet = False,
@@ -45,7 +51,7 @@ def generate(
     with output(json=json, quiet=quiet) as o:
         from phone2sim.cli.summary import dataset_panel, next_steps
 
-        result = run(scene, out, episodes=episodes, recipe=recipe, workers=workers, seed=seed, target=target)
+        result = run(scene, out, episodes=episodes, recipe=recipe, workers=workers, seed=seed, target=target, simulator=sim.value)
         o.result(result)
         o.show(dataset_panel(out), next_steps([f"phone2sim report {scene} {out}", f"phone2sim replay {out} 0"]))
         if result["episodes"] < episodes:
@@ -54,12 +60,16 @@ def generate(
             )
 
 
-def run(scene: Path, out: Path, *, episodes: int, recipe: str, workers: int, seed: int, target: str = "") -> dict[str, Any]:
+def run(
+    scene: Path, out: Path, *, episodes: int, recipe: str, workers: int, seed: int, target: str = "", simulator: str = "mujoco"
+) -> dict[str, Any]:  # fmt: skip
     """What `generate --json` prints: how many were tried and kept, why the others failed, and the digest of it all."""
     from phone2sim.sim_export.generate import GenerateConfig
     from phone2sim.sim_export.generate import generate as run_generate
 
-    config = GenerateConfig(recipe=recipe, episodes=episodes, workers=workers, seed=seed, target=target)
+    config = GenerateConfig(
+        recipe=recipe, episodes=episodes, workers=workers, seed=seed, target=target, simulator=simulator
+    )  # fmt: skip
     made = run_generate(scene, out, config)
     keys = ("attempts", "yield", "reasons", "frames", "pairs", "seconds", "digest", "digests")
     return {

@@ -152,6 +152,12 @@ NerfstudioEnv = Annotated[
 ]
 
 
+class SimulatorName(str, Enum):
+    mujoco = "mujoco"
+    physx = "physx"
+    isaac = "isaac"
+
+
 class SegmenterName(str, Enum):
     geometric = "geometric"
     sam = "sam"

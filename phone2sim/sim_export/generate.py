@@ -58,7 +58,7 @@ class GenerateConfig(Config):
     max_attempts: int | None = None
     """Stop after so many attempts even with fewer successes; None allows ten per wanted episode."""
     simulator: str = "mujoco"
-    """Physics."""
+    """Physics: mujoco, physx or isaac; the last also draws."""
     pictures: bool = True
     """False leaves the cameras out: states and actions only."""
     target: str = ""
@@ -69,12 +69,15 @@ def generate(scene_dir: Path, dataset_dir: Path, config: GenerateConfig | None =
     """Make or extend the dataset; returns its manifest (`attempts`, `kept`, `yield`, `reasons`, `digest`, `seconds`, …).
 
     Raises `AssetError` for a scene without support or objects, `InputError` when the folder holds another dataset,
-    `GateError` when no attempt succeeded.
+    `GateError` when no attempt succeeded, `MissingDependencyError` and `EngineError` for an engine
+    that is not there or gave up; what was committed until then is kept.
     """
     config = config or GenerateConfig()
     start = time.monotonic()
     if config.simulator not in SIMULATORS:
         raise InputError(f"No simulator {config.simulator!r};", hint=did_you_mean(config.simulator, SIMULATORS))
+    if config.simulator in ENGINES:
+        find_python(ENGINES[config.simulator])
     recipe = job_recipe(config.recipe, config.target)
     scene = Scene.load(scene_dir)
     if not scene.supports or not scene.assets:

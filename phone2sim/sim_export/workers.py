@@ -189,7 +189,7 @@ class Maker:
             c.name: VideoWriter(folder / f"{c.name}.mp4", width=c.width, height=c.height, fps=spec.fps)
             for c in spec.cameras
         }
-        frames = episode_frames(self.scene, episode)
+        frames = self.simulator.frames(episode, folder) or episode_frames(self.scene, episode)
         while True:
             with cpu("render"):
                 pictures = next(frames, None)
@@ -267,7 +267,8 @@ class InlinePool:
         future.set_result(self._maker.attempt(index))
         return future
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        self._maker.simulator.close()
 
 
 class ProcessPool:

@@ -30,6 +30,8 @@ class Engine:
     requirements: str
     can: str
     cannot: str
+    draws: bool = False
+    """Whether pictures of an episode are its own."""
     homes: tuple[str, ...] = ()
     """Environment variables that name an installation folder with a `python.sh`."""
 
@@ -61,7 +63,7 @@ ENGINES = {
         ),
         Engine(
             name="isaac", title="Isaac Sim", distribution="isaacsim", variable="PHONE2SIM_ISAAC_PYTHON",
-            worker="isaac_worker", rate=240, requirements="'isaacsim[all,extscache]>=6'", homes=("ISAACSIM_PATH", "ISAAC_PATH"),
+            worker="isaac_worker", rate=240, requirements="'isaacsim[all,extscache]>=6'", homes=("ISAACSIM_PATH", "ISAAC_PATH"), draws=True,
             can="generate --sim isaac: PhysX, and pictures, depth and instance ids by Replicator",
             cannot="run without an NVIDIA RTX GPU",
         ),

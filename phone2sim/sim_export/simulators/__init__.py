@@ -16,5 +16,16 @@ def _mujoco() -> Any:
     return MujocoSimulator
 
 
-SIMULATORS: dict[str, Callable[[], Any]] = {"mujoco": _mujoco}
+def _remote(engine: str) -> Callable[[], Any]:
+    def load() -> Any:
+        from functools import partial
+
+        from phone2sim.sim_export.simulators.remote import RemoteSimulator
+
+        return partial(RemoteSimulator, engine=engine)
+
+    return load
+
+
+SIMULATORS: dict[str, Callable[[], Any]] = {"mujoco": _mujoco, "physx": _remote("physx"), "isaac": _remote("isaac")}
 """Lazy: a simulator is imported when it is asked for."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from phone2sim.augment.spec import EpisodeSpec
+from phone2sim.sim_export.episode import Episode
 
 
 class Simulator(Protocol):
@@ -55,4 +58,13 @@ class Simulator(Protocol):
 
     def set_state(self, state: np.ndarray) -> None:
         """Return to a saved state of the same spec."""
+        ...
+
+    def frames(self, episode: Episode, folder: Path) -> Iterator[dict[str, np.ndarray]] | None:
+        """The engine's own pictures of a recorded episode, per step camera → (h, w, 3) uint8; None where ours are drawn.
+        What else it records of each picture is in `folder` at the end."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what it holds beyond this process."""
         ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from phone2sim.assets.scene import Scene
 from phone2sim.augment.spec import EpisodeSpec
 from phone2sim.errors import InputError
 from phone2sim.poses import Pose
+from phone2sim.sim_export.episode import Episode
 from phone2sim.sim_export.mjcf import TIMESTEP_S, add_object, add_support, base_spec, find_support
 from phone2sim.sim_export.robots import get_robot
 from phone2sim.sim_export.robots.base import Robot
@@ -98,6 +100,15 @@ class MujocoSimulator:
     def object_poses(self) -> np.ndarray:
         return self.data.qpos[self._free[:, None] + np.arange(7)].copy()
 
+    def place(self, joints_rad: np.ndarray, fingers_m: np.ndarray, object_poses: np.ndarray) -> None:
+        """Put everything where it is said, at rest: arm joints (j,), finger travels (f,) and objects (n, 7)."""
+        import mujoco
+
+        self.data.qpos[self._arm], self.data.qpos[self._fingers] = joints_rad, fingers_m
+        self.data.qpos[self._free[:, None] + np.arange(7)] = object_poses
+        self.data.qvel[:] = 0
+        mujoco.mj_forward(self.model, self.data)
+
     def object_speeds(self) -> np.ndarray:
         return np.linalg.norm(self.data.qvel[self._freev[:, None] + np.arange(3)], axis=1)
 
@@ -174,6 +185,11 @@ class MujocoSimulator:
         mujoco.mj_setState(self.model, self.data, state, mujoco.mjtState.mjSTATE_INTEGRATION)
         mujoco.mj_forward(self.model, self.data)
         mujoco.mj_setState(self.model, self.data, state, mujoco.mjtState.mjSTATE_INTEGRATION)
+
+    def frames(self, episode: Episode, folder: Path) -> None:
+        return None
+
+    def close(self) -> None: ...
 
     def _compiled(self, spec: EpisodeSpec) -> Any:
         key = (spec.support, spec.robot.model, tuple((o.name, o.asset) for o in spec.objects))

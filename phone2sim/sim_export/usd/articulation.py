@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ def write_articulation(robot: Robot, path: Path) -> Path:
     """
     from pxr import UsdGeom, UsdPhysics
 
-    model = robot.build(visual=False).compile()
+    model = _compiled(robot)
     names = [model.body(b).name for b in range(1, model.nbody)]
     poses = link_poses(robot, robot.home_rad, 1.0)
     with new_stage(path) as stage:
@@ -64,7 +66,41 @@ def write_articulation(robot: Robot, path: Path) -> Path:
             _joint(stage, at, model, j)
         _couple(stage, f"{at}/joints", model)
         extents_hint(root)
+        set_start(stage.GetRootLayer(), at, robot, robot.home_rad, 1.0)
     return path
+
+
+def set_start(
+    layer: Any, at: str, robot: Robot, joints_rad: Sequence[float], gripper: float, *, gain: float = 1.0, damping: float = 1.0
+) -> None:
+    """In any layer over the articulation at `at`: where its joints are when physics starts, and that the drives hold them there.
+
+    `gain` and `damping` are factors on the drives' stiffness and damping. Links are not moved.
+    """
+    from pxr import Sdf
+
+    from phone2sim.sim_export.usd.opinions import prim, put
+
+    start = dict(zip(robot.joints, joints_rad)) | dict.fromkeys(robot.fingers, gripper * robot.finger_travel_m)
+    for name, value in start.items():
+        joint = prim(layer, f"{at}/joints/{name}")
+        kind, unit = ("angular", 1 / DEGREE) if name in robot.joints else ("linear", 1.0)
+        if joint.specifier == Sdf.SpecifierDef:
+            names = joint.GetInfo("apiSchemas").prependedItems
+            joint.SetInfo("apiSchemas", Sdf.TokenListOp.Create(prependedItems=[*names, f"PhysicsJointStateAPI:{kind}"]))
+        put(joint, "Float", f"state:{kind}:physics:position", float(value) * unit)
+        put(joint, "Float", f"drive:{kind}:physics:targetPosition", float(value) * unit)
+        if (gain, damping) != (1.0, 1.0):
+            model = _compiled(robot)
+            kp, kv, _ = _gains(model, model.joint(name).id)
+            passive = float(model.dof_damping[model.joint(name).dofadr[0]])
+            put(joint, "Float", f"drive:{kind}:physics:stiffness", gain * kp / unit)
+            put(joint, "Float", f"drive:{kind}:physics:damping", (damping * kv + passive) / unit)
+
+
+@lru_cache(maxsize=8)
+def _compiled(robot: Robot) -> Any:
+    return robot.build(visual=False).compile()
 
 
 class _Looks:
