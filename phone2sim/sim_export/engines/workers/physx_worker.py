@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import ovphysx
 import ovstage
-from ovphysx import PhysX
+from ovphysx import PhysX, set_global_config
 from ovphysx.samples.python_samples.schema_support import physx_schema_paths
-from ovphysx.types import TensorType
+from ovphysx.types import GlobalConfigKey, TensorType
 
 ENGINE = "physx"
 
@@ -20,6 +20,7 @@ class World:
 
     def __init__(self) -> None:
         warnings.simplefilter("ignore", DeprecationWarning)  # the tensor bindings of 0.7 are to be replaced one day
+        set_global_config(GlobalConfigKey.NUM_THREADS, 0)  # a few small bodies: handing them to threads costs more
         PhysX.set_cpu_mode(True)
         self.version = ovphysx.__version__
         self._px = PhysX()

@@ -1,13 +1,15 @@
 """The worker's side of the protocol: JSON lines on stdin and stdout; whatever an engine prints goes to stderr.
 
-A worker module has `ENGINE` and `World(...)`; the requests are its methods:
+A worker module has `ENGINE` and `World(...)`; the requests are its methods (the last two where an engine draws):
 
     load   stage (path), bodies {name: prim path}, robot (prim path or null), links [names], rate [1/s]
            → bodies {name: {mass_kg, com (3,), inertia (3, 3) about com in the body's axes, hulls, friction}}, dofs [names]
     step   steps, targets (d,) or null, forces {name: (3,) [N], world, at the centre of mass}  → as `state`
     state  → bodies {name: (13,)}, dofs (2, d), links (l, 7), touching [names of bodies that touch the robot]
     put    bodies {name: (13,)}, dofs (2, d) or null → as `state`
-    draw   (Isaac Sim only)
+    film   stage (path), cameras {name: [prim path, width, height]}  opens it for drawing, without physics
+    draw   poses {prim path: (7,) in its parent's frame}, folder  → labels {camera: {id: prim path}}; writes folder/<camera>.npz:
+           rgb (h, w, 3) uint8, depth (h, w) float32 along the camera's axis [m], ids (h, w)
 
 A body's 13 numbers: x y z [m], quaternion wxyz, velocity of the centre of mass [m/s], angular velocity [rad/s], world.
 A dof's two: position and velocity in rad or m. Units are SI throughout.
@@ -23,6 +25,7 @@ from typing import Any
 
 PROTOCOL = 1
 MISSING = 3
+REQUESTS = ("load", "step", "state", "put", "film", "draw")
 
 
 def serve(worker: str) -> int:
@@ -45,7 +48,7 @@ def serve(worker: str) -> int:
         request = json.loads(line)
         number, do = request.pop("id"), request.pop("do")
         try:
-            if do not in ("load", "step", "state", "put", "draw") or not hasattr(world, do):
+            if do not in REQUESTS or not hasattr(world, do):
                 raise ValueError(f"{module.ENGINE} does not know '{do}'")
             say({"id": number, "ok": getattr(world, do)(**request)})
         except Exception as e:
