@@ -26,6 +26,7 @@ from phone2sim.config import Config, read_json, write_json
 from phone2sim.errors import AssetError, GateError, InputError, did_you_mean
 from phone2sim.progress import message, progress
 from phone2sim.sim_export.datasets.lerobot import write_lerobot
+from phone2sim.sim_export.engines import ENGINES, find_python
 from phone2sim.sim_export.episode import Episode, read_pair
 from phone2sim.sim_export.simulators import SIMULATORS
 from phone2sim.sim_export.workers import (

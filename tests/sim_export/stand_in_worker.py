@@ -104,14 +104,32 @@ class World:
         mujoco.mj_forward(self.model, self.data)
         return self.state()
 
-    def draw(self, frame, folder):
+    def film(self, stage, cameras):
+        from pxr import Usd
+
+        self.filmed, self.cameras = Usd.Stage.Open(stage), cameras
+        for path, _, _ in cameras.values():
+            if self.filmed.GetPrimAtPath(path).GetTypeName() != "Camera":
+                raise ValueError(f"no camera at {path}")
+        self.drawn = 0
+        return {}
+
+    def draw(self, poses, folder):
+        """Id 7 where the first moved prim is, 9 for a wall; the picture's grey is the number of the frame."""
         self._fault("draw")
-        for camera, (w, h) in frame["cameras"].items():
-            np.savez(
-                Path(folder) / f"{camera}.npz", rgb=np.full((h, w, 3), frame["index"] % 256, np.uint8),
-                depth=np.ones((h, w), np.float32), ids=np.zeros((h, w), np.uint16),
-            )  # fmt: skip
-        return {"names": ["", *self.bodies]}
+        if missing := [p for p in poses if not self.filmed.GetPrimAtPath(p)]:
+            raise ValueError(f"no prim at {missing[0]}")
+        for name, (_, w, h) in self.cameras.items():
+            ids = np.full((h, w), 9, np.uint32)
+            ids[: h // 2] = 7
+            depth = np.full((h, w), 1.5, np.float32)
+            depth[0] = np.inf
+            side = w // 2 if self.how == "small" else w
+            rgb = np.full((h, side, 3), self.drawn % 256, np.uint8)
+            np.savez(Path(folder) / f"{name}.npz", rgb=rgb, depth=depth, ids=ids)
+        self.drawn += 1
+        labels = {"7": f"{next(iter(poses))}/Geometry/mesh", "9": "/World/Wall"}
+        return {"labels": {name: labels for name in self.cameras}}
 
     def _touched(self, name):
         body = self.model.body(name).id

@@ -77,7 +77,7 @@ def export_episodes(
         for i in chosen:
             episode = Episode.read(dataset_dir / folders[i])
             reference = _reference(robot, episode.spec.robot.model, out)
-            _write_strangers(episode.spec, scene, out / LIBRARY, config)
+            write_strangers(episode.spec, scene, out / LIBRARY, config)
             name = f"episode_{i:06d}"
             partial = out / f".{name}.usda"
             write_episode_layer(episode.spec, scene, partial, robot=reference)
@@ -123,7 +123,7 @@ def robot_path(robot: str, folder: Path) -> str:
     return relative if relative.startswith(".") else f"./{relative}"
 
 
-def _write_strangers(spec: EpisodeSpec, scene: Scene, folder: Path, config: UsdConfig) -> None:
+def write_strangers(spec: EpisodeSpec, scene: Scene, folder: Path, config: UsdConfig) -> None:
     """Assets that are not the scene's own, once each."""
     own = {a.name for a in scene.assets}
     for o in spec.objects:

@@ -13,6 +13,7 @@ from phone2sim.augment.spec import CameraSpec, EpisodeSpec, LightSpec
 from phone2sim.poses import Pose
 from phone2sim.sim_export.mjcf import find_support
 from phone2sim.sim_export.robots import ROBOTS, get_robot
+from phone2sim.sim_export.usd.articulation import set_start
 from phone2sim.sim_export.usd.episode_objects import add_objects, to_pose
 from phone2sim.sim_export.usd.opinions import prim, put, put_pose, set_data
 from phone2sim.sim_export.usd.robot import RobotReference, link_poses
@@ -121,11 +122,8 @@ def _robot(layer: Any, spec: EpisodeSpec, reference: RobotReference | None) -> N
     robot = get_robot(spec.robot.model)
     for link, pose in link_poses(robot, spec.robot.qpos, spec.robot.gripper).items():
         put_pose(prim(layer, f"{path}/{link}"), pose, new=False)
-    for joint, angle in zip(robot.joints, spec.robot.qpos):
-        put(prim(layer, f"{path}/joints/{joint}"), "Float", "drive:angular:physics:targetPosition", np.degrees(angle))
-    for finger in robot.fingers:
-        opening = spec.robot.gripper * robot.finger_travel_m
-        put(prim(layer, f"{path}/joints/{finger}"), "Float", "drive:linear:physics:targetPosition", opening)
+    start = spec.robot
+    set_start(layer, path, robot, start.qpos, start.gripper, gain=start.gain, damping=start.damping)
 
 
 def _about(layer: Any, spec: EpisodeSpec) -> None:

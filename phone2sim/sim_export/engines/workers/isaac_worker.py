@@ -35,6 +35,9 @@ class World:
         self._physics = omni.physx.get_physx_simulation_interface()
         self._attached = False
         self._annotators: dict[str, dict[str, Any]] = {}
+        self._bodies: Any = None
+        self._robot: Any = None
+        self._contacts: Any = None
 
     def load(self, stage: str, bodies: dict[str, str], robot: str | None, links: list[str], rate: float) -> dict[str, Any]:
         self._open(stage)
