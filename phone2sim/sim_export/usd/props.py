@@ -202,6 +202,5 @@ def provenance(asset: Asset) -> dict[str, Any]:
         "seen_fraction": asset.seen_fraction,
         "material": asset.material,
         "notes": "; ".join(asset.notes),
-        "stiffness_pa": interval_data(asset.stiffness_pa) if asset.stiffness_pa else None,
         **{f"{name}_posterior": values for name, values in asset.inertia.posterior().items()},
     }
