@@ -136,6 +136,11 @@ class Cameras:
         )
 
 
+def evenly(n: int, most: int) -> list[int]:
+    """At most `most` of n indices, the first and the last among them."""
+    return sorted(set(np.linspace(0, n - 1, min(n, most)).round().astype(int).tolist())) if n else []
+
+
 def load_views(cameras: Cameras, frames: Path, *, max_side: int) -> tuple[list[np.ndarray], Cameras]:
     """Pictures (h, w, 3) uint8, undistorted and area-resized to `max_side`, and the matching pinhole cameras.
 

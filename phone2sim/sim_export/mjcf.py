@@ -11,6 +11,8 @@ import numpy as np
 from phone2sim.assets.mesh import TexturedMesh
 from phone2sim.assets.scene import Asset, Scene, SupportSurface
 from phone2sim.errors import InputError, did_you_mean
+from phone2sim.poses import Pose
+from phone2sim.reconstruct.cameras import Cameras, evenly
 from phone2sim.sim_export.friction import SUPPORT_FRICTION
 
 TIMESTEP_S = 0.002
@@ -35,10 +37,15 @@ def base_spec(name: str) -> Any:
     return spec
 
 
-def build_mjcf(scene: Scene) -> Any:
+ROLLING = (0.005, 0.0005)
+"""Torsional and rolling friction [m] of every object."""
+
+
+def build_mjcf(scene: Scene, *, cameras: int = 0) -> Any:
     """A `mujoco.MjSpec` of the captured arrangement: supports as slabs, each asset a free body with its own inertia.
 
-    Meshes and pictures are in `spec.assets` under `assets/…`, so that the spec compiles in memory and its XML loads
+    Each pair of an object's hull and a support has the object's friction written down, so that nothing added later can
+    change it. `cameras`: at most this many of the capture's, as `frame_00012`. Meshes and pictures are in `spec.assets` under `assets/…`, so that the spec compiles in memory and its XML loads
     beside an `assets` folder. Geom groups: 2 visual, 3 collision.
     """
     import mujoco
@@ -61,15 +68,18 @@ def build_mjcf(scene: Scene) -> Any:
         body = add_object(spec, asset, asset.name, files)
         body.pos, body.quat = asset.T_world_asset.translation, asset.T_world_asset.quat_wxyz
         _add_visual(spec, files, body, asset.name, asset.visual)
+        for support in scene.supports:
+            _add_pairs(spec, asset, support)
+    _add_cameras(spec, scene.cameras, most=cameras)
     spec.assets = files
     return spec
 
 
-def write_mjcf(scene: Scene, folder: Path) -> Path:
+def write_mjcf(scene: Scene, folder: Path, *, cameras: int = 24) -> Path:
     """Write `scene.xml` and `assets/` below `folder`; returns the XML's path. The file is compiled once as a check."""
     import mujoco
 
-    spec = build_mjcf(scene)
+    spec = build_mjcf(scene, cameras=cameras)
     files = dict(spec.assets)
     spec.compile()
     folder.mkdir(parents=True, exist_ok=True)
@@ -129,9 +139,32 @@ def add_object(spec: Any, asset: Asset, name: str, files: dict[str, bytes]) -> A
             spec.add_mesh(name=mesh, file=f"assets/{mesh}.obj", inertia=mujoco.mjtMeshInertia.mjMESH_INERTIA_CONVEX)
         body.add_geom(
             name=f"{name}_hull_{i:03d}", type=mujoco.mjtGeom.mjGEOM_MESH, meshname=mesh, mass=0.0, group=3,
-            condim=6, friction=[asset.friction.value, 0.005, 0.0005], rgba=[0.3, 0.6, 0.9, 0.4],
+            condim=6, friction=[asset.friction.value, *ROLLING], rgba=[0.3, 0.6, 0.9, 0.4],
         )  # fmt: skip
     return body
+
+
+def _add_pairs(spec: Any, asset: Asset, support: SupportSurface) -> None:
+    mu, (torsional, rolling) = asset.friction.value, ROLLING
+    for i in range(len(asset.hulls)):
+        hull = f"{asset.name}_hull_{i:03d}"
+        spec.add_pair(
+            name=f"{hull}_{support.name}", geomname1=hull, geomname2=support.name, condim=6,
+            friction=[mu, mu, torsional, rolling, rolling],
+        )  # fmt: skip
+
+
+def _add_cameras(spec: Any, cameras: Cameras, *, most: int) -> None:
+    """Pinhole cameras of the capture with their pictures' size, evenly chosen; lens distortion is left out."""
+    for i in evenly(len(cameras), most):
+        T = cameras.T_world_camera[i] @ np.diag([1.0, -1.0, -1.0, 1.0])  # MuJoCo looks along -z with y up
+        w, h = (int(x) for x in cameras.size_wh[i])
+        fx, fy, cx, cy = cameras.K[i][[0, 1, 0, 1], [0, 1, 2, 2]].tolist()
+        pose = Pose.from_matrix(T)
+        spec.worldbody.add_camera(
+            name=f"frame_{i:05d}", pos=pose.translation, quat=pose.quat_wxyz, resolution=[w, h], focal_pixel=[fx, fy],
+            principal_pixel=[w / 2 - cx, h / 2 - cy], sensor_size=[0.036, 0.036 * h / w * fx / fy],
+        )  # fmt: skip
 
 
 def obj_bytes(mesh: TexturedMesh) -> bytes:

@@ -12,17 +12,17 @@ from phone2sim.errors import InputError
 from phone2sim.progress import message, progress
 from phone2sim.stage import StageResult, fingerprint_files, identity, read_manifest, run_stage
 
-VERSION = 3
+VERSION = 4
 
 
 class ExportConfig(Config):
     """What to export."""
 
     to: tuple[Literal["usd", "mjcf", "urdf", "glb", "nerfstudio", "spz"], ...] = ("usd", "mjcf", "urdf", "glb")
-    """`usd` scene.usda with payloads and scene.usdz; `mjcf` scene.xml; `urdf` one per asset; `glb` the whole scene;
+    """`usd` scene.usda with payloads and scene.usdz; `mjcf` scene.xml; `urdf` one per asset; `glb` the whole scene, and each asset;
     `nerfstudio` pictures and cameras as a dataset; `spz` the splat, compressed."""
     cameras: int = 24
-    """At most this many captured cameras in the USD."""
+    """At most this many captured cameras in the USD and the MJCF."""
 
 
 def export_scene(scene_dir: Path, config: ExportConfig | None = None, *, force: bool = False) -> StageResult:
@@ -71,11 +71,13 @@ def _write(kind: str, scene: Scene, scene_dir: Path, folder: Path, config: Expor
     elif kind == "mjcf":
         from phone2sim.sim_export.mjcf import write_mjcf
 
-        path = write_mjcf(scene, folder)
+        path = write_mjcf(scene, folder, cameras=config.cameras)
     elif kind == "glb":
         from phone2sim.sim_export.glb import write_glb
 
         path = write_glb(scene, folder / "scene.glb")
+        for asset in scene.assets:
+            asset.visual.save_glb(folder / "glb" / f"{asset.name}.glb")
     elif kind == "nerfstudio":
         from phone2sim.sim_export.nerfstudio import write_nerfstudio
 

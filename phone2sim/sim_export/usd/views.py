@@ -9,7 +9,7 @@ import numpy as np
 
 from phone2sim.assets.scene import Light
 from phone2sim.poses import Pose
-from phone2sim.reconstruct.cameras import Cameras
+from phone2sim.reconstruct.cameras import Cameras, evenly
 from phone2sim.sim_export.usd.layer import set_pose, vec3f
 
 APERTURE_MM = 36.0
@@ -25,8 +25,7 @@ def add_cameras(stage: Any, path: str, cameras: Cameras, *, most: int) -> list[i
     """Up to `most` of the capture's cameras, evenly chosen; returns their indices. Lens distortion is left out."""
     from pxr import Gf, UsdGeom
 
-    n = len(cameras)
-    chosen = sorted(set(np.linspace(0, n - 1, min(n, most)).round().astype(int).tolist())) if n else []
+    chosen = evenly(len(cameras), most)
     UsdGeom.Scope.Define(stage, path)
     for i in chosen:
         camera = UsdGeom.Camera.Define(stage, f"{path}/frame_{i:05d}")
