@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from phone2sim.assets.deshade import ShadowLift
-from phone2sim.assets.inpaint import fill_by_copy, fill_by_pieces
+from phone2sim.assets.inpaint import fill_by_pieces
 from phone2sim.assets.mesh import TexturedMesh
 from phone2sim.assets.solid import Solid
 from phone2sim.assets.support import Support
@@ -41,7 +41,7 @@ def fill_ground(
     """New flat Gaussians for the ground under and right around the solids.
 
     Returns the cloud, the origin (2,) of its raster, and the zone it covers and its core as (nx, ny) bool. Ground that photos show bare takes
-    their colour, without the shadows in `lift`; what none shows, and the contact shadow, is filled from elsewhere on the support. With `hidden` the zone also
+    their colour, without the shadows in `lift` and around the feet; what none shows is filled from elsewhere on the support. With `hidden` the zone also
     has all ground of the support that something nearer hides in every view.
     """
     import cv2
@@ -65,11 +65,9 @@ def fill_ground(
         color = 255 * lift.brightened(color / 255, points[:, :2])
     picture = np.clip(color + 0.5, 0, 255).astype(np.uint8).reshape(nx, ny, 3)
     known = (weight > 0).reshape(nx, ny)
-    touching = columns(solids, low, (nx, ny), spacing, top_m=0.02)
-    # Right beside the contact the photos show its shadow: that goes with the object.
-    dark = ndimage.distance_transform_edt(~touching) * spacing < 0.3 * margin
-    fill = fill_by_pieces if hidden else fill_by_copy
-    filled = fill(picture, known, zone & (~known | dark))
+    feet = [columns([x], low, (nx, ny), spacing, top_m=0.02) for x in solids]
+    picture = evened(picture, known, feet, spacing=spacing, reach_m=margin)
+    filled = fill_by_pieces(picture, known, zone & ~known, half=9 if hidden else 7)
     i, j = np.nonzero(zone)
     n = len(i)
     flat = SplatCloud(
@@ -79,6 +77,41 @@ def fill_ground(
     )  # fmt: skip
     core = np.asarray(ndimage.distance_transform_edt(~under)) * spacing <= 0.4 * margin
     return flat, low, zone, core
+
+
+def evened(picture: np.ndarray, known: np.ndarray, feet: list[np.ndarray], *, spacing: float, reach_m: float, least: int = 40) -> np.ndarray:
+    """`picture` (nx, ny, 3) uint8 without the rings that objects leave on the ground: light kept off it around their `feet`
+    (nx, ny) bool each, a cast shadow's edge, colours of the object itself.
+
+    Such rings go with the distance to the feet, whatever the ground's own pattern: their profile, the median brightness at a
+    distance over that beyond `reach_m`, is divided out.
+    """
+    from scipy import ndimage
+
+    from phone2sim._native.mesh import srgb_to_linear
+    from phone2sim.assets.deshade import linear_to_srgb
+
+    linear = srgb_to_linear(picture.astype(np.float32) / 255)
+    luma = linear.mean(axis=-1)
+    away = np.stack([spacing * (ndimage.distance_transform_edt(~f) - ndimage.distance_transform_edt(f)) for f in feet])
+    whose, nearest = away.argmin(axis=0), away.min(axis=0)
+    factor = np.ones(luma.shape)
+    step = 1.5 * spacing
+    for k in range(len(feet)):
+        beyond = known & (whose == k) & (nearest > reach_m) & (nearest < 2.5 * reach_m)
+        if beyond.sum() < 4 * least:
+            continue
+        normal = float(np.median(luma[beyond]))
+        mine = known & (whose == k) & (nearest <= reach_m)
+        bins = np.floor(nearest / step).astype(int)
+        levels = [b for b in np.unique(bins[mine]) if (mine & (bins == b)).sum() >= least]
+        if not levels:
+            continue
+        gain = [float(np.clip(normal / max(float(np.median(luma[mine & (bins == b)])), 1e-4), 0.7, 2.0)) for b in levels]
+        soft = ndimage.gaussian_filter1d(np.array(gain), 1.0, mode="nearest")
+        at = step * (np.array(levels) + 0.5)
+        factor[mine] = np.interp(nearest[mine], [*at, max(reach_m, at[-1]) + step], [*soft, 1.0])
+    return np.clip(linear_to_srgb(np.clip(linear * factor[..., None], 0, 1)) * 255 + 0.5, 0, 255).astype(np.uint8)
 
 
 def _hidden(points: np.ndarray, views: list[View], outline: np.ndarray) -> np.ndarray:

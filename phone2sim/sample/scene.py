@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -53,6 +54,8 @@ class SampleScene:
     part_ids: np.ndarray
     """(p + 1,) instance id of each part, 0 for the background; the last entry stands for "no part"."""
     _maps: tuple
+    _casts: np.ndarray
+    """(p,) bool: parts that cast shadows."""
     contacts: tuple[Contact, ...] = ()
     """Objects that touch or stand on another one."""
     spread: float = 1.0
@@ -65,6 +68,13 @@ class SampleScene:
             self.world, self.T_world_part, K=K, T_world_camera=T_world_camera, width=width, height=height, light=self.light,
             shadow_map=shadows, contact_map=contact, supersample=supersample, near_m=0.02, threads=threads,
         )  # fmt: skip
+
+    def bare(self, *, threads: int = 0) -> SampleScene:
+        """The same world, light and sheet without the objects and their shadows."""
+        T, mine = self.T_world_part.copy(), self.part_ids[:-1] > 0
+        T[mine, 2, 3] -= 1000.0
+        maps = _light_maps(self.world, T, self.light, casts=self._casts & ~mine, objects=np.zeros_like(mine), threads=threads)
+        return replace(self, T_world_part=T, _maps=maps)
 
     def instances(self, image: MeshImage) -> np.ndarray:
         """(h, w) uint8 instance ids of a view: 0 background, k + 1 for object k."""
@@ -111,13 +121,20 @@ def make_scene(config: SampleConfig | None = None, *, threads: int = 0) -> Sampl
     light = MeshLight(direction=direction, key_rgb=np.array([0.62, 0.60 - 0.03 * warm, 0.56 - 0.09 * warm]), ambient_sh=sh)
     casts = np.ones(len(parts), bool)
     casts[n_room - 11 : n_room - 6] = False  # floor and walls only receive
-    maps = (
-        shadow_map(world, T_world_part, direction=direction, center=np.array([0, 0, -0.1]), radius_m=1.0, resolution=2048,
-                   softness=0.06, casts=casts, threads=threads),
-        contact_map(world, T_world_part, low=(-TABLE_M[0] / 2, -TABLE_M[1] / 2), high=(TABLE_M[0] / 2, TABLE_M[1] / 2),
-                    height_m=0.0, cell_m=0.003, casts=ids[:-1] > 0, threads=threads),
-    )  # fmt: skip
+    maps = _light_maps(world, T_world_part, light, casts=casts, objects=ids[:-1] > 0, threads=threads)
     return SampleScene(
         objects=objects, T_world_object=poses, T_world_sheet=T_sheet, light=light, world=world, T_world_part=T_world_part,
-        part_ids=ids, _maps=maps, contacts=placement.contacts, spread=placement.spread,
+        part_ids=ids, _maps=maps, _casts=casts, contacts=placement.contacts, spread=placement.spread,
+    )  # fmt: skip
+
+
+def _light_maps(
+    world: MeshWorld, T_world_part: np.ndarray, light: MeshLight, *, casts: np.ndarray, objects: np.ndarray, threads: int
+) -> tuple[Any, Any]:
+    """Cast shadows of the parts `casts`, and the contact shadows of the `objects` on the table."""
+    return (
+        shadow_map(world, T_world_part, direction=light.direction, center=np.array([0, 0, -0.1]), radius_m=1.0, resolution=2048,
+                   softness=0.06, casts=casts, threads=threads),
+        contact_map(world, T_world_part, low=(-TABLE_M[0] / 2, -TABLE_M[1] / 2), high=(TABLE_M[0] / 2, TABLE_M[1] / 2),
+                    height_m=0.0, cell_m=0.003, casts=objects, threads=threads),
     )  # fmt: skip

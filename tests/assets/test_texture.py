@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from phone2sim.assets.inpaint import fill_by_copy
+from phone2sim.assets.background import evened
+from phone2sim.assets.inpaint import fill_by_copy, fill_by_pieces
 from phone2sim.assets.texture import texels
 from phone2sim.assets.validity import looked_at
 from phone2sim.poses import look_at
@@ -26,6 +27,37 @@ def test_fill_continues_a_periodic_ground():
     out = fill_by_copy(broken, ~hole, hole)
     assert np.array_equal(out[~hole], ground[~hole])
     assert np.abs(out[hole].astype(float) - ground[hole]).mean() < 30
+
+
+def test_pieces_continue_a_pattern_better_than_its_mean_colour():
+    i, j = np.indices((140, 140))
+    ground = np.stack([127 + 100 * np.sin(i / 3), 127 + 100 * np.cos(j / 4), np.full(i.shape, 90.0)], -1).astype(np.uint8)
+    hole = (i - 70) ** 2 + (j - 60) ** 2 < 150
+    out = fill_by_pieces(np.where(hole[..., None], 0, ground).astype(np.uint8), ~hole, hole, half=7)
+    assert np.array_equal(out[~hole], ground[~hole])
+    error = np.abs(out[hole].astype(float) - ground[hole]).mean()
+    assert error < 0.6 * np.abs(ground[hole] - ground[~hole].astype(float).mean(axis=0)).mean()
+
+
+def test_rings_around_feet_go_and_the_pattern_stays():
+    """Ground with chips, half dark right at a foot and getting brighter over 12 mm."""
+    from phone2sim._native.mesh import srgb_to_linear
+    from phone2sim.assets.deshade import linear_to_srgb
+    from phone2sim.keys import Key
+
+    spacing = 0.0017
+    i, j = np.indices((120, 120))
+    chips = np.kron(Key(3).child("chips").rng().choice([0.9, 1.0, 1.1], (30, 30)), np.ones((4, 4)))
+    true = np.clip(255 * linear_to_srgb(0.4 * chips[..., None] * np.array([1.0, 0.9, 0.8])), 0, 255)
+    away = spacing * (np.hypot(i - 60, j - 60) - 15)
+    foot = away <= 0
+    dark = 0.5 + 0.5 * np.clip(away / 0.012, 0, 1)
+    seen = (255 * linear_to_srgb(srgb_to_linear((true / 255).astype(np.float32)) * dark[..., None])).astype(np.uint8)
+    out = evened(seen, ~foot, [foot], spacing=spacing, reach_m=0.018)
+    near = ~foot & (away < 0.012)
+    before, after = (np.abs(x.astype(float) - true)[near].mean() for x in (seen, out))
+    assert after < 0.25 * before
+    assert np.array_equal(out[away > 0.02], seen[away > 0.02])
 
 
 def test_looked_at_is_the_common_point():

@@ -68,14 +68,18 @@ def test_volumes_match_their_formulas(objects):
 
 
 def test_true_masses_are_those_of_their_materials(objects):
-    from phone2sim.assets.physics import guess_material, material
+    from phone2sim.assets.materials import kind_of
 
     for name in ("plate", "bowl", "book", "sponge", "banana", "knife", "jar", "tin", "brick"):
         o = objects[name]
-        kind = {"metal": "metal_can", "fruit": "food"}.get(o.material, o.material)
-        density = o.mass_kg / o.volume_m3()
-        assert material(kind).density.low <= density <= material(kind).density.high, (name, density)
-        assert guess_material(name) in (kind, "metal_can", "unknown"), name
+        found, of = kind_of(o.label)
+        assert of is None and found.material == {"metal": "metal_can", "fruit": "food"}.get(o.material, o.material), name
+        made, density = found.material_of(), o.mass_kg / o.volume_m3()
+        if made.build == "container":  # full of what such things hold, in walls of their material
+            low, high = made.content[0] * made.level[0], made.density[1]
+        else:
+            low, high = made.density[0] * made.fill[0], made.density[1]
+        assert low <= density <= high, (name, density)
 
 
 def gap_m(scene, a, b):
