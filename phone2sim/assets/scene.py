@@ -165,9 +165,15 @@ class Scene:
     notes: tuple[str, ...] = ()
 
     def asset(self, name: str) -> Asset:
+        """The asset of that name, or of the library (`assets.library`: `shape:can:3`); `@1.1` behind it is a size factor."""
+        from phone2sim.assets.library import library_asset, scaled
+
+        base, _, factor = name.rpartition("@") if "@" in name else (name, "", "1")
+        if ":" in base:
+            return scaled(library_asset(base), float(factor))
         for a in self.assets:
-            if a.name == name:
-                return a
+            if a.name == base:
+                return scaled(a, float(factor))
         raise InputError(f"No asset {name!r} in the scene;", hint=did_you_mean(name, [a.name for a in self.assets]))
 
     def save(self, folder: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from phone2sim.assets.scene import Scene
 from phone2sim.assets.validity import validity_of
 from phone2sim.augment.objects import WORK_RADIUS_M, disc, pose_spec
-from phone2sim.augment.recipe import CameraRecipe
+from phone2sim.augment.sections import CameraRecipe
 from phone2sim.augment.spec import CameraSpec
 from phone2sim.augment.workspace import Workspace
 from phone2sim.keys import Key
@@ -22,6 +22,7 @@ FRAMED_M = 0.38
 FOV_RANGE = np.deg2rad([28.0, 70.0])
 MAX_FOV = np.deg2rad(95.0)
 LOOK_HEIGHT_M = 0.08
+WRIST_FOV = np.deg2rad(70.0)
 ATTEMPTS = 32
 """Draws of a view that the capture supports, before the nearest supported one is taken."""
 _NOMINAL = np.deg2rad([0.0, 90.0, -90.0, 45.0, -45.0, 135.0, -135.0, 180.0])
@@ -111,7 +112,30 @@ def sample_cameras(scene: Scene, ws: Workspace, recipe: CameraRecipe, key: Key) 
     """One spec per name of the recipe, each with how well the capture supports it and how often it was drawn again."""
     view, validity = ViewRange.of(scene, ws), validity_of(scene.validity)
     nominal = nominal_azimuths(view, ws, len(recipe.names))
-    return tuple(_camera(n, a, view, validity, ws, recipe, key.child(n)) for n, a in zip(recipe.names, nominal))
+    fixed = tuple(_camera(n, a, view, validity, ws, recipe, key.child(n)) for n, a in zip(recipe.names, nominal))
+    return (*fixed, _wrist(ws, recipe, key.child("wrist"))) if recipe.wrist else fixed
+
+
+def _wrist(ws: Workspace, recipe: CameraRecipe, key: Key) -> CameraSpec:
+    """On the hand, looking past the fingers. Where it goes follows the arm, so the validity map has no say."""
+    reach = ws.reach
+    shift = np.asarray(recipe.wrist_shift_m(key.child("wrist_shift_m").rng(), 3), dtype=float)
+    turn = np.deg2rad(np.asarray(recipe.wrist_turn_deg(key.child("wrist_turn_deg").rng(), 3), dtype=float))
+    T = look_at(np.array(reach.wrist_eye_m), np.array(reach.wrist_target_m), up=(1.0, 0.0, 0.0))
+    angle = float(np.linalg.norm(turn))
+    axis = turn / angle if angle else np.zeros(3)
+    T = Pose(T.translation + shift, T.quat_wxyz) @ Pose(np.zeros(3), np.r_[np.cos(angle / 2), np.sin(angle / 2) * axis])
+    w, h = recipe.width, recipe.height
+    f = 0.5 * min(w, h) / np.tan(WRIST_FOV / 2) * float(recipe.focal_gain(key.child("focal_gain").rng()))
+    K = ((round(f, 6), 0.0, w / 2), (0.0, round(f, 6), h / 2), (0.0, 0.0, 1.0))
+    return CameraSpec(
+        name="wrist", mount=reach.wrist_mount, pose=pose_spec(T), K=K, width=w, height=h, distortion=_lens(recipe, key)
+    )
+
+
+def _lens(recipe: CameraRecipe, key: Key) -> tuple[float, ...]:
+    k1 = round(float(recipe.distortion_k1(key.child("distortion_k1").rng())), 9)
+    return (k1, 0.0, 0.0, 0.0) if k1 else ()
 
 
 def supported_eye(
@@ -172,7 +196,7 @@ def _camera(
     f = min(f, max(_widest(T, ws, min(cx, w - cx), min(cy, h - cy)), half / np.tan(MAX_FOV / 2)))
     f, cx, cy = (round(float(x), 6) for x in (f, cx, cy))
     K = ((f, 0.0, cx), (0.0, f, cy), (0.0, 0.0, 1.0))
-    return CameraSpec(name=name, pose=pose_spec(T), K=K, width=w, height=h, support=support, redrawn=redrawn)
+    return CameraSpec(name=name, pose=pose_spec(T), K=K, width=w, height=h, support=support, redrawn=redrawn, distortion=_lens(recipe, key))
 
 
 def _widest(T_world_camera: Pose, ws: Workspace, half_w: float, half_h: float) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 
 from phone2sim.augment.footprints import gap, placed
 from phone2sim.augment.objects import Placed, Resting, as_captured, find_spot, no_room
-from phone2sim.augment.recipe import ClutterRecipe, ObjectsRecipe
+from phone2sim.augment.sections import ClutterRecipe, ObjectsRecipe
 from phone2sim.augment.workspace import Workspace
 from phone2sim.keys import Key
 
@@ -20,7 +20,8 @@ def captured_clutter(
     if recipe.placement != "captured":
         return []
     count = int(recipe.count(key.child("count").rng()))
-    return [as_captured(b) for b in bodies if all(b is not c for c in cast)][:count]
+    here = [b for b in bodies if ":" not in b.reference and all(b is not c for c in cast)]
+    return [as_captured(b) for b in here][:count]
 
 
 def place_clutter(
@@ -34,14 +35,17 @@ def place_clutter(
     count = int(recipe.count(key.child("count").rng()))
     clearance = float(recipe.clearance_m(key.child("clearance").rng()))
     chosen = choose_clutter(things, bodies, count, key)
-    task = [(foot, max(task_clearance_m, clearance)) for foot in (*(p.foot for p in things), *rooms)]
+    distance = max(task_clearance_m, clearance, float(recipe.distance_m(key.child("distance").rng())))
+    within = float(recipe.within_m(key.child("within").rng()))
+    task = [(foot, distance) for foot in (*(p.foot for p in things), *rooms)]
     for attempt in range(attempts):
         out: list[Placed] = []
         for name, body in chosen:
             k = key.child(name, attempt)
             yaw = float(np.deg2rad(float(objects.yaw_deg(k.child("yaw").rng()))))
             others = task + [(p.foot, clearance) for p in out]
-            spot = find_spot(placed(body.foot, np.zeros(2), yaw), k.child("xy"), ws, others, reach=False)
+            foot = placed(body.foot, np.zeros(2), yaw)
+            spot = find_spot(foot, k.child("xy"), ws, others, reach=False, near=(things[0].xy, within))
             if spot is None:
                 failed = name, body
                 break

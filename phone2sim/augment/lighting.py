@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from phone2sim.assets.scene import Light
-from phone2sim.augment.recipe import LightingRecipe
+from phone2sim.augment.environment import generated, light_of, load_environment
+from phone2sim.augment.sections import LightingRecipe
 from phone2sim.augment.spec import LightSpec
 from phone2sim.keys import Key
 
@@ -24,11 +27,12 @@ def sample_lighting(light: Light, recipe: LightingRecipe, key: Key, *, up: np.nd
     def draw(name: str) -> float:
         return float(getattr(recipe, name)(key.child(name).rng()))
 
+    base, environment = _base_light(light, recipe, key, up)
     tint = temperature_gain(draw("temperature_mired"))
     azimuth, elevation = draw("key_azimuth_deg"), draw("key_elevation_deg")
-    direction = turn_key(light.direction, np.deg2rad(azimuth), np.deg2rad(elevation))
-    key_rgb = light.key_rgb * draw("key_gain") * tint
-    sh = light.ambient_sh * draw("ambient_gain") * tint
+    direction = turn_key(base.direction, np.deg2rad(azimuth), np.deg2rad(elevation))
+    key_rgb = base.key_rgb * draw("key_gain") * tint
+    sh = base.ambient_sh * draw("ambient_gain") * tint
     key_part = key_rgb * max(0.0, float(-direction @ up))
     new = key_part + sh_irradiance(sh, up)
     old = light.key_rgb * max(0.0, float(-light.direction @ up)) + sh_irradiance(light.ambient_sh, up)
@@ -36,8 +40,25 @@ def sample_lighting(light: Light, recipe: LightingRecipe, key: Key, *, up: np.nd
     shadow = float(_LUMA @ key_part / max(float(_LUMA @ new), 1e-6))
     return LightSpec(
         direction=_rgb(direction), key_rgb=_rgb(key_rgb), ambient_sh=tuple(_rgb(row) for row in sh),
-        relight_rgb=_rgb(relight), shadow=round(float(np.clip(shadow, 0.0, 0.95)), 6),
+        relight_rgb=_rgb(relight), environment=environment, shadow=round(float(np.clip(shadow, 0.0, 0.95)), 6),
     )  # fmt: skip
+
+
+def _base_light(light: Light, recipe: LightingRecipe, key: Key, up: np.ndarray) -> tuple[Light, str]:
+    """The captured light, or that of an environment brought to the captured strength on the support; and its name."""
+    name = str(recipe.environment(key.child("environment").rng()))
+    if name == "captured":
+        return light, ""
+    turn = np.deg2rad(float(recipe.environment_turn_deg(key.child("environment_turn_deg").rng())))
+    around = generated(key.child("generated")) if name == "generated" else load_environment(name)
+    new = light_of(around, turn_rad=float(turn))
+
+    def strength(x: Light) -> float:
+        return float(_LUMA @ (x.key_rgb * max(0.0, float(-x.direction @ up)) + sh_irradiance(x.ambient_sh, up)))
+
+    gain = strength(light) / max(strength(new), 1e-9)
+    label = f"generated:{key.child('generated')}" if name == "generated" else Path(name).name
+    return Light(direction=new.direction, key_rgb=new.key_rgb * gain, ambient_sh=new.ambient_sh * gain), label
 
 
 def turn_key(direction: np.ndarray, azimuth_rad: float, elevation_rad: float) -> np.ndarray:

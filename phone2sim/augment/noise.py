@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from phone2sim.augment.recipe import SensorRecipe
+from phone2sim.augment.sections import SensorRecipe
 from phone2sim.augment.spec import SensorSpec
 from phone2sim.keys import Key
 
 
 def sample_sensor(recipe: SensorRecipe, key: Key) -> SensorSpec:
-    """Exposure, white balance (green kept at 1), noise and blur."""
+    """Exposure, white balance (green kept at 1), noise, blur, shutter, compression and depth noise."""
 
     def draw(name: str) -> float:
         return round(float(getattr(recipe, name)(key.child(name).rng())), 9)
@@ -17,5 +17,6 @@ def sample_sensor(recipe: SensorRecipe, key: Key) -> SensorSpec:
     wb = wb / wb[1]
     return SensorSpec(
         exposure=draw("exposure"), white_balance_rgb=tuple(round(float(x), 9) for x in wb),  # type: ignore[arg-type]
-        noise_std=draw("noise_std"), blur_px=draw("blur_px"),
+        noise_std=draw("noise_std"), blur_px=draw("blur_px"), shutter_s=draw("shutter_s"), readout_s=draw("readout_s"),
+        jpeg_quality=round(draw("jpeg_quality")), depth_noise=draw("depth_noise"),
     )  # fmt: skip

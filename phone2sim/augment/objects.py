@@ -9,7 +9,7 @@ import numpy as np
 
 from phone2sim.assets.scene import Asset, SupportSurface
 from phone2sim.augment.footprints import area, footprint, gap, inset, least_width, placed
-from phone2sim.augment.recipe import ObjectsRecipe, TaskRecipe
+from phone2sim.augment.sections import ObjectsRecipe, TaskRecipe
 from phone2sim.augment.spec import PoseSpec
 from phone2sim.augment.workspace import PlacementError, Workspace
 from phone2sim.errors import RecipeError, did_you_mean
@@ -38,12 +38,14 @@ class Resting:
     """(k, 2) convex footprint about its origin at zero extra yaw [m]."""
     lift_m: float
     """Height of the origin above the plane that puts the lowest point `LIFT_M` above it."""
+    reference: str = ""
+    """What `Scene.asset` takes, where that is not the asset's name: from the library, or of another size."""
 
     @classmethod
-    def of(cls, asset: Asset, support: SupportSurface) -> Resting:
+    def of(cls, asset: Asset, support: SupportSurface, *, reference: str = "") -> Resting:
         T = support.T_world_surface.inverse() @ asset.T_world_asset
         low = min(float((h.vertices @ T.rotation[2]).min()) for h in asset.hulls)
-        return cls(asset=asset, T_surface_asset=T, foot=footprint(asset, T.rotation), lift_m=LIFT_M - low)
+        return cls(asset=asset, T_surface_asset=T, foot=footprint(asset, T.rotation), lift_m=LIFT_M - low, reference=reference or asset.name)
 
     @property
     def radius_m(self) -> float:

@@ -14,7 +14,8 @@ from phone2sim.augment.language import nouns
 from phone2sim.augment.lighting import sample_lighting
 from phone2sim.augment.noise import sample_sensor
 from phone2sim.augment.objects import LIFT_M, Placed, Resting, albedo_gain, disc, find_spot, pose_spec
-from phone2sim.augment.recipe import PairsRecipe, Recipe, load_recipe
+from phone2sim.augment.recipe import Recipe, load_recipe
+from phone2sim.augment.sections import PairsRecipe
 from phone2sim.augment.spec import EpisodeSpec, ObjectSpec
 from phone2sim.augment.workspace import PlacementError, Workspace
 from phone2sim.errors import RecipeError, did_you_mean
@@ -100,7 +101,8 @@ def _more_clutter(scene: Scene, recipe: Recipe, spec: EpisodeSpec, key: Key, ws:
     taken.append((disc(radius) + goal, clearance))
 
     names = nouns(scene.assets)
-    others = [Resting.of(a, ws.support) for a in scene.assets if names[a.name] != names[target.asset]]
+    asked = names.get(scene.asset(target.asset).name)
+    others = [Resting.of(a, ws.support) for a in scene.assets if names[a.name] != asked]
     if not others:
         raise PlacementError("Every object of the scene has the same name as the task's, so none may be added.")
     count = max(1, int(recipe.clutter.count(key.child("count").rng())))

@@ -1,11 +1,11 @@
-"""Mass and friction of each object, drawn from the asset's interval."""
+"""Mass, friction and bounce of each object, drawn from the asset's intervals."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from phone2sim.assets.scene import Asset
-from phone2sim.augment.recipe import PhysicsRecipe
+from phone2sim.augment.sections import PhysicsRecipe
 from phone2sim.intervals import Interval
 from phone2sim.keys import Key
 
@@ -17,6 +17,13 @@ def sample_physics(asset: Asset, recipe: PhysicsRecipe, key: Key) -> tuple[float
     mass *= float(recipe.mass_gain(key.child("mass_gain").rng()))
     friction *= float(recipe.friction_gain(key.child("friction_gain").rng()))
     return round(mass, 9), round(friction, 9)
+
+
+def sample_restitution(asset: Asset, recipe: PhysicsRecipe, key: Key) -> float | None:
+    """Speed after a bounce by speed before; None where the recipe leaves contacts as they are."""
+    if recipe.restitution == "none":
+        return None
+    return round(draw_interval(asset.restitution, recipe.restitution, key.child("restitution")), 9)
 
 
 def draw_interval(interval: Interval, how: str, key: Key) -> float:

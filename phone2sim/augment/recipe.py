@@ -1,208 +1,36 @@
 """`Recipe`: which parts of a scene vary, and how, in Python or YAML.
 
 Every parameter takes a constant or a `Variation`. The defaults here are neutral (the scene as captured); the shipped
-recipes `default`, `wam`, `vla` and `none` are YAML files beside this module.
+recipes `default`, `wam`, `vla`, `exam` and `none` are YAML files beside this module.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError
-from pydantic_core import core_schema
 
-from phone2sim.augment.variation import VARIATION_JSON_SCHEMA, Constant, Variation, as_variation
+from phone2sim.augment.joint import check_joint
+from phone2sim.augment.sections import (
+    AXES,
+    CameraRecipe,
+    ClutterRecipe,
+    JointRecipe,
+    LightingRecipe,
+    ObjectsRecipe,
+    PairsRecipe,
+    PhysicsRecipe,
+    RobotStartRecipe,
+    SensorRecipe,
+    SurfacesRecipe,
+    TaskRecipe,
+)
+from phone2sim.augment.variation import VARIATION_JSON_SCHEMA, as_variation
 from phone2sim.config import Config
 from phone2sim.errors import RecipeError, did_you_mean
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """Marks a parameter as a `Variation` whose draws must stay inside [low, high]."""
-
-    low: float = -math.inf
-    high: float = math.inf
-    number: bool = True
-
-    def check(self, data: Any) -> Variation:
-        v = as_variation(data)
-        a, b = v.support
-        if self.number and math.isnan(a):
-            raise ValueError(f"{v} is not a number")
-        if self.number and not (a >= self.low and b <= self.high):
-            raise ValueError(f"{v} can leave the range {self.low:g} to {self.high:g}")
-        return v
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
-        out = core_schema.plain_serializer_function_ser_schema(lambda v: v.to_yaml())
-        return core_schema.no_info_plain_validator_function(self.check, serialization=out)
-
-    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
-        ends = [x if math.isfinite(x) else None for x in (self.low, self.high)]
-        return {"x-variation": True, **({"x-range": ends} if self.number else {})}
-
-
-Number = Annotated[Variation, Drawn()]
-Factor = Annotated[Variation, Drawn(0.01, 100)]
-Share = Annotated[Variation, Drawn(0, 1)]
-Count = Annotated[Variation, Drawn(0, 50)]
-Text = Annotated[Variation, Drawn(number=False)]
-
-
-def _c(value: Any) -> Any:
-    return Constant(value)
-
-
-class LightingRecipe(Config):
-    """The key lamp, the ambient light and their colour; the background is relit by the same change."""
-
-    key_azimuth_deg: Number = _c(0.0)
-    """Turn of the key light about the vertical."""
-    key_elevation_deg: Number = _c(0.0)
-    """Raise (positive) or lower the key light; it stays 15 to 90 degrees above the horizon."""
-    key_gain: Factor = _c(1.0)
-    """Factor on the key light's strength."""
-    ambient_gain: Factor = _c(1.0)
-    """Factor on the ambient light."""
-    temperature_mired: Annotated[Variation, Drawn(-150, 150)] = _c(0.0)
-    """Shift of the light's colour temperature; positive is warmer, 10 is just visible."""
-
-
-class ClutterRecipe(Config):
-    """Objects that are not the task's. Assets of the scene first, then copies of them."""
-
-    count: Count = _c(0)
-    """How many; in `captured` placement a count above the scene's other objects means all of them."""
-    placement: Literal["random", "captured"] = "random"
-    """`captured` leaves the other objects where the phone saw them, unless the task's object is there now."""
-    clearance_m: Annotated[Variation, Drawn(0, 0.5)] = _c(0.02)
-    """Least gap between footprints."""
-
-
-class ObjectsRecipe(Config):
-    """Where the task's object stands, and how all objects look."""
-
-    placement: Literal["random", "captured"] = "captured"
-    """`random`: anywhere free on the support in reach."""
-    yaw_deg: Number = _c(0.0)
-    """Turn about the vertical from the captured orientation, for `random` placement (clutter too)."""
-    clearance_m: Annotated[Variation, Drawn(0, 0.5)] = _c(0.035)
-    """Room kept around the task's object and its goal, for the fingers."""
-    albedo_gain: Factor = _c(1.0)
-    """Factor on each colour channel of each object's albedo, drawn per channel and object."""
-
-
-class CameraRecipe(Config):
-    """Static cameras, always inside the region where the capture supports new views."""
-
-    names: tuple[str, ...] = ("front", "side")
-    """`front` looks towards the robot, `side` across, further ones spread around."""
-    width: int = 256
-    """[px]"""
-    height: int = 256
-    """[px]"""
-    radius: Share = _c(0.5)
-    """Distance from the work space: 0 is the nearest supported, 1 the farthest."""
-    elevation: Share = _c(0.5)
-    """Height angle: 0 is the lowest supported, 1 the highest."""
-    azimuth_deg: Number = _c(0.0)
-    """Offset from the camera's nominal direction; mirrored back at the ends of the supported range."""
-    roll_deg: Annotated[Variation, Drawn(-45, 45)] = _c(0.0)
-    """Turn about the viewing axis."""
-    look_at_jitter_m: Annotated[Variation, Drawn(-0.2, 0.2)] = _c(0.0)
-    """Shift of the point looked at, per axis."""
-    focal_gain: Annotated[Variation, Drawn(0.5, 2)] = _c(1.0)
-    """Factor on the focal length that frames the work space."""
-    principal_jitter_px: Annotated[Variation, Drawn(-32, 32)] = _c(0.0)
-    """Shift of the principal point, per axis."""
-    min_support: float = Field(default=0.5, ge=0, le=1)
-    """Views that the capture supports less than this, 0-1, are drawn again; at last the nearest supported view is taken."""
-
-
-class RobotStartRecipe(Config):
-    """How the arm is bolted and how it starts."""
-
-    joint_noise_rad: Annotated[Variation, Drawn(-0.5, 0.5)] = _c(0.0)
-    """Added to each joint of the home posture."""
-    gripper: Share = _c(1.0)
-    """Opening: 0 closed, 1 open."""
-    base_shift_m: Annotated[Variation, Drawn(-0.1, 0.1)] = _c(0.0)
-    """Shift of the base on the table, per axis."""
-    base_yaw_deg: Annotated[Variation, Drawn(-30, 30)] = _c(0.0)
-    """Turn of the base."""
-
-
-class PhysicsRecipe(Config):
-    """Mass and friction per object, from the asset's interval."""
-
-    mass: Literal["posterior", "value"] = "value"
-    """`posterior` draws inside the asset's interval (triangular in the logarithm), `value` takes the best estimate."""
-    mass_gain: Factor = _c(1.0)
-    """Factor on top, to leave the interval on purpose."""
-    friction: Literal["posterior", "value"] = "value"
-    """As `mass`."""
-    friction_gain: Factor = _c(1.0)
-    """Factor on top."""
-
-
-class SensorRecipe(Config):
-    """One camera model over the whole picture."""
-
-    exposure: Factor = _c(1.0)
-    """Factor on linear light."""
-    white_balance: Factor = _c(1.0)
-    """Factor per channel, normalised to keep green."""
-    noise_std: Annotated[Variation, Drawn(0, 0.2)] = _c(0.0)
-    """Additive noise on the 0–1 scale."""
-    blur_px: Annotated[Variation, Drawn(0, 10)] = _c(0.0)
-    """Standard deviation of the blur [px]."""
-
-
-class TaskRecipe(Config):
-    """What is asked of the robot."""
-
-    kind: str = "place"
-    """`pick`, `place`, `push`, `stack`, `clear`, or a task of your own."""
-    target: Text = _c("any")
-    """Name of an asset, or `any` that fits the gripper."""
-    relation: Literal["", "on", "in", "left of", "right of", "in front of", "behind", "next to"] = ""
-    """Where to put it with respect to `reference`, as the robot sees it; empty for a free place on the table."""
-    reference: Text = _c("any")
-    """Name of the other asset, or `any` that fits."""
-    where: str = ""
-    """Direction to a free place: `to the left`, `farther away`, …; empty for any."""
-    count: int = Field(default=2, ge=1, le=6)
-    """How many objects `stack` and `clear` are about, at most."""
-    travel_m: Annotated[Variation, Drawn(0.02, 2)] = _c(0.15)
-    """Least distance from where the object stands to its goal."""
-    tolerance_m: float = 0.04
-    """How near the goal counts as done."""
-    phrasing: Literal["plain", "varied"] = "plain"
-    """`plain` always words the task the same way, `varied` draws from its sentences."""
-    templates: tuple[str, ...] = ()
-    """Sentences of your own instead of the task's; `{target}`, `{reference}` and `{where}` are filled in."""
-    duration_s: float = 10.0
-    """Time for each goal."""
-    fps: int = 20
-    """Control and picture rate."""
-
-
-class PairsRecipe(Config):
-    """Further renderings of each kept trajectory, which differ in one axis each. Draws come from the axis' section."""
-
-    views: int = Field(default=0, ge=0, le=32)
-    """Other cameras, from `camera`."""
-    lights: int = Field(default=0, ge=0, le=32)
-    """Other light, from `lighting`."""
-    clutter: int = Field(default=0, ge=0, le=32)
-    """More objects, from `clutter`; only where neither the robot nor a moved object comes near."""
-    sensor: int = Field(default=0, ge=0, le=32)
-    """Another camera response, from `sensor`."""
 
 
 class Recipe(Config):
@@ -228,8 +56,31 @@ class Recipe(Config):
     """Picture noise."""
     task: TaskRecipe = TaskRecipe()
     """The task."""
+    surfaces: SurfacesRecipe = SurfacesRecipe()
+    """Table and room."""
     pairs: PairsRecipe = PairsRecipe()
     """Renderings of the same trajectory."""
+    joint: JointRecipe = JointRecipe()
+    """Parameters drawn together."""
+    ood: dict[str, dict[str, Any]] = {}
+    """Section → parameter → range out of distribution; the rest stays as above. What `split: ood` draws from."""
+    split: Literal["train", "ood"] = Field(default="train", exclude=True)
+    """Which of the two ranges this is; set by `for_split`."""
+
+    def for_split(self, split: str) -> Recipe:
+        """The recipe itself, or with its ranges out of distribution. Raises `RecipeError` when it names none."""
+        if split == "train":
+            return self
+        if split != "ood":
+            raise RecipeError(f"No split {split!r};", hint=did_you_mean(split, ("train", "ood")))
+        if not self.ood:
+            raise RecipeError(
+                f"Recipe {self.name} has no ranges out of distribution.", hint="Add a section 'ood:', or use --recipe exam."
+            )
+        data = self.model_dump(mode="json")
+        for section, values in self.ood.items():
+            data[section] = {**data[section], **values}
+        return Recipe.model_validate({**data, "split": "ood"})
 
     def without(self, *axes: str) -> Recipe:
         """The recipe with these sections neutral, as in an ablation."""
@@ -243,8 +94,7 @@ class Recipe(Config):
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-AXES = ("lighting", "clutter", "camera", "objects", "robot_start", "physics", "sensor", "task")
-SECTIONS = (*AXES, "pairs")
+SECTIONS = (*AXES, "pairs", "joint")
 
 
 def recipe_names() -> list[str]:
@@ -304,19 +154,43 @@ def _parse(text: str, *, label: str, stem: str, folder: Path, chain: tuple[str, 
         parent = _load(str(beside) if base.endswith((".yaml", ".yml")) else base, chain).model_dump(mode="json")
         parent.pop("name"), parent.pop("description")
     merged: dict[str, Any] = {"name": stem, **parent}
+    if "split" in data:
+        raise RecipeError(f"{label}:{lines[('split',)]}: split is chosen when episodes are made: --split train|ood.")
     for key, value in data.items():
         if key in SECTIONS and value in (False, None):
             merged[key] = {}
         elif key in SECTIONS and isinstance(value, dict):
             merged[key] = {**parent.get(key, {}), **value}
+        elif key == "ood" and isinstance(value, dict):
+            merged[key] = {**parent.get(key, {}), **{k: {**parent.get(key, {}).get(k, {}), **(v or {})} for k, v in value.items()}}
         else:
             merged[key] = value
     try:
-        return Recipe.model_validate(merged)
+        recipe = Recipe.model_validate(merged)
+        check_joint(recipe)
     except RecipeError as e:  # raised by a Variation; pydantic lets it through
         raise RecipeError(f"{label}{_blame(data, lines)}: {e.message}", hint=e.hint) from None
     except ValidationError as e:
         raise _explain(e, label, lines) from None
+    _check_ood(recipe, data.get("ood") or {}, label, lines)
+    return recipe
+
+
+def _check_ood(recipe: Recipe, own: dict[str, Any], label: str, lines: dict[tuple[Any, ...], int]) -> None:
+    """Errors of a file's `ood:` ranges, at their lines."""
+    if not recipe.ood:
+        return
+    below = {path[1:]: line for path, line in lines.items() if path[:1] == ("ood",)}
+    for section in recipe.ood:
+        if section not in AXES:
+            at = lines.get(("ood", section), "?")
+            raise RecipeError(f"{label}:{at}: unknown key 'ood.{section}';", hint=did_you_mean(section, AXES))
+    try:
+        recipe.for_split("ood")
+    except RecipeError as e:
+        raise RecipeError(f"{label}{_blame(own, below)}: ood: {e.message}", hint=e.hint) from None
+    except ValidationError as e:
+        raise _explain(e, label, below) from None
 
 
 def _explain(e: ValidationError, label: str, lines: dict[tuple[Any, ...], int]) -> RecipeError:

@@ -7,16 +7,20 @@ import numpy as np
 from phone2sim.assets.fingerprint import AssetHashes
 from phone2sim.assets.scene import Scene
 from phone2sim.augment.camera import sample_cameras
+from phone2sim.augment.cast import clutter_bodies, task_bodies
 from phone2sim.augment.clutter import place_clutter
+from phone2sim.augment.joint import settle_joint
 from phone2sim.augment.language import direction_words, noun_phrase, nouns, sample_sentence
 from phone2sim.augment.lighting import sample_lighting
 from phone2sim.augment.noise import sample_sensor
-from phone2sim.augment.objects import LIFT_M, Placed, Resting, albedo_gain, disc, pose_spec
-from phone2sim.augment.physics import sample_physics
+from phone2sim.augment.objects import LIFT_M, Placed, albedo_gain, disc, pose_spec
+from phone2sim.augment.physics import sample_physics, sample_restitution
 from phone2sim.augment.recipe import Recipe, load_recipe
 from phone2sim.augment.robot_start import sample_robot_start
 from phone2sim.augment.spec import EpisodeSpec, GoalSpec, ObjectSpec, TaskSpec
+from phone2sim.augment.surfaces import sample_surfaces
 from phone2sim.augment.tasks import Draft, Goal, Stage, Task, get_task
+from phone2sim.augment.textures import sample_texture
 from phone2sim.augment.workspace import PlacementError, RobotReach, Workspace, choose_workspace
 from phone2sim.keys import Key
 
@@ -32,12 +36,14 @@ def sample_episode(
     `PlacementError` when the objects do not fit, `AssetError` for a scene without support or objects.
     """
     recipe = load_recipe(recipe) if isinstance(recipe, str) else recipe
+    recipe = settle_joint(recipe, key, index)
     key = key.child("episode", index)
     ws = workspace or workspace_of(scene, recipe, robot_reach)
-    bodies = [Resting.of(a, ws.support) for a in scene.assets]
+    bodies = task_bodies(scene, recipe, key, ws)
+    surfaces = sample_surfaces(recipe.surfaces, key.child("surfaces"))
 
     task = get_task(recipe.task.kind)
-    draft, others = _arrange(task, Stage(scene=scene, recipe=recipe, key=key, ws=ws, bodies=tuple(bodies)))
+    draft, others = _arrange(task, Stage(scene=scene, recipe=recipe, key=key, ws=ws, bodies=bodies))
     everything = [*draft.objects, *others]
     moved = {g.object.name for g in draft.goals}
     roles = ["target" if p.name in moved else "goal" if p in draft.objects else "clutter" for p in everything]
@@ -50,6 +56,7 @@ def sample_episode(
         seed=key.seed,
         scene_fingerprint=scene_fingerprint,
         recipe=recipe.name,
+        split=recipe.split,
         support=ws.support.name,
         objects=objects,
         lights=sample_lighting(
@@ -57,7 +64,11 @@ def sample_episode(
         ),
         cameras=sample_cameras(scene, ws, recipe.camera, key.child("camera")),
         sensor=sample_sensor(recipe.sensor, key.child("sensor")),
-        robot=sample_robot_start(ws, recipe.robot_start, key.child("robot_start")),
+        surfaces=surfaces,
+        robot=sample_robot_start(
+            ws, recipe.robot_start, key.child("robot_start"), physics=recipe.physics, physics_key=key.child("physics", "robot"),
+            table_height_m=surfaces.height_m,
+        ),  # fmt: skip
         task=TaskSpec(
             kind=task.kind, target=draft.objects[0].name, goals=tuple(_goal(g, ws) for g in draft.goals),
             language=_sentence(recipe, task, key, scene, ws, draft, everything),
@@ -91,8 +102,9 @@ def _arrange(task: Task, stage: Stage) -> tuple[Draft, list[Placed]]:
     if recipe.clutter.placement == "captured":
         return draft, list(stage.fixed)
     rooms = [disc(g.object.body.radius_m) + g.xy for g in draft.goals if g.height_m == 0]
+    around = clutter_bodies(stage.scene, recipe, stage.key, stage.ws, stage.bodies)
     rest = place_clutter(
-        draft.objects, rooms, list(stage.bodies), recipe.clutter, recipe.objects, stage.key.child("clutter"), stage.ws,
+        draft.objects, rooms, list(around), recipe.clutter, recipe.objects, stage.key.child("clutter"), stage.ws,
         task_clearance_m=stage.clearance_m,
     )  # fmt: skip
     return draft, rest
@@ -113,7 +125,8 @@ def _sentence(
     recipe: Recipe, task: Task, key: Key, scene: Scene, ws: Workspace, draft: Draft, everything: list[Placed]
 ) -> str:
     T_base_world = ws.base_pose().inverse()
-    names = nouns(scene.assets)
+    known = {a.name: a for a in (*scene.assets, *(p.body.asset for p in everything))}
+    names = nouns(tuple(known.values()))
 
     def in_base(xy: np.ndarray) -> np.ndarray:
         return T_base_world.apply(ws.to_world(xy)[None])[0, :2]
@@ -138,6 +151,9 @@ def _sentence(
 def _object(p: Placed, recipe: Recipe, key: Key, ws: Workspace, *, role: str) -> ObjectSpec:
     mass, friction = sample_physics(p.body.asset, recipe.physics, key.child("physics", p.name))
     return ObjectSpec(
-        name=p.name, asset=p.body.asset.name, role=role, pose=pose_spec(p.pose(ws.support)), mass_kg=mass,  # type: ignore[arg-type]
+        name=p.name, asset=p.body.reference, role=role, pose=pose_spec(p.pose(ws.support)), mass_kg=mass,  # type: ignore[arg-type]
         friction=friction, rgb_gain=albedo_gain(recipe.objects, key.child("objects"), p.name),
+        restitution=sample_restitution(p.body.asset, recipe.physics, key.child("physics", p.name)),
+        gloss=round(float(recipe.objects.gloss(key.child("objects", "gloss", p.name).rng())), 6),
+        texture=sample_texture(recipe.objects.texture, key.child("objects", "texture", p.name)),
     )  # fmt: skip

@@ -25,6 +25,10 @@ class Variation(ABC):
     def __call__(self, rng: np.random.Generator, size: int | None = None) -> Any:
         """One draw, or an array of `size` draws."""
 
+    @abstractmethod
+    def quantile(self, u: float) -> Any:
+        """The value below which a share `u`, 0–1, of the draws lies (inverse distribution function)."""
+
     @property
     @abstractmethod
     def support(self) -> tuple[float, float]:
@@ -52,6 +56,9 @@ class Constant(Variation):
     def __call__(self, rng: np.random.Generator, size: int | None = None) -> Any:
         return self.value if size is None else np.full(size, self.value)
 
+    def quantile(self, u: float) -> Any:
+        return self.value
+
     @property
     def support(self) -> tuple[float, float]:
         return (float(self.value),) * 2 if isinstance(self.value, (int, float)) else (math.nan, math.nan)
@@ -77,6 +84,9 @@ class Uniform(Variation):
     def __call__(self, rng: np.random.Generator, size: int | None = None) -> Any:
         return _plain(rng.uniform(self.low, self.high, size))
 
+    def quantile(self, u: float) -> float:
+        return float(self.low + u * (self.high - self.low))
+
     @property
     def support(self) -> tuple[float, float]:
         return float(self.low), float(self.high)
@@ -100,6 +110,9 @@ class Integers(Variation):
     def __call__(self, rng: np.random.Generator, size: int | None = None) -> Any:
         return _plain(rng.integers(int(self.low), int(self.high) + 1, size))
 
+    def quantile(self, u: float) -> int:
+        return min(int(self.low) + int(u * (int(self.high) - int(self.low) + 1)), int(self.high))
+
     @property
     def support(self) -> tuple[float, float]:
         return float(self.low), float(self.high)
@@ -121,6 +134,11 @@ class Normal(Variation):
 
     def __call__(self, rng: np.random.Generator, size: int | None = None) -> Any:
         return _plain(self.mean + self.std * rng.standard_normal(size))
+
+    def quantile(self, u: float) -> float:
+        from scipy.special import ndtri
+
+        return float(self.mean + self.std * ndtri(np.clip(u, 1e-12, 1 - 1e-12))) if self.std else float(self.mean)
 
     @property
     def support(self) -> tuple[float, float]:
@@ -151,6 +169,12 @@ class TruncatedNormal(Variation):
         x = self.mean + self.std * ndtri(a + (b - a) * rng.random(size))
         return _plain(np.clip(x, self.low, self.high))
 
+    def quantile(self, u: float) -> float:
+        from scipy.special import ndtr, ndtri
+
+        a, b = (ndtr((x - self.mean) / self.std) for x in (self.low, self.high))
+        return float(np.clip(self.mean + self.std * ndtri(a + (b - a) * u), self.low, self.high))
+
     @property
     def support(self) -> tuple[float, float]:
         return float(self.low), float(self.high)
@@ -175,6 +199,9 @@ class LogUniform(Variation):
         x = np.exp(rng.uniform(math.log(self.low), math.log(self.high), size))
         return _plain(np.clip(x, self.low, self.high))
 
+    def quantile(self, u: float) -> float:
+        return float(np.clip(self.low * (self.high / self.low) ** u, self.low, self.high))
+
     @property
     def support(self) -> tuple[float, float]:
         return float(self.low), float(self.high)
@@ -197,6 +224,9 @@ class Choice(Variation):
     def __call__(self, rng: np.random.Generator, size: int | None = None) -> Any:
         i = _pick(rng, len(self.options), self.weights, size)
         return self.options[int(i)] if size is None else np.array([self.options[int(k)] for k in i])
+
+    def quantile(self, u: float) -> Any:
+        return self.options[_slot(u, len(self.options), self.weights)[0]]
 
     @property
     def support(self) -> tuple[float, float]:
@@ -226,6 +256,11 @@ class Mixture(Variation):
     def __call__(self, rng: np.random.Generator, size: int | None = None) -> Any:
         i = _pick(rng, len(self.parts), self.weights, size)
         return self.parts[int(i)](rng) if size is None else np.array([self.parts[int(k)](rng) for k in i])
+
+    def quantile(self, u: float) -> Any:
+        """Of the parts one after the other, not of their values in order."""
+        i, inside = _slot(u, len(self.parts), self.weights)
+        return self.parts[i].quantile(inside)
 
     @property
     def support(self) -> tuple[float, float]:
@@ -322,6 +357,16 @@ def _weights(kind: str, options: tuple[Any, ...], weights: Any) -> tuple[float, 
 def _pick(rng: np.random.Generator, n: int, weights: tuple[float, ...] | None, size: int | None) -> Any:
     edges = np.cumsum(np.ones(n) if weights is None else np.array(weights))
     return np.minimum(np.searchsorted(edges / edges[-1], rng.random(size), side="right"), n - 1)
+
+
+def _slot(u: float, n: int, weights: tuple[float, ...] | None) -> tuple[int, float]:
+    """Which of n shares `u` falls into, and where in it, 0–1."""
+    edges = np.r_[0.0, np.cumsum(np.ones(n) if weights is None else np.array(weights))]
+    edges = edges / edges[-1]
+    i = min(int(np.searchsorted(edges, u, side="right")) - 1, n - 1)
+    while edges[i + 1] == edges[i]:
+        i -= 1
+    return i, float(np.clip((u - edges[i]) / (edges[i + 1] - edges[i]), 0, 1))
 
 
 def _plain(x: Any) -> Any:

@@ -33,6 +33,12 @@ class RobotReach:
     """Widest object it spans."""
     base_radius_m: float = 0.12
     """Footprint of the base, kept free."""
+    wrist_mount: str = "hand"
+    """Body that carries a wrist camera."""
+    wrist_eye_m: tuple[float, float, float] = (0.085, 0.0, 0.035)
+    """Where that camera sits in the body's frame,"""
+    wrist_target_m: tuple[float, float, float] = (0.0, 0.0, 0.17)
+    """and what it looks at: a little beyond the finger tips."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,10 @@
 """Recipes: round trip, inheritance, and errors that name file, line, key and the valid keys."""
 
+import json
+from pathlib import Path
+
 import jsonschema
+import numpy as np
 import pytest
 import yaml
 
@@ -14,8 +18,10 @@ from phone2sim.augment import (
     recipe_names,
     recipe_schema,
 )  # fmt: skip
-from phone2sim.augment.recipe import CameraRecipe
+from phone2sim.augment.joint import joint_points, settle_joint
+from phone2sim.augment.sections import CameraRecipe
 from phone2sim.errors import RecipeError
+from phone2sim.keys import Key
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -109,3 +115,56 @@ def test_a_missing_file_and_a_wrong_name():
         load_recipe("nowhere.yaml")
     with pytest.raises(RecipeError, match="Did you mean default"):
         load_recipe("defaults")
+
+
+def test_ood_ranges_are_used_for_their_split_only():
+    r = parse_recipe("extends: default\nood:\n  lighting: {key_gain: {uniform: [3, 4]}}\n")
+    far = r.for_split("ood")
+    assert far.lighting.key_gain == Uniform(3, 4) and far.split == "ood"
+    assert r.for_split("train") == r and r.lighting.key_gain == load_recipe("default").lighting.key_gain
+    assert far.camera == r.camera and far.lighting.ambient_gain == r.lighting.ambient_gain
+    assert parse_recipe(r.to_yaml()) == r
+    with pytest.raises(RecipeError, match="Recipe none has no ranges out of distribution"):
+        load_recipe("none").for_split("ood")
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("ood:\n  lighting:\n    key_gian: 1\n", r"r\.yaml:3: unknown key 'lighting.key_gian'; .*key_gain"),
+        ("ood:\n  lightning:\n    key_gain: 1\n", r"r\.yaml:2: unknown key 'ood.lightning'; .*lighting"),
+        ("ood:\n  lighting:\n    key_gain: {uniform: [2, 1]}\n", r"r\.yaml:3: lighting.key_gain: ood: uniform: lower end 2"),
+        ("ood:\n  sensor:\n    noise_std: 0.5\n", r"r\.yaml:3: sensor.noise_std: .*can leave the range 0 to 0.2"),
+        ("split: ood\n", r"r\.yaml:1: split is chosen when episodes are made"),
+        ("joint: {sobol: [camera.azimut]}\n", "joint: no parameter 'camera.azimut'; .*camera.azimuth_deg"),
+        ("joint: {sobol: [camera.radius], latin: [camera.radius]}\n", "joint: camera.radius is named twice"),
+    ],
+)
+def test_errors_of_ood_and_joint_name_file_line_and_key(text, message):
+    with pytest.raises(RecipeError, match=message):
+        parse_recipe(text, label="r.yaml")
+
+
+JOINT = "extends: default\njoint:\n  {kind}: [{names}]\n"
+
+
+@pytest.mark.parametrize("kind", ["sobol", "latin"])
+def test_joint_draws_fill_the_ranges_evenly_and_adding_one_shifts_no_other(kind):
+    names = ["camera.azimuth_deg", "lighting.key_gain"]
+    two, three = (
+        parse_recipe(JOINT.format(kind=kind, names=", ".join(n))) for n in (names, [*names, "sensor.exposure"])
+    )  # fmt: skip
+    points = np.array([joint_points(two, Key(3), i)[1] for i in range(64)])
+    more = np.array([joint_points(three, Key(3), i)[1] for i in range(64)])
+    np.testing.assert_array_equal(points, more[:, :2])
+    for column in more.T:  # each of 16 slices of each range gets its share
+        counts = np.bincount((column * 16).astype(int), minlength=16)
+        assert counts.min() >= 3 and counts.max() <= 5
+    settled = settle_joint(two, Key(3), 7)
+    assert settled.camera.azimuth_deg == Constant(two.camera.azimuth_deg.quantile(points[7, 0]))
+    assert settled.camera.radius == two.camera.radius
+
+
+def test_the_published_schema_is_the_present_one():
+    path = Path(__file__).parents[2] / "docs" / "recipe.schema.json"
+    assert json.loads(path.read_text()) == recipe_schema(), "run: phone2sim recipe --schema > docs/recipe.schema.json"

@@ -118,6 +118,7 @@ OWN = {
     "lighting": {"lights"}, "clutter": {"clutter objects", "language"}, "camera": {"cameras"}, "sensor": {"sensor"},
     "robot_start": {"robot"}, "physics": {"physics"}, "objects": {"poses", "albedo", "clutter objects", "task", "language"},
     "task": {"task", "language", "target", "clutter objects", "poses", "physics", "albedo"},
+    "surfaces": {"surfaces"},
 }  # fmt: skip
 
 
@@ -130,6 +131,7 @@ def fields(spec: EpisodeSpec) -> dict[str, object]:
         "task": (spec.task.target, spec.task.goal_xy), "language": spec.task.language,
         "target": target.name, "poses": target.pose, "clutter objects": [(o.name, o.pose) for o in clutter],
         "physics": {n: (o.mass_kg, o.friction) for n, o in both.items()}, "albedo": {n: o.rgb_gain for n, o in both.items()},
+        "surfaces": spec.surfaces, "looks": {n: (o.gloss, o.texture, o.restitution) for n, o in both.items()},
         "rest": (spec.index, spec.key, spec.seed, spec.support, spec.fps, spec.duration_s),
     }  # fmt: skip
 

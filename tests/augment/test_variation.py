@@ -78,3 +78,20 @@ def test_errors(data, text):
     with pytest.raises(RecipeError) as e:
         as_variation(data)
     assert text in str(e.value)
+
+
+EVERY_KIND = [
+    Uniform(-1, 2), Integers(0, 4), Normal(1, 2), TruncatedNormal(0, 1, -0.5, 2), LogUniform(0.5, 2),
+    Choice((1.0, 5.0, 9.0), (1, 0, 3)), Mixture((Uniform(0, 1), Uniform(4, 5)), (3, 1)), Constant(3.0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("v", EVERY_KIND, ids=str)
+def test_quantiles_of_even_points_are_distributed_as_the_draws(v):
+    u = (np.arange(4000) + 0.5) / 4000
+    a, b = np.array([v.quantile(x) for x in u], float), np.array(v(np.random.default_rng(0), 4000), float)
+    low, high = v.support
+    assert a.min() >= low and a.max() <= high
+    for x in np.linspace(min(a.min(), b.min()), max(a.max(), b.max()), 13):
+        assert abs((a <= x).mean() - (b <= x).mean()) < 0.04
+    assert [v.quantile(0.0), v.quantile(1.0)] == [v.quantile(0.0), v.quantile(1.0)]

@@ -16,6 +16,9 @@ from phone2sim.reconstruct.splat.cloud import SplatCloud
 SNAP_M = 0.015
 """Splat depth this close to the support's plane is taken to be the plane."""
 
+SPECK_M = 0.06
+"""And this close where only specks are: splats of a patterned table lie at uneven depth."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class BackgroundView:
@@ -35,12 +38,16 @@ def camera_matrices(camera: CameraSpec) -> tuple[np.ndarray, np.ndarray]:
     return np.array(camera.K, float), pose.matrix
 
 
-def draw_background(cloud: SplatCloud, camera: CameraSpec, *, support_height_m: float = 0.0, threads: int = 1) -> BackgroundView:
+def draw_background(
+    cloud: SplatCloud, camera: CameraSpec, *, support_height_m: float = 0.0, threads: int = 1,
+    T_world_camera: np.ndarray | None = None,
+) -> BackgroundView:  # fmt: skip
     """Rasterise `cloud`. Depth within `SNAP_M` of the support's height becomes the plane, so that splat noise neither
-    hides the feet of what stands there nor ripples its shadow."""
+    hides the feet of what stands there nor ripples its shadow. `T_world_camera` (4, 4) overrides the camera's pose."""
     from phone2sim.reconstruct.splat.rasterize import rasterize
 
     K, T = camera_matrices(camera)
+    T = T if T_world_camera is None else T_world_camera
     fill = np.average(cloud.colors, axis=0, weights=cloud.opacities + 1e-6) if len(cloud) else np.full(3, 0.5)
     image = rasterize(
         cloud, K=K, T_camera_world=np.linalg.inv(T), width=camera.width, height=camera.height,
@@ -52,9 +59,24 @@ def draw_background(cloud: SplatCloud, camera: CameraSpec, *, support_height_m: 
     down = np.where(np.abs(rays[..., 2]) > 1e-9, rays[..., 2], 1e-9)
     plane = (support_height_m - T[2, 3]) / down
     z = T[2, 3] + np.where(np.isfinite(depth), depth, 0) * rays[..., 2]
-    snapped = np.isfinite(depth) & (np.abs(z - support_height_m) < SNAP_M) & (plane > 0)
+    off = np.where(np.isfinite(depth) & (plane > 0), np.abs(z - support_height_m), np.inf)
+    snapped = _surface(off)
     depth = np.where(snapped, plane, depth).astype(np.float32)
     return BackgroundView(rgb=srgb_to_linear(np.clip(image.rgb, 0, 1)), depth=depth, on_support=snapped)
+
+
+def _surface(off: np.ndarray) -> np.ndarray:
+    """(h, w) bool: the pixels of the support, from their distance (h, w) to its plane [m]. One connected region (walls
+    cross the plane's height too), with the specks filled that splat noise left in it."""
+    import cv2
+
+    near = (off < SNAP_M).astype(np.uint8)
+    n, labels, stats, _ = cv2.connectedComponentsWithStats(near, connectivity=8)
+    if n < 2:
+        return near.astype(bool)
+    largest = labels == 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
+    filled = cv2.morphologyEx(largest.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((7, 7), np.uint8)).astype(bool)
+    return largest | (filled & (off < SPECK_M))
 
 
 class BackgroundCache:

@@ -38,6 +38,14 @@ def compile_world(scene: Scene, spec: EpisodeSpec, robot: Robot) -> Any:
     return world.compile()
 
 
+def damping_ratio(restitution: float) -> float:
+    """Of a contact that behaves as a spring and damper and returns that share of the speed (Nagurka & Huang 2004)."""
+    if restitution <= 0.01:
+        return 1.0
+    loss = -np.log(min(restitution, 0.95))
+    return float(loss / np.hypot(np.pi, loss))
+
+
 class MujocoSimulator:
     """One MuJoCo world for episodes of a scene. Equal specs give equal trajectories, whatever ran before."""
 
@@ -89,9 +97,12 @@ class MujocoSimulator:
     def step(self, joints_rad: np.ndarray, gripper: float) -> None:
         import mujoco
 
+        late = min(round(self.spec.robot.latency_s / TIMESTEP_S), self._substeps - 1)
+        if late:
+            mujoco.mj_step(self.model, self.data, late)
         self.data.ctrl[self._act] = joints_rad
         self.data.ctrl[self._grip] = np.clip(gripper, 0, 1) * self.robot.finger_travel_m
-        mujoco.mj_step(self.model, self.data, self._substeps)
+        mujoco.mj_step(self.model, self.data, self._substeps - late)
 
     def joints(self) -> np.ndarray:
         opening = self.data.qpos[self._fingers].mean() / self.robot.finger_travel_m
@@ -203,7 +214,7 @@ class MujocoSimulator:
         return model
 
     def _randomise(self) -> None:
-        """Mass, inertia, friction and the robot's place, on this episode's own copy of the model."""
+        """Mass, inertia, friction, bounce, the robot's place and its servos, on this episode's own copy of the model."""
         m, spec = self.model, self.spec
         base = m.body(PREFIX + "base").id
         m.body_pos[base], m.body_quat[base] = spec.robot.base.translation, spec.robot.base.quat_wxyz
@@ -212,7 +223,16 @@ class MujocoSimulator:
             ratio = o.mass_kg / m.body_mass[b]
             m.body_mass[b] *= ratio
             m.body_inertia[b] *= ratio
-            m.geom_friction[m.geom_bodyid == b, 0] = o.friction
+            geoms = m.geom_bodyid == b
+            m.geom_friction[geoms, 0] = o.friction
+            if o.restitution is not None:  # the object's own contact, whatever it meets
+                m.geom_solref[geoms, 1] = damping_ratio(o.restitution)
+                m.geom_solmix[geoms] = 100.0
+        for joint in self.robot.joints:
+            a = m.actuator(PREFIX + joint).id
+            m.actuator_gainprm[a, 0] *= spec.robot.gain
+            m.actuator_biasprm[a, 1] *= spec.robot.gain
+            m.actuator_biasprm[a, 2] *= spec.robot.damping
 
     def _settle(self) -> None:
         """Run until the objects rest (at most `SETTLE_S`), then stop the clock at zero with everything still."""

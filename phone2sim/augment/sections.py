@@ -1,0 +1,264 @@
+"""The sections of a recipe: what may vary, in which units and limits. Defaults are neutral: the scene as captured."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+from pydantic_core import core_schema
+
+from phone2sim.augment.variation import Constant, Variation, as_variation
+from phone2sim.config import Config
+
+AXES = ("lighting", "clutter", "camera", "objects", "robot_start", "physics", "sensor", "surfaces", "task")
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Marks a parameter as a `Variation` whose draws must stay inside [low, high]."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    number: bool = True
+
+    def check(self, data: Any) -> Variation:
+        v = as_variation(data)
+        a, b = v.support
+        if self.number and math.isnan(a):
+            raise ValueError(f"{v} is not a number")
+        if self.number and not (a >= self.low and b <= self.high):
+            raise ValueError(f"{v} can leave the range {self.low:g} to {self.high:g}")
+        return v
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
+        out = core_schema.plain_serializer_function_ser_schema(lambda v: v.to_yaml())
+        return core_schema.no_info_plain_validator_function(self.check, serialization=out)
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        ends = [x if math.isfinite(x) else None for x in (self.low, self.high)]
+        return {"x-variation": True, **({"x-range": ends} if self.number else {})}
+
+
+Number = Annotated[Variation, Drawn()]
+Factor = Annotated[Variation, Drawn(0.01, 100)]
+Share = Annotated[Variation, Drawn(0, 1)]
+Count = Annotated[Variation, Drawn(0, 50)]
+Text = Annotated[Variation, Drawn(number=False)]
+
+
+def _c(value: Any) -> Any:
+    return Constant(value)
+
+
+class LightingRecipe(Config):
+    """The key lamp, the ambient light and their colour; the background is relit by the same change."""
+
+    key_azimuth_deg: Number = _c(0.0)
+    """Turn of the key light about the vertical."""
+    key_elevation_deg: Number = _c(0.0)
+    """Raise (positive) or lower the key light; it stays 15 to 90 degrees above the horizon."""
+    key_gain: Factor = _c(1.0)
+    """Factor on the key light's strength."""
+    ambient_gain: Factor = _c(1.0)
+    """Factor on the ambient light."""
+    temperature_mired: Annotated[Variation, Drawn(-150, 150)] = _c(0.0)
+    """Shift of the light's colour temperature; positive is warmer, 10 is just visible."""
+    environment: Text = _c("captured")
+    """Where light comes from: `captured`, `generated` (a made-up room), or a picture all around (.hdr, .jpg, .png; twice as
+    wide as high). Strength stays the captured one, the gains above apply on top."""
+    environment_turn_deg: Number = _c(0.0)
+    """Turn of that picture about the vertical."""
+
+
+class ClutterRecipe(Config):
+    """Objects that are not the task's. Assets of the scene first, then copies of them."""
+
+    count: Count = _c(0)
+    """How many; in `captured` placement a count above the scene's other objects means all of them."""
+    placement: Literal["random", "captured"] = "random"
+    """`captured` leaves the other objects where the phone saw them, unless the task's object is there now."""
+    clearance_m: Annotated[Variation, Drawn(0, 0.5)] = _c(0.02)
+    """Least gap between footprints."""
+    sources: tuple[str, ...] = ("scene",)
+    """Where objects come from: `scene` (this one), `shapes` (made up), `scene:PATH` (another scene's assets), `folder:PATH`
+    (its GLB and OBJ files, in metres, y up and z up). Paths in a recipe file are relative to it."""
+    distance_m: Annotated[Variation, Drawn(0, 0.5)] = _c(0.0)
+    """Least gap to the task's objects and goals, where more than the clearance."""
+    within_m: Annotated[Variation, Drawn(0.1, 2)] = _c(2.0)
+    """Farthest from the task's object: with `count`, how dense it is."""
+
+
+class ObjectsRecipe(Config):
+    """Where the task's object stands, and how all objects look."""
+
+    placement: Literal["random", "captured"] = "captured"
+    """`random`: anywhere free on the support in reach."""
+    yaw_deg: Number = _c(0.0)
+    """Turn about the vertical from the captured orientation, for `random` placement (clutter too)."""
+    clearance_m: Annotated[Variation, Drawn(0, 0.5)] = _c(0.035)
+    """Room kept around the task's object and its goal, for the fingers."""
+    albedo_gain: Factor = _c(1.0)
+    """Factor on each colour channel of each object's albedo, drawn per channel and object."""
+    scale: Annotated[Variation, Drawn(0.5, 2)] = _c(1.0)
+    """Factor on the size, drawn per asset; mass follows the volume."""
+    texture: Text = _c("own")
+    """`own`, or a drawn picture instead: `plain`, `checker`, `stripes`, `speckle`, `grain`, or `any` of these."""
+    gloss: Annotated[Variation, Drawn(0, 1)] = _c(0.0)
+    """Strength of highlights: 0 matte as reconstructed, 0.3 satin plastic, 0.8 glazed."""
+    sources: tuple[str, ...] = ("scene",)
+    """What the task may be about, as `clutter.sources`; another object then takes the place of a captured one."""
+
+
+class CameraRecipe(Config):
+    """Static cameras, always inside the region where the capture supports new views."""
+
+    names: tuple[str, ...] = ("front", "side")
+    """`front` looks towards the robot, `side` across, further ones spread around."""
+    width: int = 256
+    """[px]"""
+    height: int = 256
+    """[px]"""
+    radius: Share = _c(0.5)
+    """Distance from the work space: 0 is the nearest supported, 1 the farthest."""
+    elevation: Share = _c(0.5)
+    """Height angle: 0 is the lowest supported, 1 the highest."""
+    azimuth_deg: Number = _c(0.0)
+    """Offset from the camera's nominal direction; mirrored back at the ends of the supported range."""
+    roll_deg: Annotated[Variation, Drawn(-45, 45)] = _c(0.0)
+    """Turn about the viewing axis."""
+    look_at_jitter_m: Annotated[Variation, Drawn(-0.2, 0.2)] = _c(0.0)
+    """Shift of the point looked at, per axis."""
+    focal_gain: Annotated[Variation, Drawn(0.5, 2)] = _c(1.0)
+    """Factor on the focal length that frames the work space."""
+    principal_jitter_px: Annotated[Variation, Drawn(-32, 32)] = _c(0.0)
+    """Shift of the principal point, per axis."""
+    min_support: float = Field(default=0.5, ge=0, le=1)
+    """Views that the capture supports less than this, 0-1, are drawn again; at last the nearest supported view is taken."""
+    distortion_k1: Annotated[Variation, Drawn(-0.3, 0.3)] = _c(0.0)
+    """First radial coefficient of the lens (OpenCV); negative is a barrel, as of wide lenses."""
+    wrist: bool = False
+    """One more camera, `wrist`, on the robot's hand."""
+    wrist_shift_m: Annotated[Variation, Drawn(-0.03, 0.03)] = _c(0.0)
+    """Shift of the wrist camera in its mount, per axis."""
+    wrist_turn_deg: Annotated[Variation, Drawn(-10, 10)] = _c(0.0)
+    """Turn of the wrist camera in its mount, about each axis."""
+
+
+class RobotStartRecipe(Config):
+    """How the arm is bolted and how it starts."""
+
+    joint_noise_rad: Annotated[Variation, Drawn(-0.5, 0.5)] = _c(0.0)
+    """Added to each joint of the home posture."""
+    gripper: Share = _c(1.0)
+    """Opening: 0 closed, 1 open."""
+    base_shift_m: Annotated[Variation, Drawn(-0.1, 0.1)] = _c(0.0)
+    """Shift of the base on the table, per axis."""
+    base_yaw_deg: Annotated[Variation, Drawn(-30, 30)] = _c(0.0)
+    """Turn of the base."""
+
+
+class PhysicsRecipe(Config):
+    """Mass, friction and bounce per object from the asset's intervals; the robot's servos."""
+
+    mass: Literal["posterior", "value"] = "value"
+    """`posterior` draws inside the asset's interval (triangular in the logarithm), `value` takes the best estimate."""
+    mass_gain: Factor = _c(1.0)
+    """Factor on top, to leave the interval on purpose."""
+    friction: Literal["posterior", "value"] = "value"
+    """As `mass`."""
+    friction_gain: Factor = _c(1.0)
+    """Factor on top."""
+    restitution: Literal["posterior", "value", "none"] = "none"
+    """As `mass`; `none` leaves contacts without bounce."""
+    servo_gain: Annotated[Variation, Drawn(0.3, 3)] = _c(1.0)
+    """Factor on the stiffness of the arm's position servos."""
+    servo_damping: Annotated[Variation, Drawn(0.3, 3)] = _c(1.0)
+    """Factor on their damping."""
+    latency_s: Annotated[Variation, Drawn(0, 0.045)] = _c(0.0)
+    """Delay between a command and its start; below one frame."""
+
+
+class SensorRecipe(Config):
+    """One camera model over the whole picture."""
+
+    exposure: Factor = _c(1.0)
+    """Factor on linear light."""
+    white_balance: Factor = _c(1.0)
+    """Factor per channel, normalised to keep green."""
+    noise_std: Annotated[Variation, Drawn(0, 0.2)] = _c(0.0)
+    """Additive noise on the 0–1 scale."""
+    blur_px: Annotated[Variation, Drawn(0, 10)] = _c(0.0)
+    """Standard deviation of the blur [px]."""
+    shutter_s: Annotated[Variation, Drawn(0, 0.05)] = _c(0.0)
+    """Exposure time: motion blur. With this or `readout_s` each picture is drawn several times."""
+    readout_s: Annotated[Variation, Drawn(0, 0.05)] = _c(0.0)
+    """Rolling shutter: time from the first row to the last."""
+    jpeg_quality: Annotated[Variation, Drawn(0, 100)] = _c(0)
+    """Of a camera that compresses; 0 for none."""
+    depth_noise: Annotated[Variation, Drawn(0, 0.05)] = _c(0.0)
+    """Standard deviation of recorded depth at 1 m [m], growing with its square as of stereo and structured light."""
+
+
+class SurfacesRecipe(Config):
+    """The table and the room around it."""
+
+    table: Text = _c("own")
+    """Look of the table top: `own`, or drawn anew as `objects.texture`."""
+    wall_gain: Factor = _c(1.0)
+    """Factor per colour channel on everything captured beyond and below the table: paint."""
+    height_m: Annotated[Variation, Drawn(-0.1, 0.1)] = _c(0.0)
+    """Height of the table above the robot's base; below 0 the robot stands on a riser."""
+
+
+class TaskRecipe(Config):
+    """What is asked of the robot."""
+
+    kind: str = "place"
+    """`pick`, `place`, `push`, `stack`, `clear`, or a task of your own."""
+    target: Text = _c("any")
+    """Name of an asset, or `any` that fits the gripper."""
+    relation: Literal["", "on", "in", "left of", "right of", "in front of", "behind", "next to"] = ""
+    """Where to put it with respect to `reference`, as the robot sees it; empty for a free place on the table."""
+    reference: Text = _c("any")
+    """Name of the other asset, or `any` that fits."""
+    where: str = ""
+    """Direction to a free place: `to the left`, `farther away`, …; empty for any."""
+    count: int = Field(default=2, ge=1, le=6)
+    """How many objects `stack` and `clear` are about, at most."""
+    travel_m: Annotated[Variation, Drawn(0.02, 2)] = _c(0.15)
+    """Least distance from where the object stands to its goal."""
+    tolerance_m: float = 0.04
+    """How near the goal counts as done."""
+    phrasing: Literal["plain", "varied"] = "plain"
+    """`plain` always words the task the same way, `varied` draws from its sentences."""
+    templates: tuple[str, ...] = ()
+    """Sentences of your own instead of the task's; `{target}`, `{reference}` and `{where}` are filled in."""
+    duration_s: float = 10.0
+    """Time for each goal."""
+    fps: int = 20
+    """Control and picture rate."""
+
+
+class PairsRecipe(Config):
+    """Further renderings of each kept trajectory, which differ in one axis each. Draws come from the axis' section."""
+
+    views: int = Field(default=0, ge=0, le=32)
+    """Other cameras, from `camera`."""
+    lights: int = Field(default=0, ge=0, le=32)
+    """Other light, from `lighting`."""
+    clutter: int = Field(default=0, ge=0, le=32)
+    """More objects, from `clutter`; only where neither the robot nor a moved object comes near."""
+    sensor: int = Field(default=0, ge=0, le=32)
+    """Another camera response, from `sensor`."""
+
+
+class JointRecipe(Config):
+    """Parameters drawn together, so that few episodes cover their ranges evenly. Named `section.parameter`."""
+
+    sobol: tuple[str, ...] = ()
+    """By a shifted Sobol sequence (Sobol 1967): any number of episodes is even, powers of two most."""
+    latin: tuple[str, ...] = ()
+    """By Latin hypercubes of `strata` episodes: each slice of each range comes once."""
+    strata: int = Field(default=64, ge=2, le=4096)
