@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from phone2sim.assets.scene import Asset
 
 MESH_FILES = (".glb", ".obj")
-SHAPES = ("tea_box", "can", "mug", "ball", "block", "pear", "bottle", "sponge", "jar", "tin", "brick")
-"""Kinds of the sample's catalogue that are small enough to stand around."""
+SHAPES = ("tea_box", "can", "ball", "block", "pear", "bottle", "sponge", "jar", "tin", "brick")
+"""Kinds of the sample's catalogue that are small enough to stand around and convex enough to need no decomposition."""
 SHAPE_SEEDS = 16
+_ENDS = ("center_low", "center_high", "moments_low", "moments_high")
 
 
 def references(source: str) -> tuple[str, ...]:
@@ -75,7 +76,10 @@ def scaled(asset: Asset, factor: float) -> Asset:
     return replace(
         asset, visual=mesh[0], hulls=tuple(mesh[1:]), volume_m3=asset.volume_m3 * factor**3,
         mass_kg=Interval(value=mass.value * factor**3, low=mass.low * factor**3, high=mass.high * factor**3, why=mass.why),
-        inertia=replace(i, center_of_mass=i.center_of_mass * factor, moments=i.moments * factor**5),
+        inertia=replace(
+            i, center_of_mass=i.center_of_mass * factor, moments=i.moments * factor**5,
+            **{k: v * factor ** (1 if k.startswith("center") else 5) for k in _ENDS if (v := getattr(i, k)) is not None},
+        ),  # fmt: skip
         splat=None if splat is None else replace(splat, means=splat.means * factor, scales=splat.scales * factor),
     )  # fmt: skip
 
@@ -104,14 +108,13 @@ def _shape(kind: str, seed: str) -> Asset:
     o = make_object(kind, Key(int(seed)).child(kind))
     visual = TexturedMesh(vertices=o.shape.vertices, faces=o.shape.faces, uv=o.shape.uv, texture=o.texture)
     mass = Interval(value=o.mass_kg, low=0.7 * o.mass_kg, high=1.4 * o.mass_kg, why="catalogue")
-    return _asset(f"{kind}_{seed}", o.label, visual, _shape_hulls(kind), o.material, mass=mass)
+    return _asset(f"{kind}_{seed}", o.label, visual, _shape_hulls(kind), f"{o.material}_{kind}", mass=mass)
 
 
 def _file(path: Path) -> Asset:
     import trimesh
 
     from phone2sim.assets.hulls import decompose
-    from phone2sim.assets.physics import guess_material
 
     if not path.is_file():
         raise InputError(f"{path} does not exist.")
@@ -124,25 +127,29 @@ def _file(path: Path) -> Asset:
         raise InputError(f"{path} is {size:.3g} m large; clutter is 0.005 to 0.5 m.", hint="Export it in metres.")
     v -= [*(v[:, :2].min(0) + v[:, :2].max(0)) / 2, v[:, 2].min()]
     visual = TexturedMesh(vertices=v, faces=m.faces, uv=m.uv, texture=m.texture)
-    body = visual.welded()
-    body = body if body.is_watertight and body.volume > 0 else body.convex_hull
     name = "".join(c if c.isalnum() else "_" for c in path.stem) or "object"
     name = name if name.isidentifier() else f"object_{name}"
-    return _asset(name, name.rstrip("_0123456789").lower() or "object", visual, decompose(body).parts, guess_material(name))
+    label = name.rstrip("_0123456789").lower() or "object"
+    return _asset(name, label, visual, decompose(_closed(visual)).parts, path.stem)
 
 
-def _asset(
-    name: str, label: str, visual: TexturedMesh, hulls: tuple[TexturedMesh, ...], kind: str, *, mass: Interval | None = None
-) -> Asset:
-    from phone2sim.assets.physics import inertia, mass_interval, material, materials
+def _asset(name: str, label: str, visual: TexturedMesh, hulls: tuple[TexturedMesh, ...], words: str, *, mass: Interval | None = None) -> Asset:
+    """`words` say what it is and of what it is made."""
+    from phone2sim.assets.evidence import physics
+    from phone2sim.assets.overrides import Override
+    from phone2sim.assets.physics import inertia
     from phone2sim.assets.scene import Asset
 
-    row = material(kind if kind in materials() else "unknown")
-    body = visual.welded()
-    body = body if body.is_watertight and body.volume > 0 else body.convex_hull
-    mass = mass or mass_interval(float(body.volume), row)
+    body = _closed(visual)
+    found = physics(body, words, Override(), surface_m=0.0, seen=1.0, scale=(1.0, 1.0))
     return Asset(
         name=name, label=label, T_world_asset=Pose.identity(), visual=visual, hulls=hulls, splat=None,
-        volume_m3=float(body.volume), mass_kg=mass, inertia=inertia(body, mass.value), friction=row.friction,
-        restitution=row.restitution, material=row.name,
+        volume_m3=float(body.volume), mass_kg=mass or found.mass_kg, inertia=inertia(body, mass.value) if mass else found.inertia,
+        friction=found.friction, restitution=found.restitution, stiffness_pa=found.stiffness_pa, material=found.material,
     )  # fmt: skip
+
+
+def _closed(mesh: TexturedMesh) -> Any:
+    """The mesh itself where it is closed, else its convex hull."""
+    body = mesh.welded()
+    return body if body.is_watertight and body.volume > 0 else body.convex_hull
