@@ -90,16 +90,23 @@ def test_playing_moves_everything_where_the_episode_says(server, dataset):
 
 
 def test_the_command_serves_a_page_until_interrupted(dataset):
-    code = "import sys; from phone2sim.cli import main; sys.exit(main())"
-    command = [sys.executable, "-c", code, "view", str(dataset / "picks"), "--port", "18123"]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env={**os.environ, "COLUMNS": "200"})
+    program = "import sys; from phone2sim.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", program, "view", str(dataset / "picks"), "--port", "18123"]
+    child = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env={**os.environ, "COLUMNS": "200"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    )  # fmt: skip
     try:
         url = re.search(r"http://\S+\d", child.stdout.readline())[0]
         with urllib.request.urlopen(url, timeout=30) as page:
             assert page.status == 200 and b"<html" in page.read()
     finally:
         child.send_signal(signal.SIGINT)
-    assert child.wait(timeout=30) == 0
+        try:
+            code = child.wait(timeout=60)
+        finally:
+            child.kill()
+    assert code == 0
 
 
 def test_mistakes_get_one_line(dataset, tmp_path, capsys):
