@@ -52,7 +52,7 @@ if ! [ -e "$venv/ready" ]; then
     case $name in
     usd-validator) pip omniverse-asset-validator==1.18.0 usd-core==26.11 ;;
     simready) pip simready-validate==2026.8.0 simready-foundation-tier-core==2026.8.0 ;;
-    usd-gsplat) pip usd-convert-gsplat==0.1.15 numpy ;;
+    usd-gsplat) pip usd-convert-gsplat==0.1.15 usd-core==26.11 numpy ;;
     newton) pip 'newton[sim]==1.8.0' usd-core==26.8 newton-usd-schemas==0.6.0 scipy trimesh requests ;;
     mujoco-usd) pip mujoco-usd==4.0.0 numpy ;;
     physx) pip 'ovphysx==0.7.0.*' 'physx-usd-schemas==25.11.*' newton-usd-schemas==0.6.0 numpy ;;
