@@ -20,6 +20,7 @@ class Format(str, Enum):
     glb = "glb"
     nerfstudio = "nerfstudio"
     spz = "spz"
+    nurec = "nurec"
 
 
 def export(
@@ -55,7 +56,7 @@ def export(
     """Write a scene as USD and MJCF, or episodes as USD.
 
     With masses, frictions and convex colliders; every file opens on its own. URDF and GLB too;
-    on demand a nerfstudio dataset of the pictures and the splat as .spz. Of a dataset, each episode becomes a small
+    on demand a nerfstudio dataset of the pictures the splat as .spz, the background as NuRec. Of a dataset, each episode becomes a small
     layer over the scene's USD, and what was recorded of it a second one with time samples.
     """
     if episodes is not None or robot is not None or (scene / "dataset.json").exists():

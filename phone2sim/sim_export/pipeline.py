@@ -18,9 +18,10 @@ VERSION = 4
 class ExportConfig(Config):
     """What to export."""
 
-    to: tuple[Literal["usd", "mjcf", "urdf", "glb", "nerfstudio", "spz"], ...] = ("usd", "mjcf", "urdf", "glb")
+    to: tuple[Literal["usd", "mjcf", "urdf", "glb", "nerfstudio", "spz", "nurec"], ...] = ("usd", "mjcf", "urdf", "glb")
     """`usd` scene.usda with payloads and scene.usdz; `mjcf` scene.xml; `urdf` one per asset; `glb` the whole scene, and each asset;
-    `nerfstudio` pictures and cameras as a dataset; `spz` the splat, compressed."""
+    `nerfstudio` pictures and cameras as a dataset; `spz` the splat, compressed;
+    `nurec` the background as a volume for Isaac Sim 5.x, over the USD."""
     cameras: int = 24
     """At most this many captured cameras in the USD and the MJCF."""
 
@@ -72,6 +73,12 @@ def _write(kind: str, scene: Scene, scene_dir: Path, folder: Path, config: Expor
         from phone2sim.sim_export.mjcf import write_mjcf
 
         path = write_mjcf(scene, folder, cameras=config.cameras)
+    elif kind == "nurec":
+        from phone2sim.sim_export.usd.nurec import write_nurec
+
+        if not (folder / "scene.usda").exists():
+            _write("usd", scene, scene_dir, folder, config)
+        path = write_nurec(scene.background, folder)
     elif kind == "glb":
         from phone2sim.sim_export.glb import write_glb
 

@@ -347,3 +347,31 @@ def test_impossible_bodies_are_named(tmp_path):
     weightless = replace(box_asset("cube"), mass_kg=Interval.exact(0.0))
     with pytest.raises(AssetError, match="cube: mass 0 kg must be positive"):
         write_usd(scene_of(weightless), tmp_path)
+
+
+def test_a_nurec_volume_says_the_same_splats(tmp_path):
+    from phone2sim.sim_export.usd.nurec import read_nurec, write_nurec
+
+    rng = Key(2).rng()
+    q = rng.normal(size=(40, 4))
+    cloud = SplatCloud(
+        means=rng.uniform(-1, 1, (40, 3)), quats_wxyz=q / np.linalg.norm(q, axis=1, keepdims=True),
+        scales=rng.uniform(0.003, 0.1, (40, 3)), opacities=rng.uniform(0.01, 0.99, 40), sh=rng.normal(size=(40, 4, 3)),
+    )  # fmt: skip
+    write_usd(replace(SCENE, background=cloud), tmp_path, CONFIG)
+    stage = Usd.Stage.Open(str(write_nurec(cloud, tmp_path)))
+    volume = stage.GetPrimAtPath("/World/Background/nurec/gauss")
+    assert volume.GetAttribute("omni:nurec:isNuRecVolume").Get() is True
+    assert not [p for p in stage.Traverse() if p.GetTypeName().startswith("ParticleField")]
+    payload = volume.GetChild("density_field").GetAttribute("filePath").Get()
+    back = read_nurec(open(payload.resolvedPath, "rb").read())
+    for field, atol in (("means", 1e-3), ("quats_wxyz", 1e-3), ("opacities", 2e-3)):
+        assert np.allclose(getattr(back, field), getattr(cloud, field), atol=atol), field
+    assert np.allclose(back.scales, cloud.scales, rtol=3e-3)
+    assert np.allclose(back.sh[:, :4], cloud.sh, atol=2e-3) and not back.sh[:, 4:].any()
+    packed = Usd.Stage.Open(str(tmp_path / "nurec" / "background.usdz"))
+    assert packed.GetDefaultPrim().GetName() == "BackgroundNuRec"
+    import zipfile
+
+    assert "background.nurec" in zipfile.ZipFile(tmp_path / "nurec" / "background.usdz").namelist()
+    assert not any("nurec" in n for n in zipfile.ZipFile(tmp_path / "scene.usdz").namelist())
