@@ -12,6 +12,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEPTH := $(VENV)/.installed-depth
+# Two processes: most tests keep one core busy. A file's tests stay together, so that what it makes is made once.
+TWO := -n 2 --dist loadfile
 NATIVE := CMakeLists.txt $(wildcard phone2sim/_native/src/*)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -26,7 +28,7 @@ demo: $(STAMP) ## Clip to scene to robot episodes to report, in ./demo, offline,
 	@$(BIN)/phone2sim demo demo
 
 test: $(DEPTH) ## Every test, the long ones too
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(TWO)
 
 check: static fast ## Lint, types, import layers, fast tests
 
@@ -36,7 +38,7 @@ static: $(STAMP) ## Lint, types and import layers only
 	@$(BIN)/lint-imports
 
 fast: $(DEPTH) ## The fast tests only
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest $(TWO) -m "not slow"
 
 format: $(STAMP) ## Format the Python code
 	@$(BIN)/ruff check --fix .
