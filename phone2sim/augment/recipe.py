@@ -40,6 +40,8 @@ class Recipe(Config):
     """Written into each episode's spec."""
     description: str = ""
     """For people."""
+    robot: str = "p2s_arm"
+    """A built-in one, an MJCF or URDF file (`arm.xml`, `arm.xml+gripper.xml`), or a robot_descriptions name."""
     lighting: LightingRecipe = LightingRecipe()
     """Light."""
     clutter: ClutterRecipe = ClutterRecipe()

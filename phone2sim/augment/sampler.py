@@ -70,7 +70,8 @@ def sample_episode(
             table_height_m=surfaces.height_m,
         ),  # fmt: skip
         task=TaskSpec(
-            kind=task.kind, target=draft.objects[0].name, goals=tuple(_goal(g, ws) for g in draft.goals),
+            kind=task.kind, file=recipe.task.kind if recipe.task.kind != task.kind else "",
+            expert=recipe.task.expert or task.expert, target=draft.objects[0].name, goals=tuple(_goal(g, ws) for g in draft.goals),
             language=_sentence(recipe, task, key, scene, ws, draft, everything),
         ),  # fmt: skip
         fps=recipe.task.fps,

@@ -216,7 +216,9 @@ class TaskRecipe(Config):
     """What is asked of the robot."""
 
     kind: str = "place"
-    """`pick`, `place`, `push`, `stack`, `clear`, or a task of your own."""
+    """`pick`, `place`, `push`, `stack`, `clear`, or the Python file of a task of your own."""
+    expert: str = ""
+    """Who solves it: `scripted`, `planner`, or a file of demonstrations (.csv, .zarr); empty for the task's own choice."""
     target: Text = _c("any")
     """Name of an asset, or `any` that fits the gripper."""
     relation: Literal["", "on", "in", "left of", "right of", "in front of", "behind", "next to"] = ""

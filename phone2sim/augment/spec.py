@@ -156,6 +156,10 @@ class TaskSpec(Config):
 
     kind: str = "place"
     """Name of a `Task`."""
+    file: str = ""
+    """Python file that registers it, for one that is not built in."""
+    expert: str = "scripted"
+    """Who solves it: the name of an expert, or a file of demonstrations."""
     target: str
     """Name of the object it is about."""
     goals: tuple[GoalSpec, ...]

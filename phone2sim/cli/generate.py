@@ -9,7 +9,7 @@ import typer
 
 from phone2sim.cli.options import Json, Quiet, SceneDir, Seed, SimulatorName, check_output, check_scene
 from phone2sim.cli.output import output
-from phone2sim.errors import GateError
+from phone2sim.errors import GateError, InputError
 
 
 def generate(
@@ -37,13 +37,41 @@ def generate(
             "--sim", help="Physics: MuJoCo, PhysX (ovphysx), or Isaac Sim, which also draws. doctor says what is found."
         ),
     ] = SimulatorName.mujoco,
+    task: Annotated[
+        str,
+        typer.Option(
+            "--task", metavar="TASK", help="pick, place, push, stack or clear; a sentence such as \"put the mug left of the "
+            "box\"; or a Python file with a task of your own. docs/tasks.md", show_default=False,
+        ),
+    ] = "",
+    robot: Annotated[
+        str,
+        typer.Option(
+            "--robot", metavar="ROBOT", help="p2s_arm; an MJCF or URDF file, with a gripper's file as arm.xml+gripper.xml; "
+            "or a robot_descriptions name such as panda_mj_description.", show_default=False,
+        ),
+    ] = "",
+    expert: Annotated[
+        str,
+        typer.Option(
+            "--expert", metavar="scripted|planner", help="Who solves the task; the task chooses if it is not given.",
+            show_default=False,
+        ),
+    ] = "",
+    demo: Annotated[
+        str,
+        typer.Option(
+            "--demo", metavar="FILE", help="Replay demonstrated hand paths instead of the expert: a .csv, a .zarr or .zarr.zip "
+            "(zarr at another rate than 60 Hz: FILE@HZ).", show_default=False,
+        ),
+    ] = "",
     seed: Seed = 0,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Varied robot episodes in a scene, as a LeRobot dataset.
 
-    Vary light, clutter, cameras, objects and robot start; run the scripted expert; keep what succeeds. The same seed
+    Vary light, clutter, cameras, objects and robot start; let an expert solve the task; keep what succeeds. The same seed
     gives the same bytes at any number of workers.
     """
     check_scene(scene)
@@ -51,7 +79,10 @@ def generate(
     with output(json=json, quiet=quiet) as o:
         from phone2sim.cli.summary import dataset_panel, next_steps
 
-        result = run(scene, out, episodes=episodes, recipe=recipe, workers=workers, seed=seed, target=target, simulator=sim.value)
+        if demo and expert:
+            raise InputError("--demo and --expert exclude each other: a demonstration is the expert.")
+        chosen = {"simulator": sim.value, "target": target, "task": task, "robot": _absolute(robot), "expert": _absolute(demo) or expert}
+        result = run(scene, out, episodes=episodes, recipe=recipe, workers=workers, seed=seed, **chosen)
         o.result(result)
         o.show(dataset_panel(out), next_steps([f"phone2sim report {scene} {out}", f"phone2sim replay {out} 0"]))
         if result["episodes"] < episodes:
@@ -60,16 +91,19 @@ def generate(
             )
 
 
+def _absolute(files: str) -> str:
+    """Paths joined by `+` made absolute, so that a dataset finds them from anywhere; names stay."""
+    return "+".join(str(Path(f).resolve()) if Path(f.partition("@")[0]).exists() else f for f in files.split("+"))
+
+
 def run(
-    scene: Path, out: Path, *, episodes: int, recipe: str, workers: int, seed: int, target: str = "", simulator: str = "mujoco"
+    scene: Path, out: Path, *, episodes: int, recipe: str, workers: int, seed: int, **chosen: Any
 ) -> dict[str, Any]:  # fmt: skip
     """What `generate --json` prints: how many were tried and kept, why the others failed, and the digest of it all."""
     from phone2sim.sim_export.generate import GenerateConfig
     from phone2sim.sim_export.generate import generate as run_generate
 
-    config = GenerateConfig(
-        recipe=recipe, episodes=episodes, workers=workers, seed=seed, target=target, simulator=simulator
-    )  # fmt: skip
+    config = GenerateConfig(recipe=recipe, episodes=episodes, workers=workers, seed=seed, **chosen)
     made = run_generate(scene, out, config)
     keys = ("attempts", "yield", "reasons", "frames", "pairs", "seconds", "digest", "digests")
     return {

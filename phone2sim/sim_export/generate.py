@@ -22,12 +22,16 @@ from pydantic import Field
 
 from phone2sim import __version__
 from phone2sim.assets.scene import Scene
+from phone2sim.augment.recipe import Recipe
+from phone2sim.augment.tasks import get_task
 from phone2sim.config import Config, read_json, write_json
 from phone2sim.errors import AssetError, GateError, InputError, did_you_mean
 from phone2sim.progress import message, progress
 from phone2sim.sim_export.datasets.lerobot import write_lerobot
 from phone2sim.sim_export.engines import ENGINES, find_python
 from phone2sim.sim_export.episode import Episode, read_pair
+from phone2sim.sim_export.experts import make_expert
+from phone2sim.sim_export.robots import get_robot
 from phone2sim.sim_export.simulators import SIMULATORS
 from phone2sim.sim_export.workers import (
     Attempt,
@@ -64,6 +68,12 @@ class GenerateConfig(Config):
     """False leaves the cameras out: states and actions only."""
     target: str = ""
     """`wam` or `vla`: make wide and pair what that kind of policy is weak at, whatever the recipe says."""
+    task: str = ""
+    """Kind of task, a sentence such as "put the mug left of the box", or a Python file with a task of your own."""
+    robot: str = ""
+    """Robot: a name, an MJCF or URDF file, or `arm.xml+gripper.xml`."""
+    expert: str = ""
+    """`scripted`, `planner`, or a file of demonstrations."""
 
 
 def generate(scene_dir: Path, dataset_dir: Path, config: GenerateConfig | None = None) -> dict[str, Any]:
@@ -79,7 +89,6 @@ def generate(scene_dir: Path, dataset_dir: Path, config: GenerateConfig | None =
         raise InputError(f"No simulator {config.simulator!r};", hint=did_you_mean(config.simulator, SIMULATORS))
     if config.simulator in ENGINES:
         find_python(ENGINES[config.simulator])
-    recipe = job_recipe(config.recipe, config.target)
     scene = Scene.load(scene_dir)
     if not scene.supports or not scene.assets:
         what = "support surface" if not scene.supports else "objects"
@@ -87,9 +96,18 @@ def generate(scene_dir: Path, dataset_dir: Path, config: GenerateConfig | None =
             f"{scene_dir} has no {what}, so there is nothing to pick.", hint="It can be exported and viewed."
         )
     scene_fp = scene_fingerprint(scene_dir)
+    job = Job(
+        scene_dir=scene_dir.resolve(), dataset_dir=dataset_dir.resolve(), recipe=config.recipe, seed=config.seed,
+        scene_fingerprint=scene_fp, simulator=config.simulator, pictures=config.pictures,
+        target=config.target, task=config.task, robot=config.robot, expert=config.expert,
+    )  # fmt: skip
+    recipe = job_recipe(job, scene)
+    get_robot(recipe.robot)  # what cannot work is said before anything is made
+    make_expert(recipe.task.expert or get_task(recipe.task.kind).expert, scene)
+    files = outside_files(recipe)
     identity = {
         "fingerprint": fingerprint(
-            VERSION, scene_fp, recipe.model_dump_json(), config.seed, config.simulator, config.pictures
+            VERSION, scene_fp, recipe.model_dump_json(), config.seed, config.simulator, config.pictures, files
         ),
         "scene": os.path.relpath(scene_dir, dataset_dir),
         "scene_fingerprint": scene_fp,
@@ -99,6 +117,10 @@ def generate(scene_dir: Path, dataset_dir: Path, config: GenerateConfig | None =
         "simulator": config.simulator,
         "pictures": config.pictures,
         "target": config.target,
+        "task": config.task,
+        "robot": recipe.robot,
+        "expert": config.expert,
+        "files": files,
     }
     _claim(dataset_dir, identity)
     manifest_path = dataset_dir / "manifest.json"
@@ -109,11 +131,6 @@ def generate(scene_dir: Path, dataset_dir: Path, config: GenerateConfig | None =
             message(f"{manifest['kept']} episodes are already there (yield {100 * manifest['yield']:.0f} %).")
             return manifest
 
-    job = Job(
-        scene_dir=scene_dir.resolve(), dataset_dir=dataset_dir.resolve(), recipe=config.recipe, seed=config.seed,
-        scene_fingerprint=scene_fp, simulator=config.simulator, pictures=config.pictures,
-        target=config.target,
-    )  # fmt: skip
     attempts = _run(job, config, limit)
     kept = [a.index for a in attempts if a.success]
     reasons = Counter(a.reason for a in attempts if not a.success)
@@ -177,6 +194,20 @@ def scene_fingerprint(scene_dir: Path) -> str:
         if f.name != "manifest.json" and not any(part.startswith(".") for part in name.parts):
             h.update(name.as_posix().encode() + b"\0" + hashlib.sha256(f.read_bytes()).digest())
     return h.hexdigest()[:24]
+
+
+def outside_files(recipe: Recipe) -> dict[str, str]:
+    """Hashes of the robot, task and demonstration files that a recipe names, by path; folders are hashed whole."""
+    names = [*recipe.robot.split("+"), recipe.task.kind, recipe.task.expert.partition("@")[0]]
+    out = {}
+    for path in (Path(n) for n in names if n):
+        inside = [path] if path.is_file() else sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else []
+        h = hashlib.sha256()
+        for f in inside:
+            h.update(f.relative_to(path).as_posix().encode() + b"\0" + f.read_bytes())
+        if inside:
+            out[str(path)] = h.hexdigest()[:24]
+    return out
 
 
 def _claim(dataset_dir: Path, identity: dict[str, Any]) -> None:

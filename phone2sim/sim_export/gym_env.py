@@ -18,11 +18,11 @@ from gymnasium import spaces  # noqa: TID253
 
 from phone2sim.assets.scene import Scene
 from phone2sim.augment.recipe import Recipe, load_recipe
-from phone2sim.augment.sampler import sample_episode, workspace_of
+from phone2sim.augment.sampler import sample_episode
 from phone2sim.augment.spec import EpisodeSpec
 from phone2sim.augment.workspace import PlacementError
 from phone2sim.keys import Key
-from phone2sim.sim_export.robots import get_robot
+from phone2sim.sim_export.robots import get_robot, robot_workspace
 from phone2sim.sim_export.world import Control, World
 
 REDRAWS = 50
@@ -43,7 +43,7 @@ class SceneEnv(gymnasium.Env):
         self.recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
         self.render_mode = render_mode
         self.world = World(self.scene, control=control, pictures=pictures, simulator=simulator)
-        self._workspace = workspace_of(self.scene, self.recipe)
+        self._workspace = robot_workspace(self.scene, self.recipe)
         self._index = -1
         self._seed = 0
         self.metadata = {**self.metadata, "render_fps": self.recipe.task.fps}

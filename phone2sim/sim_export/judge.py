@@ -24,7 +24,7 @@ class Judge:
 
     def __init__(self, spec: EpisodeSpec, start: np.ndarray) -> None:
         self.spec = spec
-        self.task = get_task(spec.task.kind)
+        self.task = get_task(spec.task.kind, spec.task.file)
         self.start = np.array(start)
         self._highest = np.zeros(len(start))
 

@@ -41,7 +41,7 @@ def touched(scene: Scene, episode: Episode, spec: EpisodeSpec) -> str:
     moving = np.array([free[o.name] for o in episode.spec.objects], int)[:, None] + np.arange(7)
     for state, poses in zip(_between(episode.states), _between(episode.object_poses), strict=True):
         d.qpos[arm] = state[: len(arm)]
-        d.qpos[fingers] = state[-1] * robot.finger_travel_m
+        d.qpos[fingers] = robot.finger_positions(state[-1])
         d.qpos[moving] = poses
         mujoco.mj_kinematics(m, d)
         mujoco.mj_comPos(m, d)

@@ -18,9 +18,9 @@ from phone2sim.assets.fingerprint import AssetHashes
 from phone2sim.assets.scene import Scene
 from phone2sim.augment.pairs import check_pairs, for_target
 from phone2sim.augment.recipe import Recipe, load_recipe
-from phone2sim.augment.sampler import sample_episode, workspace_of
+from phone2sim.augment.sampler import sample_episode
 from phone2sim.augment.spec import EpisodeSpec
-from phone2sim.augment.tasks import get_task
+from phone2sim.augment.tasks.grammar import with_task
 from phone2sim.augment.workspace import PlacementError
 from phone2sim.config import write_json
 from phone2sim.keys import Key
@@ -28,7 +28,7 @@ from phone2sim.sim_export.episode import Episode, VideoWriter, commit
 from phone2sim.sim_export.experts import Expert, Infeasible, make_expert
 from phone2sim.sim_export.judge import Judge, unsettled
 from phone2sim.sim_export.pairs import pair_of
-from phone2sim.sim_export.robots import get_robot
+from phone2sim.sim_export.robots import get_robot, robot_workspace
 from phone2sim.sim_export.simulators import SIMULATORS
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -47,6 +47,12 @@ class Job:
     pictures: bool
     target: str = ""
     """Kind of policy to make pairs for; empty leaves the recipe's own."""
+    task: str = ""
+    """Kind, file or sentence; empty leaves the recipe's own."""
+    robot: str = ""
+    """As `get_robot` takes it; empty leaves the recipe's own."""
+    expert: str = ""
+    """As `make_expert` takes it; empty leaves the recipe's own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +84,8 @@ class Maker:
     @property
     def recipe(self) -> Recipe:
         if self._recipe is None:
-            self._recipe = job_recipe(self.job.recipe, self.job.target)
-            self._workspace = workspace_of(self.scene, self._recipe)
+            self._recipe = job_recipe(self.job, self.scene)
+            self._workspace = robot_workspace(self.scene, self._recipe)
         return self._recipe
 
     def sample(self, index: int) -> EpisodeSpec:
@@ -134,7 +140,7 @@ class Maker:
     def _simulate(self, spec: EpisodeSpec, cpu: _Stopwatch) -> Episode:
         sim, robot = self.simulator, get_robot(spec.robot.model)
         bodies = tuple(dict.fromkeys(p.body for p in robot.render_parts()))
-        names = tuple(f"{j}.pos" for j in robot.joints) + ("gripper.pos",)
+        names = robot.state_names
         with cpu("settle"):
             sim.load(spec)
         states: list[np.ndarray] = []
@@ -161,8 +167,9 @@ class Maker:
                     arm.append(sim.robot_poses(bodies))
                     progress.append(judge.progress(judge.look(sim)))
                     # Commanded as it is recorded, so that the recorded actions lead to the recorded states.
-                    actions.append(np.r_[command.joints_rad, command.gripper].astype(np.float32))
-                    sim.step(actions[-1][:-1].astype(float), float(actions[-1][-1]))
+                    action = np.r_[command.joints_rad, command.gripper].astype(np.float32)
+                    actions.append(action)
+                    sim.step(action[:-1].astype(float), float(action[-1]))
             reason = reason or judge.failure(judge.look(sim))
         n = len(states)
         return Episode(
@@ -174,7 +181,7 @@ class Maker:
 
     def expert(self, spec: EpisodeSpec) -> Expert:
         """Who solves this episode."""
-        name = get_task(spec.task.kind).expert
+        name = spec.task.expert
         if name not in self._experts:
             self._experts[name] = make_expert(name, self.scene)
         return self._experts[name]
@@ -217,10 +224,15 @@ class Maker:
         return attempt
 
 
-def job_recipe(name: str, target: str) -> Recipe:
-    """The recipe of a job, with what its target asks for. Raises `RecipeError`."""
-    recipe = load_recipe(name)
-    recipe = for_target(recipe, target) if target else recipe
+def job_recipe(job: Job, scene: Scene) -> Recipe:
+    """The recipe of a job, with what its target, task, robot and expert ask for. Raises `RecipeError`, `InputError`."""
+    recipe = load_recipe(job.recipe)
+    recipe = for_target(recipe, job.target) if job.target else recipe
+    recipe = with_task(recipe, job.task, scene)
+    if job.robot:
+        recipe = recipe.model_copy(update={"robot": job.robot})
+    if job.expert:
+        recipe = recipe.model_copy(update={"task": recipe.task.model_copy(update={"expert": job.expert})})
     check_pairs(recipe)
     return recipe
 

@@ -6,7 +6,7 @@ import pytest
 
 from phone2sim.errors import InputError
 from phone2sim.sim_export.robots import get_robot
-from phone2sim.sim_export.robots.arm import ARM, DH, FLANGE_M, PINCH_M
+from phone2sim.sim_export.robots.arm import ARM, DH, FINGER_TRAVEL_M, FLANGE_M, PINCH_M
 
 
 def forward_kinematics(q: np.ndarray) -> np.ndarray:
@@ -77,7 +77,7 @@ def test_gripper_opens_to_its_stroke_and_stays_symmetric():
     model = ARM.build().compile()
     data = mujoco.MjData(model)
     data.qpos[:7] = data.ctrl[:7] = ARM.home_rad
-    data.ctrl[7] = ARM.finger_travel_m
+    data.ctrl[7] = FINGER_TRAVEL_M
     mujoco.mj_step(model, data, 750)
     left, right = data.joint("left_finger").qpos[0], data.joint("right_finger").qpos[0]
     assert left + right == pytest.approx(ARM.opening_m, abs=2e-3)

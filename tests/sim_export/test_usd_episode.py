@@ -140,7 +140,7 @@ def test_the_arm_stands_as_mujoco_stands_it(folder):
     model = robot.build(visual=False).compile()
     data = mujoco.MjData(model)
     data.qpos[: len(robot.joints)] = spec.robot.qpos
-    data.qpos[len(robot.joints) :] = spec.robot.gripper * robot.finger_travel_m
+    data.qpos[len(robot.joints) :] = robot.finger_positions(spec.robot.gripper)
     mujoco.mj_kinematics(model, data)
     base = Pose(np.array(spec.robot.base.translation), np.array(spec.robot.base.quat_wxyz)).matrix
     stage = Usd.Stage.Open(str(write_episode_layer(spec, SCENE, folder / "arm.usda", robot=OWN)))
@@ -218,9 +218,9 @@ def test_the_drives_hold_the_start(folder):
     for joint, angle in zip(robot.joints, spec.robot.qpos):
         drive = UsdPhysics.DriveAPI(stage.GetPrimAtPath(f"/World/Episode/Robot/joints/{joint}"), "angular")
         assert np.radians(drive.GetTargetPositionAttr().Get()) == pytest.approx(angle, abs=1e-6)
-    for finger in robot.fingers:
+    for finger, position in zip(robot.fingers, robot.finger_positions(spec.robot.gripper)):
         drive = UsdPhysics.DriveAPI(stage.GetPrimAtPath(f"/World/Episode/Robot/joints/{finger}"), "linear")
-        assert drive.GetTargetPositionAttr().Get() == pytest.approx(spec.robot.gripper * robot.finger_travel_m)
+        assert drive.GetTargetPositionAttr().Get() == pytest.approx(position)
 
 
 def test_a_layer_takes_under_20_ms(folder):

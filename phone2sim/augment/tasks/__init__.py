@@ -19,6 +19,8 @@ __all__ = ["TASKS", "Draft", "Goal", "Moment", "Stage", "Task", "get_task", "loa
 
 TASKS: dict[str, Task] = {t.kind: t for t in (Pick(), Place(), Push(), Stack(), Clear())}
 
+_LOADED: dict[str, tuple[str, Task]] = {}
+
 
 def register(cls: type[Task]) -> type[Task]:
     """Class decorator: make the task known under its `kind`. The last one of a name wins."""
@@ -26,8 +28,15 @@ def register(cls: type[Task]) -> type[Task]:
     return cls
 
 
-def get_task(kind: str) -> Task:
-    """The task of that kind; `InputError` lists the known ones."""
+def get_task(kind: str, file: str = "") -> Task:
+    """The task of that kind, or of that Python file; `file` says where a kind that is not known yet is registered.
+
+    Raises `InputError` listing the known ones, or as `load_task`.
+    """
+    if kind.endswith(".py"):
+        return load_task(Path(kind))
+    if kind not in TASKS and file:
+        return load_task(Path(file))
     if kind not in TASKS:
         raise InputError(f"No task {kind!r};", hint=did_you_mean(kind, TASKS))
     return TASKS[kind]
@@ -40,6 +49,9 @@ def load_task(path: Path) -> Task:
     """
     if not path.is_file():
         raise InputError(f"No task file {path}.", hint="A task is a Python file with a class under @register.")
+    text = path.read_text()
+    if str(path) in _LOADED and _LOADED[str(path)][0] == text:
+        return _LOADED[str(path)][1]
     before = dict(TASKS)
     spec = importlib.util.spec_from_file_location(f"phone2sim_task_{path.stem}", path)
     assert spec is not None and spec.loader is not None
@@ -52,4 +64,5 @@ def load_task(path: Path) -> Task:
     new = [t for kind, t in TASKS.items() if before.get(kind) is not t]
     if not new:
         raise InputError(f"{path} registers no task.", hint="Put @register above its class.")
+    _LOADED[str(path)] = text, new[-1]
     return new[-1]

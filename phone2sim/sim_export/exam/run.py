@@ -13,7 +13,7 @@ from pydantic import Field
 from phone2sim import __version__
 from phone2sim.assets.scene import Scene
 from phone2sim.augment.recipe import Recipe, load_recipe
-from phone2sim.augment.sampler import sample_episode, workspace_of
+from phone2sim.augment.sampler import sample_episode
 from phone2sim.augment.spec import EpisodeSpec
 from phone2sim.augment.workspace import PlacementError, Workspace
 from phone2sim.config import Config, read_json, write_json
@@ -23,6 +23,7 @@ from phone2sim.progress import progress
 from phone2sim.sim_export.exam.grid import EXAM_AXES, nominal, patched
 from phone2sim.sim_export.generate import scene_fingerprint
 from phone2sim.sim_export.policies.base import Policy, run_episode
+from phone2sim.sim_export.robots import robot_workspace
 from phone2sim.sim_export.world import Control, World
 from phone2sim.stage import fingerprint
 
@@ -90,7 +91,7 @@ def examine(
     }  # fmt: skip
     cells = _earlier(out, identity["fingerprint"])
     total = len(policies) * (1 + sum(len(levels) - 1 for levels in grid.values()))
-    ws = workspace_of(scene, recipe)
+    ws = robot_workspace(scene, recipe)
     result: dict[str, Any] = {}
     with progress("Exam", total=total, unit="level") as bar:
         for policy in policies:

@@ -72,13 +72,6 @@ class Carrier:
         under = names.index(goal.on) if goal.on else -1
         clutter = np.concatenate([np.zeros((0, 3)), *(s.points for i, s in enumerate(placed) if i != k)])
         solid = np.concatenate([np.zeros((0, 3)), *(s.points for i, s in enumerate(placed) if i != k and names[i] not in column)])
-        com = Pose(object_poses[k, :3], object_poses[k, 3:]).apply(
-            self.scene.asset(spec.objects[k].asset).inertia.center_of_mass
-        )
-        table = find_support(self.scene, spec.support).height_m
-        grasps, why = find_grasps(placed[k], com, clutter, robot=robot, table_m=table)
-        if not grasps:
-            raise Infeasible(why)
         rim = placed[under].points[:, 2].max() if goal.drop else None
         job = _Job(
             base=Pose(np.array(spec.robot.base.translation), np.array(spec.robot.base.quat_wxyz)), q=q, gripper=gripper,
@@ -86,12 +79,12 @@ class Carrier:
             frames=round(spec.fps * seconds), lift_only=lift_only,
         )  # fmt: skip
         reason, misses = "unreachable", 0
-        for grasp in grasps[:: max(1, len(grasps) // GRASPS_TRIED)]:
+        for grasp in self.grasps(sim, spec, goal):
             route = self._route(job, grasp, robot)
             if route is None:
                 reason = "goal_blocked"
                 continue
-            plan = self._follow(job, ik, grasp, route, robot.finger_travel_m)
+            plan = self._follow(job, ik, grasp, route, robot.opening_m)
             if plan is None:
                 continue
             hit = sim.clash(plan.joints_rad, plan.gripper, ignore=(goal.object, *column), carried=goal.object, held=plan.held)
@@ -101,6 +94,19 @@ class Carrier:
             if misses >= CLASHES_TRIED:
                 break
         raise Infeasible(reason)
+
+    def grasps(self, sim: Simulator, spec: EpisodeSpec, goal: GoalSpec) -> list[Grasp]:
+        """The grasps to try on the goal's object where it is now, best first. Raises `Infeasible` with why there are none."""
+        poses = sim.object_poses()
+        k = [o.name for o in spec.objects].index(goal.object)
+        placed = self.surfaces(spec, poses)
+        clutter = np.concatenate([np.zeros((0, 3)), *(s.points for i, s in enumerate(placed) if i != k)])
+        com = Pose(poses[k, :3], poses[k, 3:]).apply(self.scene.asset(spec.objects[k].asset).inertia.center_of_mass)
+        table = find_support(self.scene, spec.support).height_m
+        found, why = find_grasps(placed[k], com, clutter, robot=get_robot(spec.robot.model), table_m=table)
+        if not found:
+            raise Infeasible(why)
+        return found[:: max(1, len(found) // GRASPS_TRIED)]
 
     def ik(self, model: str) -> ArmIK:
         """The robot's inverse kinematics, built once."""
@@ -160,7 +166,7 @@ class Carrier:
         ]  # fmt: skip
 
     def _follow(
-        self, job: _Job, ik: ArmIK, grasp: Grasp, route: list[tuple[np.ndarray, float]], travel: float
+        self, job: _Job, ik: ArmIK, grasp: Grasp, route: list[tuple[np.ndarray, float]], opening_m: float
     ) -> Plan | None:
         """Joint commands along the route, or None when the arm cannot follow it."""
         q0 = job.q
@@ -195,7 +201,7 @@ class Carrier:
                 joints[t] = q
             p_from, y_from, first = p_to, y_to, last
 
-        wide = grasp.opening_m / 2 / travel
+        wide = grasp.opening_m / opening_m
         gripper = np.full(job.frames, wide)
         approach = np.linspace(job.gripper, wide, max(1, ends[0] // 2))
         gripper[: len(approach)] = approach
@@ -207,7 +213,7 @@ class Carrier:
         if not job.lift_only:
             opened = min(1.0, wide + 0.2)
             release = min(6, ends[6] - ends[5])
-            ramp = np.linspace(grasp.width_m / 2 / travel, min(opened, grasp.width_m / 2 / travel + 0.35), release)
+            ramp = np.linspace(grasp.width_m / opening_m, min(opened, grasp.width_m / opening_m + 0.35), release)
             gripper[ends[5] : ends[5] + release] = ramp
             gripper[ends[5] + release :] = ramp[-1]
             held[ends[5] :] = False

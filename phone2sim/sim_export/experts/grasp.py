@@ -7,16 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from phone2sim.assets.surface import Surface
-from phone2sim.sim_export.robots.base import Robot
+from phone2sim.sim_export.robots.base import SLACK_M, Robot
 
 YAWS = 16
-FINGER_M = 0.023
-"""Depth of a finger along the closing direction, with a little room."""
-FINGER_HALF_WIDTH_M = 0.014
-PALM_HALF_M = (0.04, 0.11)
-"""Half size of the palm across and along the closing direction."""
-SLACK_M = 0.003
-"""Least room on each side between object and open finger."""
 TABLE_GAP_M = 0.003
 
 
@@ -58,7 +51,7 @@ def find_grasps(
                 band = (np.abs(uvz[:, 1] - v0) < robot.pad_half_m[0]) & (np.abs(uvz[:, 2] - h) < robot.pad_half_m[1])
                 if band.sum() < 6:
                     continue
-                for lo, hi, rim in _spans(np.sort(uvz[band, 0])):
+                for lo, hi, rim in _spans(np.sort(uvz[band, 0]), robot.finger_m[0]):
                     width, mid = hi - lo, 0.5 * (lo + hi)
                     if width > robot.opening_m - 2 * SLACK_M:
                         reasons["too_wide"] += 1
@@ -110,10 +103,10 @@ def _narrow_yaws(points: np.ndarray) -> list[float]:
     return [yaw, (yaw + np.pi / 2) % np.pi]
 
 
-def _spans(u: np.ndarray) -> list[tuple[float, float, bool]]:
+def _spans(u: np.ndarray, finger_m: float) -> list[tuple[float, float, bool]]:
     """Intervals to pinch among sorted positions along the closing direction: the whole, and thin outer walls."""
     out = [(float(u[0]), float(u[-1]), False)]
-    breaks = np.flatnonzero(np.diff(u) > 2 * FINGER_M)
+    breaks = np.flatnonzero(np.diff(u) > 2 * finger_m)
     if len(breaks):
         first, last = u[: breaks[0] + 1], u[breaks[-1] + 1 :]
         out += [(float(w[0]), float(w[-1]), True) for w in (first, last) if w[-1] - w[0] < 0.03]
@@ -123,8 +116,8 @@ def _spans(u: np.ndarray) -> list[tuple[float, float, bool]]:
 def _hits(uvz: np.ndarray, mid: float, v0: float, h: float, opening: float, robot: Robot) -> bool:
     """Whether points (in the closing frame) are where fingers or palm pass on the way straight down."""
     u, v, z = np.abs(uvz[:, 0] - mid), np.abs(uvz[:, 1] - v0), uvz[:, 2]
-    finger = (u > opening / 2 - 0.001) & (u < opening / 2 + FINGER_M) & (v < FINGER_HALF_WIDTH_M)
+    finger = (u > opening / 2 - 0.001) & (u < opening / 2 + robot.finger_m[0]) & (v < robot.finger_m[1])
     if (finger & (z > h - robot.tip_below_pinch_m - 0.002)).any():
         return True
-    palm = (u < PALM_HALF_M[1]) & (v < PALM_HALF_M[0]) & (z > h + robot.palm_above_pinch_m - 0.004)
+    palm = (u < robot.palm_half_m[1]) & (v < robot.palm_half_m[0]) & (z > h + robot.palm_above_pinch_m - 0.004)
     return bool(palm.any())

@@ -13,16 +13,26 @@ class ArmIK:
     """Differential IK from a warm start. Deterministic: nothing is kept between calls."""
 
     def __init__(self, robot: Robot) -> None:
+        self._set(robot.build(visual=False, collision=False).compile(), len(robot.joints), np.array(robot.home_rad))
+
+    @classmethod
+    def of(cls, model: Any, joints: int, home_rad: np.ndarray) -> ArmIK:
+        """From a compiled model with a site `pinch`, whose first `joints` joints are the arm's."""
+        ik = cls.__new__(cls)
+        ik._set(model, joints, home_rad)
+        return ik
+
+    def _set(self, model: Any, joints: int, home_rad: np.ndarray) -> None:
         import mink
 
         self._mink = mink
-        self.model: Any = robot.build(visual=False, collision=False).compile()
-        self._n = len(robot.joints)
+        self.model = model
+        self._n = joints
         self._config = mink.Configuration(self.model)
         self._task = mink.FrameTask("pinch", "site", position_cost=1.0, orientation_cost=0.4)
         self._posture = mink.PostureTask(self.model, 2e-3)
         home = np.zeros(self.model.nq)
-        home[: self._n] = robot.home_rad
+        home[: self._n] = home_rad
         self._posture.set_target(home)
         self._limits = [mink.ConfigurationLimit(self.model)]
 
@@ -52,6 +62,12 @@ class ArmIK:
         self._config.update(full)
         T = self._config.get_transform_frame_to_world("pinch", "site")
         return T.translation(), T.rotation().as_matrix()
+
+
+    def lowest(self, q: np.ndarray) -> float:
+        """Height of the lowest joint of the upper arm [m]: an elbow must not lie on the table."""
+        self.pose(q)
+        return float(self._config.data.xanchor[1 : self._n - 1, 2].min())
 
 
 def pointing_down(yaw_rad: float) -> np.ndarray:

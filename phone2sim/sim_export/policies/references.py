@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from phone2sim.augment.tasks import get_task
 from phone2sim.keys import Key
 from phone2sim.sim_export.experts import Command, Expert, Infeasible, make_expert
 from phone2sim.sim_export.world import World
@@ -26,7 +25,7 @@ class ScriptedPolicy:
         self._experts: dict[tuple[int, str], Expert] = {}
 
     def reset(self, world: World) -> None:
-        kind = get_task(world.spec.task.kind).expert
+        kind = world.spec.task.expert
         key = (id(world.scene), kind)
         if key not in self._experts:
             self._experts[key] = make_expert(kind, world.scene)

@@ -234,7 +234,9 @@ def _finger(sign: float) -> TexturedMesh:
 
 
 ARM = Robot(
-    name=NAME, joints=JOINTS, fingers=("left_finger", "right_finger"), home_rad=HOME_RAD, limits_rad=LIMITS_RAD,
-    finger_travel_m=FINGER_TRAVEL_M, tip_below_pinch_m=TIP_M - PINCH_M, palm_above_pinch_m=PINCH_M - 0.062,
-    pad_half_m=(0.009, 0.012), reach_m=(0.30, 0.72), build=build_arm, render_parts=render_parts,
+    name=NAME, joints=JOINTS, fingers=("left_finger", "right_finger"), finger_closed=(0.0, 0.0),
+    finger_open=(FINGER_TRAVEL_M, FINGER_TRAVEL_M), grip_actuators=("gripper",), grip_closed=(0.0,),
+    grip_open=(FINGER_TRAVEL_M,), opening_m=2 * FINGER_TRAVEL_M, home_rad=HOME_RAD, limits_rad=LIMITS_RAD,
+    tip_below_pinch_m=TIP_M - PINCH_M, palm_above_pinch_m=PINCH_M - 0.062, pad_half_m=(0.009, 0.012), reach_m=(0.30, 0.65),
+    build=build_arm, render_parts=render_parts,
 )  # fmt: skip

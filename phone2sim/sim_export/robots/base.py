@@ -6,8 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from phone2sim.assets.mesh import TexturedMesh
+from phone2sim.augment.workspace import RobotReach
 from phone2sim.poses import Pose
+
+SLACK_M = 0.003
+"""Least room on each side between an object and the open finger."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,29 +31,71 @@ class RobotPart:
 
 @dataclass(frozen=True, kw_only=True)
 class Robot:
-    """A robot that can be built into a MuJoCo spec. Its joints and actuators share their names."""
+    """A robot that can be built into a MuJoCo spec. Its arm's joints and actuators share their names."""
 
     name: str
     joints: tuple[str, ...]
     """Arm joints, base to tip."""
     fingers: tuple[str, ...]
-    """Finger joints; each travels 0 … `finger_travel_m`."""
+    """Finger joints; empty for a robot without a gripper."""
+    finger_closed: tuple[float, ...]
+    """Their positions with the gripper closed [m or rad]."""
+    finger_open: tuple[float, ...]
+    grip_actuators: tuple[str, ...]
+    """What drives the fingers."""
+    grip_closed: tuple[float, ...]
+    """Their controls to close."""
+    grip_open: tuple[float, ...]
+    opening_m: float
+    """Largest gap between the fingers."""
     home_rad: tuple[float, ...]
     limits_rad: tuple[tuple[float, float], ...]
-    finger_travel_m: float
     tip_below_pinch_m: float
     """How far the finger tips reach beyond the site `pinch`."""
     palm_above_pinch_m: float
     """Free depth between the fingers above the site `pinch`."""
     pad_half_m: tuple[float, float]
     """Half width and half height of a finger pad."""
+    finger_m: tuple[float, float] = (0.023, 0.014)
+    """Depth of a finger along the closing direction and its half width across, with a little room."""
+    palm_half_m: tuple[float, float] = (0.04, 0.11)
+    """Half size of the palm across and along the closing direction."""
     reach_m: tuple[float, float]
     """Radii around the base, at table height, in which the gripper can work pointing down."""
+    half_angle_rad: float = 1.2
+    """It works to both sides of straight ahead."""
+    base_radius_m: float = 0.12
+    """Footprint of the base, kept free."""
     build: Callable[..., Any]
-    """`build(*, visual, collision) -> MjSpec` with root body `base`, actuator `gripper` and site `pinch`."""
+    """`build(*, visual, collision) -> MjSpec` with root body `base` and site `pinch` (z along the approach, y the closing
+    direction)."""
     render_parts: Callable[[], tuple[RobotPart, ...]]
 
     @property
-    def opening_m(self) -> float:
-        """Largest gap between the fingers."""
-        return 2 * self.finger_travel_m
+    def state_names(self) -> tuple[str, ...]:
+        """Names of the numbers in a state or an action. A robot without a gripper has the last one too, always 0."""
+        return (*(f"{j}.pos" for j in self.joints), "gripper.pos")
+
+    def finger_positions(self, opening: float) -> np.ndarray:
+        """(f,) joint positions at an opening 0–1."""
+        a, b = np.array(self.finger_closed), np.array(self.finger_open)
+        return a + np.clip(opening, 0, 1) * (b - a)
+
+    def grip_controls(self, opening: np.ndarray | float) -> np.ndarray:
+        """(..., a) actuator controls for openings (...,) 0–1."""
+        a, b = np.array(self.grip_closed), np.array(self.grip_open)
+        return a + np.clip(np.asarray(opening)[..., None], 0, 1) * (b - a)
+
+    def opening(self, finger_positions: np.ndarray) -> float:
+        """0–1 at measured joint positions (f,); 0 without fingers."""
+        if not self.fingers:
+            return 0.0
+        a, b = np.array(self.finger_closed), np.array(self.finger_open)
+        return float(np.mean((finger_positions - a) / (b - a)))
+
+    def reach(self) -> RobotReach:
+        """What the sampler must know of it."""
+        return RobotReach(
+            model=self.name, home_rad=self.home_rad, near_m=self.reach_m[0], far_m=self.reach_m[1],
+            half_angle_rad=self.half_angle_rad, gripper_m=self.opening_m - 0.005, base_radius_m=self.base_radius_m,
+        )  # fmt: skip

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from phone2sim.sim_export.simulators.base import Simulator
+from phone2sim.sim_export.simulators.base import Futures, Simulator
 
-__all__ = ["SIMULATORS", "Simulator"]
+__all__ = ["SIMULATORS", "Futures", "Simulator"]
 
 
 def _mujoco() -> Any:

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from phone2sim.augment.spec import EpisodeSpec
 from phone2sim.sim_export.episode import Episode
+
+
+class Futures(NamedTuple):
+    """How k imagined futures end."""
+
+    poses: np.ndarray
+    """(k, n, 7)."""
+    speeds: np.ndarray
+    """(k, n) [m/s]."""
+    touched: np.ndarray
+    """(k, n) bool."""
 
 
 class Simulator(Protocol):
@@ -24,7 +35,7 @@ class Simulator(Protocol):
         ...
 
     def joints(self) -> np.ndarray:
-        """(j + 1,) measured arm joints [rad] and gripper opening 0–1."""
+        """(j + 1,) measured arm joints [rad] and gripper opening 0–1 (0 without a gripper)."""
         ...
 
     def object_poses(self) -> np.ndarray:
@@ -46,6 +57,10 @@ class Simulator(Protocol):
         Objects in `ignore` may be touched. During the frames `held` (t,) bool the object `carried` moves with the hand,
         and must not run into other objects either. Nothing is moved.
         """
+        ...
+
+    def imagine(self, joints_rad: np.ndarray, gripper: np.ndarray) -> Futures:
+        """Where commands (k, t, j), (k, t) would lead from the present state; the present state stays."""
         ...
 
     def robot_poses(self, bodies: tuple[str, ...]) -> np.ndarray:

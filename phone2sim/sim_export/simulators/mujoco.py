@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from phone2sim.sim_export.episode import Episode
 from phone2sim.sim_export.mjcf import TIMESTEP_S, add_object, add_support, base_spec, find_support
 from phone2sim.sim_export.robots import get_robot
 from phone2sim.sim_export.robots.base import Robot
+from phone2sim.sim_export.simulators.base import Futures
 
 PREFIX = "robot/"
 CACHED_MODELS = 16
@@ -44,6 +46,12 @@ def damping_ratio(restitution: float) -> float:
         return 1.0
     loss = -np.log(min(restitution, 0.95))
     return float(loss / np.hypot(np.pi, loss))
+
+
+def _threads() -> int:
+    """As many as `OMP_NUM_THREADS` says (1 in worker processes), else as there are processors."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    return int(wanted) if wanted.isdigit() and int(wanted) > 0 else os.cpu_count() or 1
 
 
 class MujocoSimulator:
@@ -75,9 +83,9 @@ class MujocoSimulator:
         m, d = self.model, self.data
         mujoco.mj_setConst(m, d)
         self._arm = np.array([m.joint(PREFIX + j).qposadr[0] for j in self.robot.joints])
-        self._fingers = np.array([m.joint(PREFIX + j).qposadr[0] for j in self.robot.fingers])
+        self._fingers = np.array([m.joint(PREFIX + j).qposadr[0] for j in self.robot.fingers], dtype=int)
         self._act = np.array([m.actuator(PREFIX + j).id for j in self.robot.joints])
-        self._grip = m.actuator(PREFIX + "gripper").id
+        self._grip = np.array([m.actuator(PREFIX + a).id for a in self.robot.grip_actuators], dtype=int)
         self._free = np.array([m.joint(o.name).qposadr[0] for o in spec.objects], dtype=int)
         self._freev = np.array([m.joint(o.name).dofadr[0] for o in spec.objects], dtype=int)
         self._body_object = np.full(m.nbody, -1)
@@ -87,11 +95,11 @@ class MujocoSimulator:
         self._base = m.body(PREFIX + "base").id
         mujoco.mj_resetData(m, d)
         d.qpos[self._arm] = spec.robot.qpos
-        d.qpos[self._fingers] = spec.robot.gripper * self.robot.finger_travel_m
+        d.qpos[self._fingers] = self.robot.finger_positions(spec.robot.gripper)
         for adr, o in zip(self._free, spec.objects):
             d.qpos[adr : adr + 7] = [*o.pose.translation, *o.pose.quat_wxyz]
         d.ctrl[self._act] = spec.robot.qpos
-        d.ctrl[self._grip] = spec.robot.gripper * self.robot.finger_travel_m
+        d.ctrl[self._grip] = self.robot.grip_controls(spec.robot.gripper)
         self._settle()
 
     def step(self, joints_rad: np.ndarray, gripper: float) -> None:
@@ -101,12 +109,11 @@ class MujocoSimulator:
         if late:
             mujoco.mj_step(self.model, self.data, late)
         self.data.ctrl[self._act] = joints_rad
-        self.data.ctrl[self._grip] = np.clip(gripper, 0, 1) * self.robot.finger_travel_m
+        self.data.ctrl[self._grip] = self.robot.grip_controls(gripper)
         mujoco.mj_step(self.model, self.data, self._substeps - late)
 
     def joints(self) -> np.ndarray:
-        opening = self.data.qpos[self._fingers].mean() / self.robot.finger_travel_m
-        return np.r_[self.data.qpos[self._arm], opening]
+        return np.r_[self.data.qpos[self._arm], self.robot.opening(self.data.qpos[self._fingers])]
 
     def object_poses(self) -> np.ndarray:
         return self.data.qpos[self._free[:, None] + np.arange(7)].copy()
@@ -148,7 +155,7 @@ class MujocoSimulator:
         hand, grip = m.site(PREFIX + "pinch").id, None
         for t in range(0, len(joints_rad), CLASH_EVERY):
             d.qpos[self._arm] = joints_rad[t]
-            d.qpos[self._fingers] = gripper[t] * self.robot.finger_travel_m
+            d.qpos[self._fingers] = self.robot.finger_positions(gripper[t])
             mujoco.mj_kinematics(m, d)
             if held is not None and held[t]:
                 T = np.eye(4)
@@ -174,6 +181,34 @@ class MujocoSimulator:
                     if held is not None and held[t] and self._body_object[x] == k and o >= 0 and o not in passing:
                         return names[o]
         return ""
+
+    def imagine(self, joints_rad: np.ndarray, gripper: np.ndarray) -> Futures:
+        """Rolled out in parallel threads; the result does not depend on how many."""
+        import mujoco
+        from mujoco.rollout import rollout
+
+        m = self.model
+        k, t, _ = joints_rad.shape
+        control = np.tile(self.data.ctrl, (k, t, 1))
+        control[:, :, self._act] = joints_rad
+        control[:, :, self._grip] = self.robot.grip_controls(gripper)
+        kind = mujoco.mjtState.mjSTATE_FULLPHYSICS
+        start = np.empty(mujoco.mj_stateSize(m, kind))
+        mujoco.mj_getState(m, self.data, start, kind)
+        scratch = [mujoco.MjData(m) for _ in range(min(k, _threads()))]
+        states, _ = rollout(
+            m, scratch, start[None], np.repeat(control, self._substeps, axis=1),
+            initial_warmstart=self.data.qacc_warmstart[None],
+        )  # fmt: skip
+        poses, speeds, touched = [], [], []
+        d = scratch[0]
+        for end in states[:, -1]:
+            mujoco.mj_setState(m, d, np.ascontiguousarray(end), kind)
+            mujoco.mj_forward(m, d)
+            poses.append(d.qpos[self._free[:, None] + np.arange(7)])
+            speeds.append(np.linalg.norm(d.qvel[self._freev[:, None] + np.arange(3)], axis=1))
+            touched.append(self._touched(d))
+        return Futures(np.array(poses), np.array(speeds), np.array(touched))
 
     def robot_poses(self, bodies: tuple[str, ...]) -> np.ndarray:
         import mujoco

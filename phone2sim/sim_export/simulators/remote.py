@@ -17,6 +17,7 @@ from phone2sim.poses import quat_to_matrix
 from phone2sim.sim_export.engines import EngineProcess, find_engine, find_python
 from phone2sim.sim_export.episode import Episode
 from phone2sim.sim_export.robots import get_robot
+from phone2sim.sim_export.simulators.base import Futures
 from phone2sim.sim_export.simulators.mujoco import MujocoSimulator
 
 ROBOT = "/World/Episode/Robot"
@@ -28,7 +29,7 @@ STILL = 0.005
 class RemoteSimulator:
     """PhysX, or Isaac Sim, for episodes of a scene. Each `load` opens a fresh stage, so that what ran before does not matter.
 
-    What needs no physics of the engine (`clash`) is answered by a MuJoCo model in the same state.
+    What is not done here (`clash`) or only imagined (`imagine`) is answered by a MuJoCo model in the same state.
     """
 
     def __init__(self, scene: Scene, *, engine: str) -> None:
@@ -74,7 +75,7 @@ class RemoteSimulator:
 
     def joints(self) -> np.ndarray:
         q = np.array(self._now["dofs"][0])
-        return np.r_[q[self._arm], q[self._fingers].mean() / self.robot.finger_travel_m]
+        return np.r_[q[self._arm], self.robot.opening(q[self._fingers])]
 
     def object_poses(self) -> np.ndarray:
         return self._bodies()[:, :7]
@@ -93,6 +94,9 @@ class RemoteSimulator:
         held: np.ndarray | None = None,
     ) -> str:  # fmt: skip
         return self._twin().clash(joints_rad, gripper, ignore=ignore, carried=carried, held=held)
+
+    def imagine(self, joints_rad: np.ndarray, gripper: np.ndarray) -> Futures:
+        return self._twin().imagine(joints_rad, gripper)
 
     def robot_poses(self, bodies: tuple[str, ...]) -> np.ndarray:
         return np.array(self._now["links"])[[self._links.index(b) for b in bodies]]
@@ -129,7 +133,7 @@ class RemoteSimulator:
     def _command(self, joints_rad: np.ndarray, gripper: float) -> list[float]:
         target = np.zeros(len(self._arm) + len(self._fingers))
         target[self._arm] = joints_rad
-        target[self._fingers] = np.clip(gripper, 0, 1) * self.robot.finger_travel_m
+        target[self._fingers] = self.robot.finger_positions(gripper)
         return target.tolist()
 
     def _settle(self) -> None:

@@ -81,7 +81,9 @@ def set_start(
 
     from phone2sim.sim_export.usd.opinions import prim, put
 
-    start = dict(zip(robot.joints, joints_rad)) | dict.fromkeys(robot.fingers, gripper * robot.finger_travel_m)
+    start = dict(zip(robot.joints, joints_rad)) | dict(
+        zip(robot.fingers, robot.finger_positions(gripper).tolist())
+    )
     for name, value in start.items():
         joint = prim(layer, f"{at}/joints/{name}")
         kind, unit = ("angular", 1 / DEGREE) if name in robot.joints else ("linear", 1.0)

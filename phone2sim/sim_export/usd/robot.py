@@ -38,8 +38,8 @@ def link_poses(robot: Robot, joints_rad: Sequence[float], gripper: float) -> dic
     data = mujoco.MjData(model)
     for name, q in zip(robot.joints, joints_rad, strict=True):
         data.joint(name).qpos[0] = q
-    for name in robot.fingers:
-        data.joint(name).qpos[0] = gripper * robot.finger_travel_m
+    for name, position in zip(robot.fingers, robot.finger_positions(gripper)):
+        data.joint(name).qpos[0] = position
     mujoco.mj_kinematics(model, data)
     return {model.body(b).name: Pose(data.xpos[b].copy(), data.xquat[b].copy()) for b in range(1, model.nbody)}
 
