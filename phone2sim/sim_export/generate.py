@@ -23,7 +23,7 @@ from pydantic import Field
 from phone2sim import __version__
 from phone2sim.assets.scene import Scene
 from phone2sim.augment.recipe import Recipe
-from phone2sim.augment.tasks import get_task
+from phone2sim.augment.tasks import TASKS, get_task
 from phone2sim.config import Config, read_json, write_json
 from phone2sim.errors import AssetError, GateError, InputError, did_you_mean
 from phone2sim.progress import message, progress
@@ -102,8 +102,7 @@ def generate(scene_dir: Path, dataset_dir: Path, config: GenerateConfig | None =
         target=config.target, task=config.task, robot=config.robot, expert=config.expert,
     )  # fmt: skip
     recipe = job_recipe(job, scene)
-    get_robot(recipe.robot)  # what cannot work is said before anything is made
-    make_expert(recipe.task.expert or get_task(recipe.task.kind).expert, scene)
+    _check(recipe, scene)
     files = outside_files(recipe)
     identity = {
         "fingerprint": fingerprint(
@@ -194,6 +193,15 @@ def scene_fingerprint(scene_dir: Path) -> str:
         if f.name != "manifest.json" and not any(part.startswith(".") for part in name.parts):
             h.update(name.as_posix().encode() + b"\0" + hashlib.sha256(f.read_bytes()).digest())
     return h.hexdigest()[:24]
+
+
+def _check(recipe: Recipe, scene: Scene) -> None:
+    """What cannot work is said before anything is made."""
+    robot, task = get_robot(recipe.robot), get_task(recipe.task.kind)
+    if task.needs_gripper and not robot.fingers:
+        able = ", ".join(sorted(k for k, t in TASKS.items() if not t.needs_gripper))
+        raise InputError(f"Robot {robot.name} has no gripper, and {task.kind} needs one.", hint=f"Without one: {able}.")
+    make_expert(recipe.task.expert or task.expert, scene)
 
 
 def outside_files(recipe: Recipe) -> dict[str, str]:

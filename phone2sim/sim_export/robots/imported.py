@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from phone2sim.errors import InputError, MissingDependencyError
-from phone2sim.sim_export.robots.base import Robot, RobotPart
-from phone2sim.sim_export.robots.gripper import Gripper, measure_gripper
+from phone2sim.sim_export.robots.base import Robot
+from phone2sim.sim_export.robots.gripper import measure_gripper
 from phone2sim.sim_export.robots.posture import measure_posture
 from phone2sim.sim_export.robots.visuals import visible_parts
 
@@ -26,7 +26,6 @@ ROTOR = 0.1
 """Inertia of a geared motor [kg m²] where the file leaves it out: without it a small wrist chatters."""
 TORQUE_NM = 80.0
 """Where the file names none."""
-OWN_NAMES = ("base", "pinch", "gripper")
 
 
 def load_robot(name: str) -> Robot:
@@ -88,28 +87,26 @@ def _load(name: str, files: tuple[str, ...]) -> Robot:
     gripper = measure_gripper(arm, hand=found.hand, joints=found.fingers, reach=found.path)
     site = arm.body(found.hand).add_site(name="pinch", pos=gripper.pinch_m, size=[0.004] * 3, group=4)
     site.quat = gripper.pinch_quat
-    root = arm.body(found.root)
     model = arm.compile()
     limits = tuple((float(a), float(b)) for a, b in (_limits(model, j) for j in found.joints))
-    visible = visible_parts(arm, root=found.root)
-    xml_free = _Built(spec=arm, root=root.name)
-    home, near, far, angle = measure_posture(xml_free.build, found.joints, limits)
+    visible = visible_parts(arm)
+    built = _Built(spec=arm)
+    home, near, far, angle = measure_posture(built.build, found.joints, limits)
     return Robot(
         name=name, joints=found.joints, fingers=gripper.joints, finger_closed=gripper.closed, finger_open=gripper.opened,
         grip_actuators=gripper.actuators, grip_closed=gripper.closed_controls, grip_open=gripper.open_controls,
         opening_m=gripper.opening_m, home_rad=home, limits_rad=limits, tip_below_pinch_m=gripper.tip_below_m,
         palm_above_pinch_m=gripper.palm_above_m, pad_half_m=gripper.pad_half_m, finger_m=gripper.finger_m,
-        palm_half_m=gripper.palm_half_m, reach_m=(near, far), half_angle_rad=angle, base_radius_m=_base_radius(model, root.name),
-        build=xml_free.build, render_parts=lambda: visible,
+        palm_half_m=gripper.palm_half_m, reach_m=(near, far), half_angle_rad=angle, base_radius_m=_base_radius(model),
+        build=built.build, render_parts=lambda: visible,
     )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class _Built:
-    """Fresh copies of the cleaned spec, its root body named `base`."""
+    """Fresh copies of the cleaned spec."""
 
     spec: Any
-    root: str
 
     def build(self, *, visual: bool = False, collision: bool = True) -> Any:
         """As `Robot.build`."""
@@ -251,10 +248,10 @@ def _clean(spec: Any, found: _Arm) -> None:
         mesh.userface = model.mesh_face[f0 : f0 + nf].ravel()
         mesh.file, mesh.content_type = "", ""
         mesh.scale, mesh.refpos, mesh.refquat = [1, 1, 1], [0, 0, 0], [1, 0, 0, 0]
-    for element in (*spec.bodies, *spec.sites, *spec.actuators):
-        if element.name in OWN_NAMES and element.name != found.root:
-            element.name = f"{element.name}_"
-    spec.body(found.root).name = "base"
+    root = spec.body(found.root)
+    for element in (*(b for b in spec.bodies if b.name == "base" != found.root), *(s for s in spec.sites if s.name == "pinch")):
+        element.name = f"{element.name}_"  # our names
+    root.name = "base"
 
 
 def _drive_arm(spec: Any, found: _Arm) -> None:
@@ -298,12 +295,10 @@ def _limits(model: Any, joint: str) -> tuple[float, float]:
     return (float(j.range[0]), float(j.range[1])) if model.jnt_limited[j.id] else (-np.pi, np.pi)
 
 
-def _base_radius(model: Any, root: str) -> float:
+def _base_radius(model: Any) -> float:
     """Of what does not move, with some room [m]."""
     b = model.body("base").id
     fixed = [g for g in range(model.ngeom) if model.body_weldid[model.geom_bodyid[g]] == model.body_weldid[b]]
     reach = [float(np.linalg.norm(model.geom_pos[g][:2]) + model.geom_rbound[g]) for g in fixed]
     return float(np.clip(max(reach, default=0.1), 0.08, 0.16))
 
-
-__all__ = ["Gripper", "Robot", "RobotPart", "find_model", "load_robot"]

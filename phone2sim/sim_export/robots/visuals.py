@@ -14,7 +14,7 @@ FACES = 12_000
 """Of the whole robot: triangles are what pictures cost."""
 
 
-def visible_parts(spec: Any, *, root: str) -> tuple[RobotPart, ...]:
+def visible_parts(spec: Any) -> tuple[RobotPart, ...]:
     """The visual geoms, or the solid ones where a body has no others; of one body and colour together."""
     import trimesh
 
