@@ -21,6 +21,7 @@ class Format(str, Enum):
     nerfstudio = "nerfstudio"
     spz = "spz"
     nurec = "nurec"
+    isaaclab = "isaaclab"
 
 
 def export(
@@ -49,6 +50,9 @@ def export(
             show_default=False,
         ),
     ] = None,
+    recipe: Annotated[
+        str, typer.Option("--recipe", help="What varies in an Isaac Lab package: a recipe file, or a built-in recipe's name.")
+    ] = "default",
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -56,7 +60,8 @@ def export(
     """Write a scene as USD and MJCF, or episodes as USD.
 
     With masses, frictions and convex colliders; every file opens on its own. URDF and GLB too;
-    on demand a nerfstudio dataset of the pictures the splat as .spz, the background as NuRec. Of a dataset, each episode becomes a small
+    on demand a nerfstudio dataset of the pictures, the splat as .spz, the background as NuRec, a Python package for
+    Isaac Lab. Of a dataset, each episode becomes a small
     layer over the scene's USD, and what was recorded of it a second one with time samples.
     """
     if episodes is not None or robot is not None or (scene / "dataset.json").exists():
@@ -67,7 +72,7 @@ def export(
         from phone2sim.cli.summary import export_files
         from phone2sim.sim_export.pipeline import ExportConfig, export_scene
 
-        config = ExportConfig(to=tuple(f.value for f in to)) if to else ExportConfig()
+        config = ExportConfig(to=tuple(f.value for f in to), recipe=recipe) if to else ExportConfig()
         export_scene(scene, config, force=force)
         files = export_files(scene)
         o.result({"scene": str(scene), **files})

@@ -18,12 +18,14 @@ VERSION = 4
 class ExportConfig(Config):
     """What to export."""
 
-    to: tuple[Literal["usd", "mjcf", "urdf", "glb", "nerfstudio", "spz", "nurec"], ...] = ("usd", "mjcf", "urdf", "glb")
+    to: tuple[Literal["usd", "mjcf", "urdf", "glb", "nerfstudio", "spz", "nurec", "isaaclab"], ...] = ("usd", "mjcf", "urdf", "glb")
     """`usd` scene.usda with payloads and scene.usdz; `mjcf` scene.xml; `urdf` one per asset; `glb` the whole scene, and each asset;
     `nerfstudio` pictures and cameras as a dataset; `spz` the splat, compressed;
-    `nurec` the background as a volume for Isaac Sim 5.x, over the USD."""
+    `nurec` the background as a volume for Isaac Sim 5.x, over the USD; `isaaclab` a Python package for Isaac Lab."""
     cameras: int = 24
     """At most this many captured cameras in the USD and the MJCF."""
+    recipe: str = "default"
+    """Of the randomisation in the Isaac Lab package: a built-in recipe's name, or a YAML file."""
 
 
 def export_scene(scene_dir: Path, config: ExportConfig | None = None, *, force: bool = False) -> StageResult:
@@ -89,6 +91,13 @@ def _write(kind: str, scene: Scene, scene_dir: Path, folder: Path, config: Expor
         from phone2sim.sim_export.nerfstudio import write_nerfstudio
 
         path = write_nerfstudio(scene_dir, folder / "nerfstudio")
+    elif kind == "isaaclab":
+        from phone2sim.augment.recipe import load_recipe
+        from phone2sim.sim_export.isaaclab import package_name, write_isaaclab
+        from phone2sim.sim_export.usd import UsdConfig
+
+        usd = UsdConfig(cameras=config.cameras, date=_made_on(scene_dir / "scene"))
+        path = write_isaaclab(scene, folder / "isaaclab", package_name(scene_dir), load_recipe(config.recipe), usd)
     elif kind == "spz":
         from phone2sim.reconstruct.splat.cloud import SplatCloud
 

@@ -11,6 +11,7 @@
 #   newton         1.1 GB  Newton's USD importer, solver and ray tracer
 #   mujoco-usd     0.3 GB  MuJoCo's own USD reader
 #   physx          1.3 GB  PhysX 5 on the CPU
+#   isaaclab       7.8 GB  Isaac Lab 3 on its Newton backend (Python 3.12)
 #   lerobot        1.5 GB  LeRobot's loader
 #   nerfstudio     3.0 GB  nerfstudio's data parser
 #   gsplat         3.5 GB  gsplat's reference code, with phone2sim
@@ -44,7 +45,7 @@ with_phone2sim() {
 
 if ! [ -e "$venv/ready" ]; then
     case $name in
-    simready) python=$(find312) ;;
+    simready | isaaclab) python=$(find312) ;;
     esac
     rm -rf "$venv"
     mkdir -p "$side"
@@ -55,6 +56,7 @@ if ! [ -e "$venv/ready" ]; then
     usd-gsplat) pip usd-convert-gsplat==0.1.15 usd-core==26.11 numpy ;;
     newton) pip 'newton[sim]==1.8.0' usd-core==26.8 newton-usd-schemas==0.6.0 scipy trimesh requests ;;
     mujoco-usd) pip mujoco-usd==4.0.0 numpy ;;
+    isaaclab) pip isaaclab==3.0.0 ;;
     physx) pip 'ovphysx==0.7.0.*' 'physx-usd-schemas==25.11.*' newton-usd-schemas==0.6.0 numpy ;;
     lerobot)
         pip torch==2.13.0
@@ -83,7 +85,7 @@ if ! [ -e "$venv/ready" ]; then
         pip --no-deps segment-anything==1.0 torchvision==0.28.0
         ;;
     *)
-        echo "environments: no environment '$name'; have usd-validator, simready, usd-gsplat, newton, mujoco-usd, physx, lerobot, nerfstudio, gsplat, sam" >&2
+        echo "environments: no environment '$name'; have usd-validator, simready, usd-gsplat, newton, mujoco-usd, physx, isaaclab, lerobot, nerfstudio, gsplat, sam" >&2
         rm -rf "$venv"
         exit 2
         ;;
