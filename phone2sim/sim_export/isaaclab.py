@@ -28,7 +28,7 @@ FURTHEST_M = 0.10
 
 
 def write_isaaclab(scene: Scene, folder: Path, name: str, recipe: Recipe, config: UsdConfig) -> Path:
-    """`folder/<name>/` with `scene.py`, `events.py`, `usd/`, and `folder/pyproject.toml`; returns the package's folder.
+    """`folder/<name>/` with `scene.py`, `events.py`, `physics.py`, `usd/`, and `folder/pyproject.toml`; returns the package's folder.
 
     The USD is a copy of its own, so that the package can be moved or installed alone.
     """
@@ -37,6 +37,7 @@ def write_isaaclab(scene: Scene, folder: Path, name: str, recipe: Recipe, config
     background = next((f"background/{n}.usd" for n in ("mesh", "splat") if (package / "usd/background" / f"{n}.usd").exists()), None)
     (package / "__init__.py").write_text(_INIT)
     (package / "scene.py").write_text(scene_source(scene, background))
+    (package / "physics.py").write_text(_PHYSICS)
     (package / "events.py").write_text(events_source(scene, recipe))
     (folder / "pyproject.toml").write_text(_PROJECT.format(name=name))
     return package
@@ -173,9 +174,26 @@ def _number(x: float) -> str:
 _INIT = '''"""A captured scene for Isaac Lab, made by `phone2sim export --to isaaclab`."""
 
 from .events import ColourEventCfg, EventCfg
+from .physics import newton
 from .scene import OBJECTS, CameraSceneCfg, SceneCfg
 
-__all__ = ["OBJECTS", "CameraSceneCfg", "ColourEventCfg", "EventCfg", "SceneCfg"]
+__all__ = ["OBJECTS", "CameraSceneCfg", "ColourEventCfg", "EventCfg", "SceneCfg", "newton"]
+'''
+
+_PHYSICS = '''"""Settings of Isaac Lab's Newton backend in which the captured objects rest."""
+
+TIMESTEP_S = 1 / 240
+
+
+def newton():
+    """A `NewtonCfg` for `SimulationCfg(dt=TIMESTEP_S, physics=newton())`.
+
+    Contacts are Newton's own: with MuJoCo Warp's, convex meshes on a flat support jitter and creep.
+    """
+    from isaaclab_newton.physics import MJWarpSolverCfg, NewtonCfg
+
+    solver = MJWarpSolverCfg(njmax=600, nconmax=300, cone="elliptic", impratio=10.0, use_mujoco_contacts=False)
+    return NewtonCfg(num_substeps=2, use_cuda_graph=False, solver_cfg=solver)
 '''
 
 _PROJECT = """[build-system]

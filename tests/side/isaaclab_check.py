@@ -25,7 +25,6 @@ def main(package, scene):
     from isaaclab.envs import ManagerBasedEnv, ManagerBasedEnvCfg
     from isaaclab.managers import ObservationGroupCfg, ObservationTermCfg, SceneEntityCfg
     from isaaclab.utils.configclass import configclass
-    from isaaclab_newton.physics import MJWarpSolverCfg, NewtonCfg
 
     @configclass
     class Nothing:
@@ -39,10 +38,6 @@ def main(package, scene):
 
         policy = Group()
 
-    solver = MJWarpSolverCfg(njmax=600, nconmax=300, cone="elliptic", impratio=10.0)
-    if hasattr(solver, "enable_multiccd"):
-        solver.enable_multiccd = True
-
     @configclass
     class Env(ManagerBasedEnvCfg):
         scene = lab.SceneCfg(num_envs=ENVS)
@@ -50,10 +45,7 @@ def main(package, scene):
         observations = Observations()
         events = None
         decimation = 1
-        sim = sim_utils.SimulationCfg(
-            device="cpu", dt=TIMESTEP, physics=NewtonCfg(num_substeps=2, use_cuda_graph=False, solver_cfg=solver),
-            save_logs_to_file=False,
-        )  # fmt: skip
+        sim = sim_utils.SimulationCfg(device="cpu", dt=TIMESTEP, physics=lab.newton(), save_logs_to_file=False)
 
     wrong = 0
     cfg = Env()

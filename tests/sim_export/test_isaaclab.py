@@ -176,3 +176,12 @@ def test_a_scene_without_objects_is_a_package_too(isaaclab, tmp_path: Path, monk
 @pytest.mark.parametrize(("folder", "name"), [("Kitchen", "kitchen_lab"), ("my scene-2", "my_scene_2_lab"), ("7up", "up_lab")])
 def test_the_package_is_named_after_the_scene(tmp_path: Path, folder: str, name: str) -> None:
     assert package_name(tmp_path / folder) == name
+
+
+def test_newton_settings_take_newtons_own_contacts(isaaclab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = types.ModuleType("isaaclab_newton.physics")
+    module.MJWarpSolverCfg = module.NewtonCfg = lambda **kw: Said(**kw)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "isaaclab_newton", types.ModuleType("isaaclab_newton"))
+    monkeypatch.setitem(sys.modules, "isaaclab_newton.physics", module)
+    cfg = loaded(cube_scene(), tmp_path, monkeypatch).newton()
+    assert cfg.solver_cfg.use_mujoco_contacts is False
