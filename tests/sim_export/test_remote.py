@@ -118,6 +118,7 @@ def test_an_engine_that_dies_leaves_no_half_episode(
     stand_in(tmp_path, monkeypatch, "physx", "die:step")
     with pytest.raises(EngineError, match="PhysX died: out of memory"):
         generate(tmp_path / "scene", tmp_path / "d", CONFIG)
+    capfd.readouterr()
     assert main(["generate", str(tmp_path / "scene"), "-o", str(tmp_path / "e"), "-n", "1", "--sim", "physx", "-q"]) == 2
     assert capfd.readouterr().err.strip() == "error: PhysX died: out of memory."
     for folder in (tmp_path / "d", tmp_path / "e"):
