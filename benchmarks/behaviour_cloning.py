@@ -3,19 +3,15 @@ chunks of joint targets relative to where the joints are. Trained by imitation o
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from phone2sim.config import read_json
-from phone2sim.sim_export.episode import Episode, read_frames
-
 CHUNK = 8
 """Actions predicted at once."""
-KEYPOINTS = 24
+KEYPOINTS = 16
 
 
 class Keypoints(nn.Module):
@@ -24,8 +20,8 @@ class Keypoints(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.net = nn.Sequential(
-            nn.Conv2d(3, 16, 5, stride=2, padding=2), nn.ReLU(), nn.Conv2d(16, 32, 3, stride=2, padding=1), nn.ReLU(),
-            nn.Conv2d(32, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, KEYPOINTS, 3, padding=1),
+            nn.Conv2d(3, 16, 5, stride=2, padding=2), nn.ReLU(), nn.Conv2d(16, 24, 3, stride=2, padding=1), nn.ReLU(),
+            nn.Conv2d(24, 24, 3, padding=1), nn.ReLU(), nn.Conv2d(24, KEYPOINTS, 1),
         )  # fmt: skip
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -75,22 +71,9 @@ class ClonedPolicy:
         return (state + out).numpy().astype(float)
 
 
-def load_frames(dataset: Path, cameras: tuple[str, ...], *, until: float = 1.0) -> dict[str, np.ndarray]:
-    """All steps of the first share `until` of each episode: `images` (n, c, 3, h, w) uint8, `state` (n, s), `target`
-    (n, CHUNK, s) actions minus state; the last action is repeated at the end."""
-    images, states, targets = [], [], []
-    for name in read_json(dataset / "manifest.json")["episodes"]:
-        e = Episode.read(dataset / name)
-        n = round(until * len(e))
-        views = [np.stack(list(read_frames(e.videos[c]))[:n]) for c in cameras]
-        images.append(np.stack(views, 1).transpose(0, 1, 4, 2, 3))
-        at = np.minimum(np.arange(n)[:, None] + np.arange(CHUNK), n - 1)
-        states.append(e.states[:n])
-        targets.append(e.actions[at] - e.states[:n, None])
-    return {"images": np.concatenate(images), "state": np.concatenate(states), "target": np.concatenate(targets)}
-
-
-def train(data: dict[str, np.ndarray], cameras: tuple[str, ...], *, seed: int, epochs: int = 40, batch: int = 64) -> Cloner:
+def train(
+    data: dict[str, np.ndarray], cameras: tuple[str, ...], *, seed: int, epochs: int = 40, batch: int = 64
+) -> Cloner:
     """Adam with a falling rate on the mean absolute error; single-threaded and seeded, so the same every time."""
     torch.manual_seed(seed)
     torch.set_num_threads(1)
@@ -106,7 +89,9 @@ def train(data: dict[str, np.ndarray], cameras: tuple[str, ...], *, seed: int, e
         order = torch.from_numpy(rng.permutation(len(state)))
         for i in range(len(state) // batch):
             at = order[i * batch : (i + 1) * batch]
-            s = state[at] + 0.02 * model.std * torch.randn(len(at), state.shape[1])  # a little off the demonstrated path
+            s = state[at] + 0.02 * model.std * torch.randn(
+                len(at), state.shape[1]
+            )  # a little off the demonstrated path
             shift = (state[at] - s)[:, None]
             out = model(images[at].float() / 255, s)
             loss = (out - (target[at] + shift) / model.scale).abs().mean()

@@ -1,7 +1,7 @@
-"""Write the README's four pictures from a demo folder: `python docs/make_pictures.py demo docs/img`.
+"""Write the five pictures of README and docs from a demo folder: `python docs/make_pictures.py demo docs/img`.
 
 clip.jpg: three frames of the clip. novel_view.jpg: the splat from views no camera had. objects.jpg: the cut-out
-objects. episodes.jpg: four varied episodes.
+objects. episodes.jpg: four varied episodes. pairs.jpg: one trajectory in other views, light, clutter and sensors.
 """
 
 from __future__ import annotations
@@ -102,6 +102,37 @@ def episodes(demo: Path) -> np.ndarray:
     return stack(rows)
 
 
+def pairs(demo: Path) -> np.ndarray:
+    """One moment of one trajectory: as simulated, other views, other light, more clutter, other sensors."""
+    from phone2sim.assets.scene import Scene
+    from phone2sim.augment.pairs import for_target
+    from phone2sim.augment.recipe import PairsRecipe, load_recipe
+    from phone2sim.augment.sampler import sample_episode, workspace_of
+    from phone2sim.keys import Key
+    from phone2sim.sim_export.pairs import pair_of
+    from phone2sim.sim_export.pictures import SpecPictures
+    from phone2sim.sim_export.workers import Job, Maker
+
+    scene = Scene.load(demo / "scene")
+    recipe = for_target(for_target(load_recipe("default"), "wam"), "vla")
+    recipe = recipe.model_copy(update={"pairs": PairsRecipe(views=2, lights=2, clutter=1, sensor=2)})
+    ws = workspace_of(scene, recipe)
+    job = Job(scene_dir=demo / "scene", dataset_dir=demo, recipe="default", seed=0, scene_fingerprint="", simulator="mujoco",
+              pictures=False)  # fmt: skip
+    maker = Maker(job, scene=scene)
+    for index in range(20):
+        base = maker.simulate(sample_episode(scene, recipe, Key(4), index, workspace=ws))
+        if base.success and len(base.spec.objects) < 5:
+            break
+    found, _ = pair_of(scene, recipe, base, workspace=ws)
+    t = len(base) // 2
+    drawn = []
+    for e in (base, *found):
+        pictures = SpecPictures(scene, e.spec, e.robot_bodies)
+        drawn.append(pictures.draw(e.object_poses[t], e.robot_poses[t], t)["front"])
+    return stack([row(drawn[i : i + 4], height=300) for i in range(0, len(drawn), 4)])
+
+
 def main(demo: Path, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     for name, make, width in (
@@ -109,6 +140,7 @@ def main(demo: Path, out: Path) -> None:
         ("novel_view", novel_views, 1200),
         ("objects", objects, 1200),
         ("episodes", episodes, 1200),
+        ("pairs", pairs, 1200),
     ):
         save(out / f"{name}.jpg", make(demo), width=width)
 

@@ -1,0 +1,202 @@
+"""Does a policy learn from generated data, and is it more robust to what was varied? Writes JSON, and curves as SVG.
+
+    python benchmarks/learn.py SCENE -o OUT [--svg docs/img/learn.svg]
+
+A small policy (`behaviour_cloning.py`) is trained on picks of one object, seen by one 64×64 camera: with nothing varied but the
+object's place; and on the very same demonstrations rendered again as pairs, with the camera varied, and with the light varied. Each
+is examined in closed loop on the task "touch the object", over the camera and the lighting axis, at several seeds of data and
+training; the counts of all seeds are pooled.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from behaviour_cloning import CHUNK, ClonedPolicy, train
+
+from phone2sim.assets.scene import Scene
+from phone2sim.augment.pairs import sample_variant
+from phone2sim.augment.recipe import Recipe, load_recipe
+from phone2sim.augment.sampler import workspace_of
+from phone2sim.augment.spec import GoalSpec
+from phone2sim.augment.tasks import Moment, register
+from phone2sim.augment.tasks.pick import Pick
+from phone2sim.config import read_json
+from phone2sim.sim_export.episode import Episode
+from phone2sim.sim_export.exam import ExamConfig
+from phone2sim.sim_export.exam.curves import Line, curves_svg
+from phone2sim.sim_export.exam.grid import EXAM_AXES
+from phone2sim.sim_export.exam.run import curve, examine, wilson
+from phone2sim.sim_export.generate import GenerateConfig, generate
+from phone2sim.sim_export.pictures import SpecPictures
+from phone2sim.sim_export.policies import load_policy
+from phone2sim.sim_export.render.background import BackgroundCache
+
+CAMERAS = ("front",)
+VARIED: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "camera": {"camera": {"azimuth_deg": {"uniform": [-35, 35]}, "elevation": {"uniform": [0.1, 0.9]}}},
+    "lighting": {
+        "lighting": {
+            "key_azimuth_deg": {"uniform": [-120, 120]}, "key_gain": {"log_uniform": [0.3, 3.3]},
+            "ambient_gain": {"log_uniform": [0.55, 1.8]}, "temperature_mired": {"uniform": [-60, 60]},
+        }
+    },
+}  # fmt: skip
+AXIS = {"camera": "views", "lighting": "lights"}
+"""Section that is varied → axis of the pairs."""
+UNTIL = 0.62
+"""Share of a pick after which the object is held; what follows is not imitated."""
+
+
+@register
+class Touch(Pick):
+    """Done when the robot touches the object."""
+
+    kind = "touch"
+    templates = ("Touch the {target}.",)
+
+    def goal_progress(self, now: Moment, goal: GoalSpec) -> float:
+        return float(not self.goal_failure(now, goal))
+
+    def goal_failure(self, now: Moment, goal: GoalSpec) -> str:
+        return "" if now.touched[now.index(goal.object)] else "not_touched"
+
+
+def recipe_file(folder: Path, name: str, *, target: str, size: int) -> Path:
+    """The recipe of one kind of training data, as a file."""
+    data: dict[str, Any] = {
+        "extends": "none",
+        "camera": {"names": list(CAMERAS), "width": size, "height": size},
+        "clutter": {"count": 0, "placement": "random"},
+        "objects": {"placement": "random"},
+        "task": {"kind": "pick", "target": target, "duration_s": 5, "fps": 10},
+    }
+    for section, fields in VARIED[name].items():
+        data[section] = {**data.get(section, {}), **fields}
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(data))
+    return path
+
+
+def demonstrations(scene: Scene, dataset: Path, recipe: Recipe, name: str) -> dict[str, np.ndarray]:
+    """The steps of every episode until the object is held: `images` (n, c, 3, h, w) uint8, `state` (n, s), `target` (n, CHUNK,
+    s) actions minus state. Pictures are those of a pair along the axis of `name`, one rendering per episode."""
+    ws, cache = workspace_of(scene, recipe), BackgroundCache()
+    images, states, targets = [], [], []
+    for folder in read_json(dataset / "manifest.json")["episodes"]:
+        e = Episode.read(dataset / folder)
+        spec = sample_variant(scene, recipe, e.spec, AXIS[name], 1, workspace=ws) if name in AXIS else e.spec
+        pictures = SpecPictures(scene, spec, e.robot_bodies, cache=cache)
+        n = round(UNTIL * len(e))
+        drawn = [pictures.draw(e.object_poses[t], e.robot_poses[t], t) for t in range(n)]
+        images += [np.stack([d[c].transpose(2, 0, 1) for c in CAMERAS]) for d in drawn]
+        at = np.minimum(np.arange(n)[:, None] + np.arange(CHUNK), n - 1)
+        states.append(e.states[:n])
+        targets.append(e.actions[at] - e.states[:n, None])
+    return {"images": np.stack(images), "state": np.concatenate(states), "target": np.concatenate(targets)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("scene", type=Path)
+    parser.add_argument("-o", "--out", type=Path, required=True)
+    parser.add_argument("--svg", type=Path)
+    parser.add_argument("--target", default="any", help="asset to touch")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--episodes", type=int, default=80)
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--exam-episodes", type=int, default=12)
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    scene = Scene.load(args.scene)
+    plain = recipe_file(args.out, "plain", target=args.target, size=args.size)
+    asked: Recipe = load_recipe(plain)
+    asked = asked.model_copy(update={"task": asked.task.model_copy(update={"kind": "touch"})})
+    results, cpu = [], {"generate": 0.0, "train": 0.0, "exam": 0.0}
+
+    def exam(policy: Any, axes: tuple[str, ...], folder: str) -> dict[str, Any]:
+        config = ExamConfig(axes=axes, episodes=args.exam_episodes, seed=1000, execute=4, recipe="plain")
+        return examine(scene, [policy], args.out / folder, config, recipe=asked)
+
+    for seed in args.seeds:
+        for name in VARIED:
+            start = time.process_time()
+            recipe = recipe_file(args.out, name, target=args.target, size=args.size)
+            data_dir = args.out / f"plain-{seed}"
+            config = GenerateConfig(recipe=str(plain), episodes=args.episodes, seed=seed, pictures=False)
+            generate(args.scene, data_dir, config)
+            cpu["generate"] += time.process_time() - start
+            start = time.process_time()
+            weights = args.out / f"{name}-{seed}.pt"
+            if weights.exists():
+                model = torch.load(weights, weights_only=False)
+            else:
+                data = demonstrations(scene, data_dir, load_recipe(recipe), name)
+                model = train(data, CAMERAS, seed=seed, epochs=args.epochs)
+                torch.save(model, weights)
+            cpu["train"] += time.process_time() - start
+            start = time.process_time()
+            axes = ("camera", "lighting") if name == "plain" else (name,)
+            results.append(exam(ClonedPolicy(model, _title(name)), axes, f"exam-{name}-{seed}"))
+            cpu["exam"] += time.process_time() - start
+            row = {c["axis"] + f" {c['value']:g}": c["rate"] for c in results[-1]["cells"]}
+            print(f"seed {seed} {name}: loss {model.loss:.3f} {row}", flush=True)
+    results.append(exam(load_policy("random"), ("camera", "lighting"), "exam-random"))
+
+    pooled = pool(results)
+    out = {
+        "scene": args.scene.name, "seeds": args.seeds, "episodes": args.episodes, "epochs": args.epochs, "size_px": args.size,
+        "exam_episodes": args.exam_episodes, "target": args.target, "cpu_s": {k: round(v) for k, v in cpu.items()},
+        "pooled": pooled, "by_seed": [r["cells"] for r in results],
+    }  # fmt: skip
+    (args.out / "learn.json").write_text(json.dumps(out, indent=1) + "\n")
+    svg = curves_svg([panel(pooled, axis) for axis in ("camera", "lighting")])
+    (args.out / "learn.svg").write_text(svg)
+    if args.svg:
+        args.svg.write_text(svg)
+
+
+def _title(name: str) -> str:
+    return "trained with nothing varied" if name == "plain" else f"trained with {name} varied"
+
+
+def pool(results: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Axis → rows of policy and level with the counts of all seeds."""
+    out: dict[str, list[dict[str, Any]]] = {}
+    for axis in ("camera", "lighting"):
+        counts: dict[tuple[str, float], list[int]] = {}
+        for r in results:
+            policy = r["cells"][0]["policy"]
+            for c in curve(r, policy, axis) if any(c["axis"] == axis for c in r["cells"]) else ():
+                n = counts.setdefault((policy, c["value"]), [0, 0])
+                n[0], n[1] = n[0] + c["successes"], n[1] + c["n"]
+        out[axis] = []
+        for (policy, value), (k, n) in counts.items():
+            low, high = wilson(k, n)
+            row = {"policy": policy, "value": value, "successes": k, "n": n, "rate": k / n, "low": low, "high": high}
+            out[axis].append(row)
+    return out
+
+
+def panel(pooled: dict[str, list[dict[str, Any]]], axis: str) -> tuple[str, str, list[Line]]:
+    """One panel of the figure."""
+    rows = pooled[axis]
+    names = dict.fromkeys(r["policy"] for r in rows)
+    lines = [
+        Line(name=p, points=[(r["value"], r["rate"], r["low"], r["high"]) for r in rows if r["policy"] == p])
+        for p in names
+    ]
+    return EXAM_AXES[axis].title, EXAM_AXES[axis].unit, lines
+
+
+if __name__ == "__main__":
+    main()
