@@ -96,5 +96,5 @@ def train(
             out = model(images[at].float() / 255, s)
             loss = (out - (target[at] + shift) / model.scale).abs().mean()
             optimiser.zero_grad(), loss.backward(), optimiser.step(), schedule.step()
-    model.loss = float(loss)
+    model.loss = float(loss.detach())
     return model

@@ -44,6 +44,7 @@ class World:
         self.spec = spec.physical()
         self.simulator.load(self.spec)
         self.step_index = 0
+        self._before: tuple[np.ndarray, np.ndarray] | None = None
         self.robot = get_robot(spec.robot.model)
         self.bodies = tuple(dict.fromkeys(p.body for p in self.robot.render_parts()))
         self._command = np.array(spec.robot.qpos)
@@ -64,8 +65,8 @@ class World:
         """`images` by camera, (h, w, 3) uint8 (none without pictures); `state`, (j + 1,) float32; `prompt`."""
         images = {}
         if self.pictures:
-            poses, arm = self.simulator.object_poses(), self.simulator.robot_poses(self.bodies)
-            images = self._drawn.draw(poses, arm, self.step_index)
+            now = self.simulator.object_poses(), self.simulator.robot_poses(self.bodies)
+            images = self._drawn.draw(*now, self.step_index, before=self._before or now)
         return {
             "images": images,
             "state": self.simulator.joints().astype(np.float32),
@@ -80,6 +81,8 @@ class World:
             raise ShapeError(f"Action for {self.control}: expected {low.shape} finite numbers, got {a.shape}.")
         a = np.clip(a, low, high)
         self._command = a[:-1] if self.control == "joints" else self._reach(a[:-1])
+        if self.pictures:
+            self._before = self.simulator.object_poses(), self.simulator.robot_poses(self.bodies)
         self.simulator.step(self._command, float(a[-1]))
         self.step_index += 1
         self.moment = self.judge.look(self.simulator)
@@ -113,6 +116,7 @@ class World:
     def set_state(self, state: tuple[Any, ...]) -> None:
         """Return to a saved state, exactly."""
         physics, self.step_index, command, self._target, judge, self.moment = state
+        self._before = None
         self._command, self.judge = command.copy(), copy.copy(judge)
         self.simulator.set_state(physics)
 

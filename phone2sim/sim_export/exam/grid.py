@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from phone2sim.augment.recipe import Recipe
+from phone2sim.augment.recipe import AXES, Recipe
 
 Patch = dict[str, dict[str, Any]]
 """Section of a recipe → fields to set."""
@@ -70,12 +70,13 @@ EXAM_AXES: dict[str, ExamAxis] = {
 
 def nominal(recipe: Recipe) -> Recipe:
     """The scene as captured, with the recipe's task, cameras (their names and size) and places of objects."""
-    plain = recipe.without("lighting", "clutter", "camera", "robot_start", "physics", "sensor")
-    camera = plain.camera.model_copy(
-        update={k: getattr(recipe.camera, k) for k in ("names", "width", "height", "min_support")}
-    )
-    objects = plain.objects.model_copy(update={"albedo_gain": type(plain.objects)().albedo_gain})
-    return plain.model_copy(update={"camera": camera, "objects": objects, "pairs": type(plain.pairs)()})
+    plain = recipe.without(*(a for a in AXES if a not in ("objects", "task")))
+    kept = {"camera": ("names", "width", "height", "min_support"), "objects": ("placement", "yaw_deg", "clearance_m")}
+    new: dict[str, Any] = {s: type(getattr(recipe, s))() for s in ("pairs", "joint")}
+    for section, fields in kept.items():
+        given = getattr(recipe, section)
+        new[section] = type(given)().model_copy(update={f: getattr(given, f) for f in fields})
+    return plain.model_copy(update=new)
 
 
 def patched(recipe: Recipe, patch: Patch) -> Recipe:
