@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
@@ -86,7 +87,9 @@ def _write(kind: str, scene: Scene, scene_dir: Path, folder: Path, config: Expor
 
         path = write_glb(scene, folder / "scene.glb")
         for asset in scene.assets:
-            asset.visual.save_glb(folder / "glb" / f"{asset.name}.glb")
+            target = folder / "glb" / f"{asset.name}.glb"
+            target.parent.mkdir(exist_ok=True)
+            shutil.copyfile(scene_dir / "scene" / asset.name / "visual.glb", target)
     elif kind == "nerfstudio":
         from phone2sim.sim_export.nerfstudio import write_nerfstudio
 

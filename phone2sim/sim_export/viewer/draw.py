@@ -11,7 +11,6 @@ from phone2sim.assets.mesh import TexturedMesh
 from phone2sim.poses import Pose, quat_to_matrix
 from phone2sim.reconstruct.cameras import Cameras
 from phone2sim.reconstruct.splat.cloud import SplatCloud
-from phone2sim.sim_export.glb import to_trimesh
 
 FAINT = 0.004
 """Gaussians with less opacity are not sent: nobody sees them."""
@@ -35,7 +34,7 @@ def add_splat(server: Any, name: str, cloud: SplatCloud, pose: Pose | None = Non
 def add_mesh(server: Any, name: str, mesh: TexturedMesh, pose: Pose, *, rgb: np.ndarray | None = None) -> Any:
     """A mesh with its texture, or in one linear colour `rgb` (3,) 0–1."""
     if mesh.texture is not None:
-        return server.scene.add_mesh_trimesh(name, to_trimesh(mesh), wxyz=pose.quat_wxyz, position=pose.translation)
+        return server.scene.add_mesh_trimesh(name, mesh.to_trimesh(), wxyz=pose.quat_wxyz, position=pose.translation)
     srgb = np.clip((np.full(3, 0.6) if rgb is None else np.asarray(rgb)) ** (1 / 2.2) * 255, 0, 255).astype(int)
     return server.scene.add_mesh_simple(
         name, mesh.vertices, mesh.faces, color=tuple(srgb.tolist()), wxyz=pose.quat_wxyz, position=pose.translation,
