@@ -47,6 +47,10 @@ SCENES = {
     "15 stacked": SampleConfig(objects=FIFTEEN, layout="stacked", seed=8),
 }
 SIZE = 540, 960
+INSET = 0.0023
+"""How deep inside a surface its Gaussians lie, of the filming distance; half as deep on the table. Measured on the demo's trained splat,
+whose depth is 1.4 to 2.3 mm too deep on objects and 1.0 mm on the table, its silhouettes within 0.2 px of the truth. Gaussians that lie on
+the surface itself would widen every silhouette by 1.2 to 1.7 px: a trained splat draws them back, so that their rims end at the outline."""
 
 
 def splat_of(views: list[MeshImage], cameras: Cameras, scene: SampleScene) -> SplatCloud:
@@ -73,12 +77,15 @@ def splat_of(views: list[MeshImage], cameras: Cameras, scene: SampleScene) -> Sp
     mean = np.stack([np.bincount(inverse, a[:, k]) for k in range(9)], 1) / count[:, None]
     spacing = np.bincount(inverse, size) / count
     n = mean[:, 3:6] / np.maximum(np.linalg.norm(mean[:, 3:6], axis=1, keepdims=True), 1e-9)
+    far_m = float(np.median(np.linalg.norm(cameras.centres, axis=1)))
+    on_object = np.bincount(inverse, a[:, 9] > 0) > 0.5 * count
+    inset = INSET * far_m * np.where(on_object, 1.0, 0.5)
     q = np.column_stack([1 + n[:, 2], -n[:, 1], n[:, 0], np.zeros(len(n))])  # turns z onto the normal
     q[np.linalg.norm(q, axis=1) < 1e-6] = [0, 1, 0, 0]
     q /= np.linalg.norm(q, axis=1, keepdims=True)
     return SplatCloud(
-        means=mean[:, :3], quats_wxyz=q, scales=np.column_stack([0.5 * spacing, 0.5 * spacing, 0.2 * spacing]),
-        opacities=np.full(len(mean), 0.95), sh=((mean[:, 6:9] - 0.5) / SH_C0)[:, None],
+        means=mean[:, :3] - inset[:, None] * n, quats_wxyz=q, scales=np.column_stack([0.5 * spacing, 0.5 * spacing, 0.2 * spacing]),
+        opacities=np.full(len(mean), 0.8), sh=((mean[:, 6:9] - 0.5) / SH_C0)[:, None],
     )  # fmt: skip
 
 

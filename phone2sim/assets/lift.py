@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from phone2sim.assets.evidence import Looks, Physics, physics
+from phone2sim.assets.carving import slant
 from phone2sim.assets.hulls import decompose, footed
 from phone2sim.assets.labels import label_by_clusters, label_by_solids
 from phone2sim.assets.mesh import TexturedMesh
@@ -121,13 +122,14 @@ def close_bodies(
     labels = label_by_clusters(cloud, found.clusters, reach_m=clear + 1.5 * found.cell, level=level, floor_m=0.4 * clear)
     floor_z = level + 0.35 * clear
     masks = segmenter.segment(Proposals(cloud=cloud, labels=labels, boxes=boxes, floor_z=floor_z), chosen).masks
+    slants = [slant(view) for view in chosen]
     solids: list[Solid] = []
     for k, cluster in enumerate(track(found.clusters, "Closing bodies"), start=1):
         low, high = cluster.bounds
         pad = 6 * scales.voxel + 0.5 * found.cell
         try:
             solid = build_solid(
-                low - pad, high + pad, chosen, [m == k for m in masks], level=level if cluster.base_m is None else cluster.base_m,
+                low - pad, high + pad, chosen, slants, [m == k for m in masks], level=level if cluster.base_m is None else cluster.base_m,
                 voxel=scales.voxel, skirt_m=max(4 * scales.voxel, 0.5 * clear), seed=cluster.points,
                 others=beside(cluster, found.clusters, low - pad, high + pad), top_m=cluster.top_m,
             )  # fmt: skip

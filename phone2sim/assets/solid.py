@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from phone2sim.assets.carving import seen_distance, silhouette_distance
 from phone2sim.assets.symmetry import Symmetry
 from phone2sim.assets.views import View
 from phone2sim.errors import AssetError
-from phone2sim.reconstruct.mesh.fusion import Grid, integrate
+from phone2sim.reconstruct.mesh.fusion import Grid
 from phone2sim.reconstruct.mesh.isosurface import isosurface
 
-RIM = 2.2
-"""Voxels inside the visual hull where thin parts are protected."""
-
+SMOOTH = 0.85
+"""Width of the smoothing [voxels]: more would dissolve a wall two voxels thick."""
 
 @dataclass(frozen=True, kw_only=True)
 class Solid:
@@ -48,44 +48,11 @@ class Solid:
         return np.where(ok, self.distance.ravel()[flat], 1.0)
 
 
-def silhouette_distance(points: np.ndarray, views: list[View], masks: list[np.ndarray], *, truncation: float, votes: int = 3) -> np.ndarray:
-    """Distance [m] outside (+) or inside (−) the visual hull at world points (n, 3).
-
-    A view says "outside" where the point projects beside the object's mask and the depth there lies behind the point,
-    so a hole in a mask on the object's own surface cuts nothing; `votes` views must agree.
-    """
-    from scipy import ndimage
-
-    top = np.full((votes, len(points)), -truncation, np.float32)
-    for view, mask in zip(views, masks, strict=True):
-        if not mask.any():
-            continue
-        index, z, inside = view.pixels(points)
-        h, w = mask.shape
-        rows, cols = index[inside] // w, index[inside] % w
-        if not len(rows):
-            continue
-        box = np.s_[rows.min() : rows.max() + 1, cols.min() : cols.max() + 1]
-        part = mask[box]
-        signed = np.full(mask.shape, -1e3 if part.all() else 1e3, np.float32)
-        if part.any() and not part.all():
-            out, within = ndimage.distance_transform_edt(~part), ndimage.distance_transform_edt(part)
-            signed[box] = np.where(part, 0.5 - within, out - 0.5)
-        d = view.depth.ravel()[index]
-        metres = signed.ravel()[index] * z / view.K[0, 0]
-        hidden = (d > 0) & (d < z + 0.5 * truncation) & (metres > 0)
-        value = np.where(inside & ~hidden, np.clip(metres, -truncation, truncation), -truncation)
-        for k in range(votes):
-            higher = value > top[k]
-            top[k], value = np.where(higher, value, top[k]), np.where(higher, top[k], value)
-    return top[votes - 1]
-
-
 def build_solid(
-    low: np.ndarray, high: np.ndarray, views: list[View], masks: list[np.ndarray], *, level: float, voxel: float,
-    skirt_m: float, seed: np.ndarray, others: np.ndarray | None = None, top_m: float | None = None,
+    low: np.ndarray, high: np.ndarray, views: list[View], slants: list[np.ndarray], masks: list[np.ndarray], *, level: float,
+    voxel: float, skirt_m: float, seed: np.ndarray, others: np.ndarray | None = None, top_m: float | None = None,
 ) -> Solid:  # fmt: skip
-    """The solid inside the box low–high [m] standing on the plane z = `level`.
+    """The solid inside the box low–high [m] standing on the plane z = `level`; `slants` are `carving.slant` of the views.
 
     Below `skirt_m` above the plane the field is continued downwards: there the plane's own noise hides the
     object. `seed` (n, 3) are points of the object; the connected body nearest to them is kept. What is nearer to
@@ -99,9 +66,7 @@ def build_solid(
     tsdf = np.full(len(points), truncation, np.float32)
     seen_points = points.T[:, above].T
     hull = silhouette_distance(seen_points, views, masks, truncation=truncation)
-    # Just inside the silhouettes there is usually something, be it as thin as a rim: depth must speak louder there.
-    free = np.where(hull > -RIM * grid.voxel, 0.35, 1.0).astype(np.float32) * np.float32(grid.voxel)
-    fused, count = integrate(seen_points, views, truncation=5.5 * grid.voxel, free_m=free, inset_m=0.4 * grid.voxel)
+    fused, count = seen_distance(seen_points, views, slants, voxel=grid.voxel)
     unseen = np.where(count >= 2, fused, -truncation)
     tsdf[above] = np.maximum(unseen, hull)
     if others is not None and len(others):
@@ -134,7 +99,7 @@ def closed_body(
         edge = np.moveaxis(field, axis, 0)
         edge[0] = edge[-1] = truncation
     field[:, :, -1] = truncation
-    field = ndimage.gaussian_filter(field, 1.0)
+    field = ndimage.gaussian_filter(field, SMOOTH)
 
     labels, n = ndimage.label(field < 0)
     flat, ok = grid.index(seed)

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import trimesh
 
+from phone2sim.assets.carving import INSET, seen_distance, slant
 from phone2sim.assets.segment import clearance, find_clusters
 from phone2sim.assets.solid import build_solid, close_on_plane, simplify
 from phone2sim.assets.support import find_support, region
+from phone2sim.assets.views import View
 from phone2sim.reconstruct.mesh.fusion import Grid, dilate, fuse, integrate
 from phone2sim.reconstruct.mesh.isosurface import isosurface
 
@@ -81,6 +83,50 @@ def test_one_wrong_view_in_ten_bores_no_hole(truth):
     assert count[0] == 2 and value[0] <= 0
 
 
+def test_slant_of_a_plane(truth):
+    view = truth.views[0]
+    h, w = view.depth.shape
+    u, v = np.meshgrid(np.arange(w) + 0.5, np.arange(h) + 0.5)
+    ray = np.stack([(u - view.K[0, 2]) / view.K[0, 0], (v - view.K[1, 2]) / view.K[1, 1], np.ones_like(u)], -1)
+    normal = np.array([0.3, -0.5, -1.0]) / np.linalg.norm([0.3, -0.5, -1.0])
+    plane = View(name="", photo=view.photo, depth=(-0.5 / (ray @ normal)).astype(np.float32), K=view.K, T_camera_world=np.eye(4))
+    want = np.abs(ray @ normal) / np.linalg.norm(ray, axis=-1)
+    assert np.abs(slant(plane) - want)[4:-4, 4:-4].max() < 0.01
+
+
+def test_flat_faces_stay_where_they_are(truth):
+    mesh, voxel = truth.meshes["box"], 0.0025
+    side = mesh.triangles_center[np.abs(mesh.face_normals[:, 2]) < 0.1]
+    out = mesh.face_normals[np.abs(mesh.face_normals[:, 2]) < 0.1]
+    middle = np.array([side[np.abs(out - n).max(axis=1) < 0.1].mean(axis=0) for n in np.unique(out.round(3), axis=0)])
+    normal = np.unique(out.round(3), axis=0)
+    steps = np.linspace(-1.5, 1.5, 31) * voxel
+    points = (middle[:, None] + steps[:, None] * normal[:, None]).reshape(-1, 3)
+    value, count = seen_distance(points, truth.views, [slant(v) for v in truth.views], voxel=voxel)
+    assert (count.reshape(-1, 31)[:, 10:] >= 2).all()
+    for v in value.reshape(-1, 31):
+        assert np.interp(0, v, steps) == pytest.approx(INSET * voxel, abs=0.4 * voxel)
+
+
+def test_a_wall_in_front_does_not_fill_what_other_views_see_through():
+    """Two cameras see a wall, two look past it along it: 4 voxels behind it is free all the same."""
+    voxel = 0.002
+
+    def view(depth: float, T: np.ndarray) -> View:
+        K = np.array([[100.0, 0, 32], [0, 100, 32], [0, 0, 1]])
+        return View(name="", photo=np.zeros((64, 64, 3), np.uint8), depth=np.full((64, 64), depth, np.float32), K=K, T_camera_world=T)
+
+    ahead, aside = np.eye(4), np.eye(4)
+    aside[:3, :3] = [[0, 0, -1], [0, 1, 0], [1, 0, 0]]  # looks along +x
+    aside[2, 3] = 0.5
+    aside[0, 3] = 0.5 + 4 * voxel
+    views = [view(0.5, ahead), view(0.5, ahead), view(0.9, aside)]
+    value, _ = seen_distance(np.array([[0.0, 0, 0.5 + 4 * voxel]]), views, [np.ones((64, 64), np.float32)] * 3, voxel=voxel)
+    assert value[0] > 0.5 * voxel
+    value, _ = seen_distance(np.array([[0.0, 0, 0.5 + 0.5 * voxel]]), views[:2], [np.ones((64, 64), np.float32)] * 2, voxel=voxel)
+    assert value[0] < -0.5 * voxel
+
+
 @pytest.fixture(scope="module")
 def found(truth):
     middle, distance = region(truth.views)
@@ -127,8 +173,8 @@ def test_body_matches_the_truth(truth, name):
     k = list(truth.meshes).index(name) + 1
     mesh = truth.meshes[name]
     solid = build_solid(
-        mesh.bounds[0] - 0.012, mesh.bounds[1] + 0.012, truth.views, [m == k for m in truth.masks], level=0.0, voxel=0.0025,
-        skirt_m=0.006, seed=mesh.vertices,
+        mesh.bounds[0] - 0.012, mesh.bounds[1] + 0.012, truth.views, [slant(v) for v in truth.views], [m == k for m in truth.masks],
+        level=0.0, voxel=0.0025, skirt_m=0.006, seed=mesh.vertices,
     )  # fmt: skip
     assert solid.mesh.is_watertight
     assert np.abs(solid.mesh.bounds[0, 2]) < 1e-6

@@ -70,13 +70,12 @@ class Field:
 
 
 def integrate(
-    points: np.ndarray, views: Iterable[View], *, truncation: float, free_m: float | np.ndarray | None = None, inset_m: float = 0.0
+    points: np.ndarray, views: Iterable[View], *, truncation: float, free_m: float | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean truncated distance [m] and number of observing views at world points (n, 3).
 
-    `free_m` [m], one or per point, clips what a view may say for free space: a splat errs by seeing too deep far more often than too near, so
-    a low clip keeps a third of wrong views from denting a surface. `inset_m` is how far the splat's surface lies
-    inside the real one. A point that few views see through while `1 / DOUBT` times as many have a surface before it is not free: single
+    `free_m` [m] clips what a view may say for free space: a splat errs by seeing too deep far more often than too near, so
+    a low clip keeps a third of wrong views from denting a surface. A point that few views see through while `1 / DOUBT` times as many have a surface before it is not free: single
     wrong depths do not bore holes.
     """
     free = truncation if free_m is None else free_m
@@ -86,7 +85,7 @@ def integrate(
     for view in views:
         index, z, inside = view.pixels(points)
         d = view.depth.ravel()[index]
-        s = d - z - inset_m
+        s = d - z
         seen = inside & (d > 0) & (s > -truncation)
         total += np.where(seen, np.minimum(s, free), np.float32(0))
         count += seen
