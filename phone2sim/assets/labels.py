@@ -47,29 +47,31 @@ def label_by_solids(cloud: SplatCloud, solids: list[Solid], *, reach_m: float, l
 def render_masks(cloud: SplatCloud, labels: np.ndarray, boxes: list[np.ndarray], views: list[View]) -> np.ndarray:
     """(n views, h, w) uint8 id per pixel: 0 background, k the object that gives most of the colour.
 
-    `boxes` are (2, 3) corners [m] of objects 1…. One pass renders all: objects share three channels in turn, and the
-    depth tells which of a channel's objects a pixel is.
+    `boxes` are (2, 3) corners [m] of objects 1…. Three objects, or more that are apart, are rendered in one pass: objects
+    whose boxes do not meet share a channel, and the depth tells which of them a pixel is.
     """
     from scipy import ndimage
 
-    channel = np.where(labels > 0, (labels - 1) % 3, -1)
-    groups = channel[:, None] == np.arange(3)
+    channels = apart(boxes)
+    n = max(channels, default=0) + 1
+    of_gaussian = np.append(-1, channels)[labels]
     out = []
     for view in track(views, "Rendering masks"):
-        share = render_share(cloud, groups, view)
+        shares = [render_share(cloud, of_gaussian[:, None] == np.arange(c, c + 3), view) for c in range(0, n, 3)]
+        share = np.concatenate(shares, axis=2)
         top = share.argmax(axis=2)
         front = share.max(axis=2) > 0.5
         world = np.full((*view.depth.shape, 3), np.inf)
         world[view.depth > 0] = view.unproject()
         ids = np.zeros(view.depth.shape, np.uint8)
-        for c in range(3):
+        for c in range(n):
             mine = front & (top == c)
-            members = range(c, len(boxes), 3)
-            if not mine.any() or len(members) == 0:
+            members = [k for k in range(len(boxes)) if channels[k] == c]
+            if not mine.any() or not members:
                 continue
             found = np.zeros(view.depth.shape, np.uint8)
             if len(members) == 1:
-                found[mine] = c + 1
+                found[mine] = members[0] + 1
             else:
                 p = world[mine]
                 name = np.zeros(len(p), np.uint8)
@@ -82,3 +84,20 @@ def render_masks(cloud: SplatCloud, labels: np.ndarray, boxes: list[np.ndarray],
             ids = np.where(mine, found, ids)
         out.append(ids)
     return np.stack(out) if out else np.zeros((0, 0, 0), np.uint8)
+
+
+def apart(boxes: list[np.ndarray]) -> list[int]:
+    """A channel 0… for each box (2, 3) so that boxes which meet have different ones (greedy colouring, most neighbours first)."""
+    low, high = (np.array([b[k] for b in boxes]).reshape(-1, 3) for k in (0, 1))
+    meet = (low[:, None] <= high[None]).all(axis=2) & (low[None] <= high[:, None]).all(axis=2)
+    channels = [-1] * len(boxes)
+    used = [0, 0, 0]
+    for k in np.argsort(-meet.sum(axis=1), kind="stable"):
+        taken = {channels[j] for j in np.flatnonzero(meet[k])}
+        free = [c for c in range(len(used)) if c not in taken]
+        if not free:
+            used.append(0)
+            free = [len(used) - 1]
+        channels[k] = min(free, key=lambda c: used[c])  # spread, so that few share one
+        used[channels[k]] += 1
+    return channels

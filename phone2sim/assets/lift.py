@@ -130,7 +130,7 @@ def close_bodies(
         try:
             solid = build_solid(
                 low - pad, high + pad, chosen, slants, [m == k for m in masks], level=level if cluster.base_m is None else cluster.base_m,
-                voxel=scales.voxel, skirt_m=max(4 * scales.voxel, 0.5 * clear), seed=cluster.points,
+                voxel=scales.voxel, skirt_m=max(2 * scales.voxel, 4 * found.support.noise_m), seed=cluster.points,
                 others=beside(cluster, found.clusters, low - pad, high + pad), top_m=cluster.top_m,
             )  # fmt: skip
         except AssetError as e:

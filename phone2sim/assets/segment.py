@@ -105,7 +105,7 @@ def find_clusters(
             reason = "not on the support"
         elif base > 3 * grid.voxel + 0.25 * extents[2]:
             reason = "floats above the support"
-        elif top_m is None and (extents[2] + clear_m < min_size_m or np.linalg.norm(extents) < 1.5 * min_size_m):
+        elif top_m is None and np.linalg.norm(extents) < 1.5 * min_size_m:
             reason = "too small"
         elif np.prod(extents[:2]) > max_share * support_area:
             reason = "too large for the support"
@@ -115,6 +115,8 @@ def find_clusters(
             reason = "the photos show flat ground there"
         elif top_m is not None:
             reason = ""  # low as it may be, something stands on it
+        elif extents[2] + clear_m < min_size_m and not stands_out(points, views, level):
+            reason = "too small"
         elif extents[2] < 2 * clear_m and explained_by_ground(points, views, level) and coloured_as_ground(points, views, level):
             reason = "a bump of the ground itself"
         if reason:
@@ -135,8 +137,21 @@ def explained_by_ground(points: np.ndarray, views: list[View], level: float, *, 
     return max(_disagreement(laid, views), least) < 1.2 * max(_disagreement(some, views), least)
 
 
-def coloured_as_ground(points: np.ndarray, views: list[View], level: float, *, least: float = 12.0) -> bool:
-    """Whether points (n, 3) have the colour of the ground around them: median over the photos, against the scatter there."""
+def stands_out(points: np.ndarray, views: list[View], level: float) -> bool:
+    """Whether the photos show something low but higher than the ground: laid onto it the points (n, 3) agree less, and they are
+    of another colour. A plate does both, a bump of badly seen ground neither, a fold of the cloth only the first."""
+    some = points[:: max(1, len(points) // 400)]
+    laid = some.copy()
+    laid[:, 2] = level
+    flat = _disagreement(laid, views)
+    return flat > max(10.0, 1.05 * _disagreement(some, views)) and not coloured_as_ground(points, views, level, most=25.0)
+
+
+def coloured_as_ground(points: np.ndarray, views: list[View], level: float, *, least: float = 12.0, most: float = np.inf) -> bool:
+    """Whether points (n, 3) have the colour of the ground around them: median over the photos, against the scatter there.
+
+    The difference (0–255) that counts is never less than `least` nor more than `most`.
+    """
     low, high = points[:, :2].min(axis=0), points[:, :2].max(axis=0)
     middle, half = (low + high) / 2, (high - low) / 2
     angle = np.linspace(0, 2 * np.pi, 48, endpoint=False)
@@ -147,7 +162,7 @@ def coloured_as_ground(points: np.ndarray, views: list[View], level: float, *, l
     if not len(own) or len(ground) < 24:
         return False
     scatter = 1.4826 * np.median(np.abs(ground - np.median(ground, axis=0)).mean(axis=1))
-    return bool(np.abs(np.median(own, axis=0) - np.median(ground, axis=0)).mean() < max(least, 1.5 * scatter))
+    return bool(np.abs(np.median(own, axis=0) - np.median(ground, axis=0)).mean() < np.clip(1.5 * scatter, least, most))
 
 
 def _colors(points: np.ndarray, views: list[View]) -> np.ndarray:
