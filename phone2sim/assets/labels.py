@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from phone2sim.assets.low import on_low
 from phone2sim.assets.segment import Cluster
 from phone2sim.assets.solid import Solid
 from phone2sim.assets.views import View, render_share
@@ -41,6 +42,14 @@ def label_by_solids(cloud: SplatCloud, solids: list[Solid], *, reach_m: float, l
         mine = (d < best) & (cloud.means[:, 2] > level + floor_m)
         labels[mine] = k
         best[mine] = d[mine]
+    return labels
+
+
+def label_low(cloud: SplatCloud, labels: np.ndarray, low: list[np.ndarray], *, cell: float, depth_m: float) -> np.ndarray:
+    """The labels (n,) with the Gaussians of every object's low parts (k, 3), `depth_m` deep, where they are nobody's yet."""
+    labels = labels.copy()
+    for k, part in enumerate(low, start=1):
+        labels[(labels == 0) & on_low(cloud.means, part, cell=cell, depth_m=depth_m)] = k
     return labels
 
 

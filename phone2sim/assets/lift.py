@@ -10,7 +10,8 @@ import numpy as np
 from phone2sim.assets.evidence import Looks, Physics, physics
 from phone2sim.assets.carving import slant
 from phone2sim.assets.hulls import decompose, footed
-from phone2sim.assets.labels import label_by_clusters, label_by_solids
+from phone2sim.assets.labels import label_by_clusters, label_by_solids, label_low
+from phone2sim.assets.low import least_height, with_low_parts
 from phone2sim.assets.mesh import TexturedMesh
 from phone2sim.assets.overrides import Override
 from phone2sim.assets.scene import Asset
@@ -87,6 +88,7 @@ def find_objects(views: list[View], *, min_size: float = 0.02, max_share: float 
     clusters, refused = find_clusters(
         field, support, views, clear_m=clear, min_size_m=min_size * distance, max_share=max_share
     )
+    clusters = with_low_parts(clusters, field, support, views, clear_m=clear, min_size_m=min_size * distance)
     return Found(
         support=support, origin=field.grid.origin[:2], cell=field.grid.voxel, clear_m=clear, clusters=clusters,
         refused=refused, scales=scales,
@@ -119,11 +121,14 @@ def close_bodies(
     chosen = [views[i] for i in some]
     grown = 1.5 * clear + 2 * found.cell
     boxes = [c.bounds + [[-grown] * 3, [grown] * 3] for c in found.clusters]
+    depth = least_height(found.support, found.cell)
     labels = label_by_clusters(cloud, found.clusters, reach_m=clear + 1.5 * found.cell, level=level, floor_m=0.4 * clear)
+    labels = label_low(cloud, labels, [c.low for c in found.clusters], cell=found.cell, depth_m=depth)
     floor_z = level + 0.35 * clear
     masks = segmenter.segment(Proposals(cloud=cloud, labels=labels, boxes=boxes, floor_z=floor_z), chosen).masks
     slants = [slant(view) for view in chosen]
     solids: list[Solid] = []
+    low_parts: list[np.ndarray] = []
     for k, cluster in enumerate(track(found.clusters, "Closing bodies"), start=1):
         low, high = cluster.bounds
         pad = 6 * scales.voxel + 0.5 * found.cell
@@ -131,7 +136,7 @@ def close_bodies(
             solid = build_solid(
                 low - pad, high + pad, chosen, slants, [m == k for m in masks], level=level if cluster.base_m is None else cluster.base_m,
                 voxel=scales.voxel, skirt_m=max(2 * scales.voxel, 4 * found.support.noise_m), seed=cluster.points,
-                others=beside(cluster, found.clusters, low - pad, high + pad), top_m=cluster.top_m,
+                others=beside(cluster, found.clusters, low - pad, high + pad), top_m=cluster.top_m, low_parts=cluster.low, cell=found.cell,
             )  # fmt: skip
         except AssetError as e:
             message(f"An object near {cluster.points.mean(0).round(3).tolist()} was left out: {e.message}")
@@ -141,9 +146,11 @@ def close_bodies(
             found.refused.append(Rejected(reason="most of its surface was never seen", centre=centre, extents=size))
             continue
         solids.append(solid)
+        low_parts.append(cluster.low)
     order = np.argsort([-s.mesh.volume for s in solids], kind="stable")
     solids = [solids[i] for i in order]
     labels = label_by_solids(cloud, solids, reach_m=2.5 * scales.voxel, level=level, floor_m=0.35 * clear)
+    labels = label_low(cloud, labels, [low_parts[i] for i in order], cell=found.cell, depth_m=depth)
     boxes = [s.mesh.bounds + [[-grown] * 3, [grown] * 3] for s in solids]
     last = segmenter.segment(Proposals(cloud=cloud, labels=labels, boxes=boxes, floor_z=floor_z), views)
     return Bodies(solids=solids, labels=last.labels, masks=last.masks)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,11 +25,13 @@ class Cluster:
     """Height [m] of the ledge of another cluster that it stands on; None for the support."""
     top_m: float | None = None
     """Height [m] of its own ledge that another one stands on."""
+    low: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros((0, 3)))
+    """(k, 3) surface of its parts lower than the clearance, one point a cell of the support's raster, world [m]."""
 
     @property
     def bounds(self) -> np.ndarray:
         """(2, 3) robust low and high corner, world [m]."""
-        return np.percentile(self.points, [0.2, 99.8], axis=0)
+        return np.percentile(np.concatenate([self.points, self.low]), [0.2, 99.8], axis=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +120,7 @@ def find_clusters(
             reason = ""  # low as it may be, something stands on it
         elif extents[2] + clear_m < min_size_m and not stands_out(points, views, level):
             reason = "too small"
-        elif extents[2] < 2 * clear_m and explained_by_ground(points, views, level) and coloured_as_ground(points, views, level):
+        elif extents[2] < 2 * clear_m and is_ground(points, views, level):
             reason = "a bump of the ground itself"
         if reason:
             refused.append(Rejected(reason=reason, centre=points.mean(axis=0), extents=extents, points=points))
@@ -135,6 +138,13 @@ def explained_by_ground(points: np.ndarray, views: list[View], level: float, *, 
     laid = some.copy()
     laid[:, 2] = level
     return max(_disagreement(laid, views), least) < 1.2 * max(_disagreement(some, views), least)
+
+
+def is_ground(points: np.ndarray, views: list[View], level: float) -> bool:
+    """Whether points (n, 3) are a bump of the ground: laid flat they agree about as well, and they have its colour."""
+    if not explained_by_ground(points, views, level) or not coloured_as_ground(points, views, level):
+        return False
+    return not stands_out(points, views, level)
 
 
 def stands_out(points: np.ndarray, views: list[View], level: float) -> bool:

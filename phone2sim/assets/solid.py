@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from phone2sim.assets.carving import seen_distance, silhouette_distance
+from phone2sim.assets.low import low_field
 from phone2sim.assets.symmetry import Symmetry
 from phone2sim.assets.views import View
 from phone2sim.errors import AssetError
@@ -50,13 +51,15 @@ class Solid:
 
 def build_solid(
     low: np.ndarray, high: np.ndarray, views: list[View], slants: list[np.ndarray], masks: list[np.ndarray], *, level: float,
-    voxel: float, skirt_m: float, seed: np.ndarray, others: np.ndarray | None = None, top_m: float | None = None,
+    voxel: float, skirt_m: float, seed: np.ndarray, others: np.ndarray | None = None, top_m: float | None = None, low_parts: np.ndarray | None = None,
+    cell: float = 0.0,
 ) -> Solid:  # fmt: skip
     """The solid inside the box low–high [m] standing on the plane z = `level`; `slants` are `carving.slant` of the views.
 
     Below `skirt_m` above the plane the field is continued downwards: there the plane's own noise hides the
     object. `seed` (n, 3) are points of the object; the connected body nearest to them is kept. What is nearer to
-    `others` (m, 3), points of objects in contact, is theirs, and what is higher than `top_m` belongs to what stands on it.
+    `others` (m, 3), points of objects in contact, is theirs, and what is higher than `top_m` belongs to what stands on it. `low_parts` (k, 3) are surface points on
+    cells of edge `cell` that may be lower than the skirt; they reach down to the support.
     """
     low = np.array([*low[:2], level - 4 * voxel])
     grid = Grid.around(low, high, voxel, limit=6_000_000)
@@ -73,7 +76,16 @@ def build_solid(
         tsdf[above] = np.maximum(tsdf[above], _theirs(points[above], seed, others, truncation))
     if top_m is not None:
         tsdf[above] = np.maximum(tsdf[above], np.clip(points[above, 2] - top_m, -truncation, truncation))
-    return closed_body(tsdf.reshape(grid.shape), grid, level=level, skirt_m=skirt_m, seed=seed, truncation=truncation)
+    floor = None
+    if low_parts is not None and len(low_parts):
+        nodes = points.reshape(*grid.shape, 3)
+        just_above = int(np.argmax(nodes[0, 0, :, 2] > level + 0.5 * grid.voxel))
+        outline = np.full(len(points), -truncation, np.float32)
+        outline[above] = hull
+        floor = low_field(
+            nodes[:, :, 0, :2], nodes[0, 0, :, 2], low_parts, outline.reshape(grid.shape)[:, :, just_above], cell=cell, outside=truncation
+        )
+    return closed_body(tsdf.reshape(grid.shape), grid, level=level, skirt_m=skirt_m, seed=seed, truncation=truncation, floor=floor)
 
 
 def _theirs(nodes: np.ndarray, own: np.ndarray, others: np.ndarray, truncation: float) -> np.ndarray:
@@ -85,16 +97,20 @@ def _theirs(nodes: np.ndarray, own: np.ndarray, others: np.ndarray, truncation: 
 
 
 def closed_body(
-    field: np.ndarray, grid: Grid, *, level: float, skirt_m: float, seed: np.ndarray, truncation: float, upright: bool = True
+    field: np.ndarray, grid: Grid, *, level: float, skirt_m: float, seed: np.ndarray, truncation: float, upright: bool = True,
+    floor: np.ndarray | None = None,
 ) -> Solid:  # fmt: skip
     """The connected body nearest to `seed` (n, 3) in a field (nx, ny, nz) that is known above `skirt_m`, cut at the support.
 
-    `upright`: below the skirt a body whose sides stand upright gets the convex outline of its section.
+    `upright`: below the skirt a body whose sides stand upright gets the convex outline of its section. `floor` is a field of
+    parts too low for the skirt.
     """
     from scipy import ndimage
 
     k0 = int(np.ceil((level + skirt_m - grid.origin[2]) / grid.voxel))
     field = continue_down(field, k0, grid.voxel, upright=upright)
+    if floor is not None:
+        field = np.minimum(field, floor)
     for axis in range(2):
         edge = np.moveaxis(field, axis, 0)
         edge[0] = edge[-1] = truncation
