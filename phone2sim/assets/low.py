@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from phone2sim.assets.segment import Cluster, coloured_as_ground
+from phone2sim.assets.appearance import coloured_as_ground
+from phone2sim.assets.segment import Cluster
 from phone2sim.assets.support import Support, surface_heights
 from phone2sim.assets.views import View
 from phone2sim.reconstruct.mesh.fusion import Field
@@ -47,7 +48,7 @@ def with_low_parts(
             ij = np.argwhere(part & (nearest == k))
             points = np.column_stack([grid.origin[:2] + grid.voxel * ij, level + heights[ij[:, 0], ij[:, 1]]])
             inside = ndimage.binary_fill_holes(owner == k)[ij[:, 0], ij[:, 1]].mean() > 0.6
-            if inside or (len(ij) >= 0.5 * (min_size_m / grid.voxel) ** 2 and not coloured_as_ground(points, views, level, most=25.0)):
+            if inside or (len(ij) >= 0.5 * (min_size_m / grid.voxel) ** 2 and not coloured_as_ground(points, views, level)):
                 mine[k - 1].append(points)
     return [replace(c, low=np.concatenate(m)) if m else c for c, m in zip(clusters, mine)]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from phone2sim.assets.appearance import coloured_apart, explained_by_ground, is_ground, stands_out
 from phone2sim.assets.split import split
 from phone2sim.assets.support import Support
 from phone2sim.assets.views import View
@@ -90,7 +91,11 @@ def find_clusters(
         box = boxes[k - 1]
         parts.append(np.stack(np.nonzero(labels[box] == k), axis=1) + [s.start for s in box])
     whole = [ijk for ijk in join_stacked(parts) if len(ijk) >= least]
-    for piece in (p for ijk in whole for p in split(ijk, least=min_size_m / grid.voxel)):
+
+    def differ(a: np.ndarray, b: np.ndarray) -> bool:
+        return coloured_apart(*(grid.origin + grid.voxel * (k + 0.5) for k in (a, b)), views)
+
+    for piece in (p for ijk in whole for p in split(ijk, least=min_size_m / grid.voxel, differ=differ)):
         ijk = piece.ijk
         base_m, top_m = (None if k is None else float(grid.origin[2] + grid.voxel * (k + 0.5)) for k in (piece.base, piece.top))
         points = grid.origin + grid.voxel * (ijk + 0.5)
@@ -127,76 +132,6 @@ def find_clusters(
         else:
             clusters.append(Cluster(points=points, views=seen, base_m=base_m, top_m=top_m))
     return clusters, refused
-
-
-def explained_by_ground(points: np.ndarray, views: list[View], level: float, *, least: float = 6.0) -> bool:
-    """Whether the photos agree as well when the points (n, 3) are laid onto the plane z = `level` as where they are.
-
-    Agreement is the median deviation of colours (0–255, mean of the channels) between views, never less than `least`.
-    """
-    some = points[:: max(1, len(points) // 400)]
-    laid = some.copy()
-    laid[:, 2] = level
-    return max(_disagreement(laid, views), least) < 1.2 * max(_disagreement(some, views), least)
-
-
-def is_ground(points: np.ndarray, views: list[View], level: float) -> bool:
-    """Whether points (n, 3) are a bump of the ground: laid flat they agree about as well, and they have its colour."""
-    if not explained_by_ground(points, views, level) or not coloured_as_ground(points, views, level):
-        return False
-    return not stands_out(points, views, level)
-
-
-def stands_out(points: np.ndarray, views: list[View], level: float) -> bool:
-    """Whether the photos show something low but higher than the ground: laid onto it the points (n, 3) agree less, and they are
-    of another colour. A plate does both, a bump of badly seen ground neither, a fold of the cloth only the first."""
-    some = points[:: max(1, len(points) // 400)]
-    laid = some.copy()
-    laid[:, 2] = level
-    flat = _disagreement(laid, views)
-    return flat > max(10.0, 1.05 * _disagreement(some, views)) and not coloured_as_ground(points, views, level, most=25.0)
-
-
-def coloured_as_ground(points: np.ndarray, views: list[View], level: float, *, least: float = 12.0, most: float = np.inf) -> bool:
-    """Whether points (n, 3) have the colour of the ground around them: median over the photos, against the scatter there.
-
-    The difference (0–255) that counts is never less than `least` nor more than `most`.
-    """
-    low, high = points[:, :2].min(axis=0), points[:, :2].max(axis=0)
-    middle, half = (low + high) / 2, (high - low) / 2
-    angle = np.linspace(0, 2 * np.pi, 48, endpoint=False)
-    round_about = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    ring = np.concatenate([middle + round_about * (half * k + 0.01) for k in (1.5, 1.8, 2.1)])
-    ground = _colors(np.column_stack([ring, np.full(len(ring), level)]), views)
-    own = _colors(points[:: max(1, len(points) // 400)], views)
-    if not len(own) or len(ground) < 24:
-        return False
-    scatter = 1.4826 * np.median(np.abs(ground - np.median(ground, axis=0)).mean(axis=1))
-    return bool(np.abs(np.median(own, axis=0) - np.median(ground, axis=0)).mean() < np.clip(1.5 * scatter, least, most))
-
-
-def _colors(points: np.ndarray, views: list[View]) -> np.ndarray:
-    """(k, 3) median colours 0–255 of the points (n, 3) that lie on the visible surface of a photo."""
-    rgb = np.full((len(views), len(points), 3), np.nan, np.float32)
-    for k, view in enumerate(views):
-        index, z, inside = view.pixels(points)
-        d = view.depth.ravel()[index]
-        seen = inside & (d > 0) & (np.abs(d - z) < 0.02 * z)
-        rgb[k, seen] = view.colors(points[seen])
-    known = np.isfinite(rgb[..., 0]).any(axis=0)
-    return np.nanmedian(rgb[:, known], axis=0) if known.any() else np.zeros((0, 3))
-
-
-def _disagreement(points: np.ndarray, views: list[View]) -> float:
-    rgb = np.full((len(views), len(points), 3), np.nan, np.float32)
-    for k, view in enumerate(views):
-        _, _, inside = view.pixels(points)
-        rgb[k, inside] = view.colors(points[inside])
-    rgb = rgb[:, np.isfinite(rgb[..., 0]).sum(axis=0) >= 2]
-    if not rgb.size:
-        return np.inf
-    deviation = np.nanmedian(np.abs(rgb - np.nanmedian(rgb, axis=0)).mean(axis=2), axis=0)
-    return 1.4826 * float(np.median(deviation))
 
 
 def join_stacked(parts: list[np.ndarray]) -> list[np.ndarray]:

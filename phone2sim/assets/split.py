@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 NECK = 0.65
 """Widest neck, relative to the narrower of the two bodies it joins."""
+LOOSE_NECK = 0.88
+"""The same between two bodies of different colours."""
 LEDGE_ROUND = 0.35
 """Least share of an upper body's outline that must stand on a visible ledge."""
 LEDGE_AREA = 0.2
@@ -26,10 +29,14 @@ class Piece:
     """Height [voxels] of its own ledge that another piece stands on."""
 
 
-def split(ijk: np.ndarray, *, least: float) -> list[Piece]:
+Differ = Callable[[np.ndarray, np.ndarray], bool]
+"""Surface voxels of two parts (n, 3), (m, 3) → whether they are of clearly different colours."""
+
+
+def split(ijk: np.ndarray, *, least: float, differ: Differ | None = None) -> list[Piece]:
     """The objects among connected surface voxels (n, 3); `least` is their smallest height and width [voxels]."""
     out: list[Piece] = []
-    for part in necks(ijk, least=least):
+    for part in necks(ijk, least=least, differ=differ):
         out += ledge(part, least=least)
     return out
 
@@ -43,18 +50,40 @@ def _heights(ijk: np.ndarray, pad: int = 3) -> tuple[np.ndarray, np.ndarray]:
     return top, low
 
 
-def necks(ijk: np.ndarray, *, least: float) -> list[np.ndarray]:
-    """Voxels parted where their outline from above is much narrower than on either side."""
+def necks(ijk: np.ndarray, *, least: float, differ: Differ | None = None) -> list[np.ndarray]:
+    """Voxels parted where their outline from above is much narrower than on either side, less narrow where colours change too."""
     from scipy import ndimage
 
     top, low = _heights(ijk)
     outline = ndimage.binary_fill_holes(top >= 0)
     width = ndimage.distance_transform_edt(outline)
-    labels = _basins(width, depth=NECK, least=max(3.0, 0.7 * least))
-    if labels.max() < 2:
-        return [ijk]
-    own = labels[tuple((ijk[:, :2] - low).T)]
-    return [ijk[own == k] for k in range(1, labels.max() + 1) if (own == k).sum() >= 12]
+    at = tuple((ijk[:, :2] - low).T)
+    for depth in (NECK, LOOSE_NECK):
+        labels = _basins(width, depth=depth, least=max(3.0, 0.7 * least))
+        if labels.max() < 2:
+            continue
+        own = _tall_to_tall(labels, top)[at]
+        parts = [p for p in (ijk[own == k] for k in range(1, labels.max() + 1)) if len(p) >= 12]
+        if depth == NECK:
+            return [p for part in parts for p in necks(part, least=least, differ=differ)] if len(parts) > 1 else parts
+        if len(parts) == 2 and differ is not None and differ(*parts):
+            return parts
+    return [ijk]
+
+
+def _tall_to_tall(labels: np.ndarray, top: np.ndarray) -> np.ndarray:
+    """The regions (nx, ny) with cells beside a cut given to the other side when they are higher than all the rest of their own."""
+    from scipy import ndimage
+
+    out = labels.copy()
+    for k in range(1, labels.max() + 1):
+        i, j = ndimage.distance_transform_edt((labels == k) | (labels == 0), return_distances=False, return_indices=True)
+        beside = (labels == k) & ndimage.binary_dilation((labels > 0) & (labels != k), np.ones((3, 3)), iterations=3)
+        rest = top[(labels == k) & ~beside]
+        if len(rest) and beside.any():
+            high = beside & (top > np.percentile(rest, 98) + 2)
+            out[high] = labels[i, j][high]
+    return out
 
 
 def _basins(width: np.ndarray, *, depth: float, least: float) -> np.ndarray:

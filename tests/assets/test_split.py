@@ -93,3 +93,30 @@ def test_what_stands_on_a_book_is_parted_from_it():
     assert base.top == top.base and abs((top.base + 0.5) * CELL + 0.008 - height) < CELL
     assert top.base is not None and top.ijk[:, 2].min() > top.base
     assert abs(top.ijk[:, 0].mean() * CELL - 0.2 - 0.015) < 0.004
+
+
+JAR_AT_BOWL = [cylinder((-0.055, 0), 0.055, 0, 0.05), cylinder((0.024, 0), 0.034, 0, 0.09)]
+"""They share a third of the jar's width: too wide a neck for geometry alone."""
+
+
+@pytest.mark.parametrize("differ", [True, False])
+def test_a_wide_neck_parts_only_different_colours(differ):
+    voxels = surface(*JAR_AT_BOWL)
+    asked = []
+
+    def colours(a, b):
+        asked.append((len(a), len(b)))
+        return differ
+
+    pieces = split(voxels, least=LEAST, differ=colours)
+    assert asked and len(pieces) == (2 if differ else 1)
+    assert sum(len(p.ijk) for p in pieces) == len(voxels)
+    assert len(split(voxels, least=LEAST)) == 1
+
+
+def test_beside_a_low_thing_the_tall_one_keeps_its_whole_height():
+    voxels = surface(cylinder((-0.06, 0), 0.06, 0, 0.014), cylinder((0.033, 0), 0.034, 0, 0.09))
+    pieces = split(voxels, least=LEAST)
+    assert len(pieces) == 2
+    plate = min(pieces, key=lambda p: p.ijk[:, 0].mean())
+    assert np.ptp(plate.ijk[:, 2]) * CELL < 0.02
