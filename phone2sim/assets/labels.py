@@ -97,8 +97,8 @@ def render_masks(cloud: SplatCloud, labels: np.ndarray, boxes: list[np.ndarray],
 
 def apart(boxes: list[np.ndarray]) -> list[int]:
     """A channel 0… for each box (2, 3) so that boxes which meet have different ones (greedy colouring, most neighbours first)."""
-    low, high = (np.array([b[k] for b in boxes]).reshape(-1, 3) for k in (0, 1))
-    meet = (low[:, None] <= high[None]).all(axis=2) & (low[None] <= high[:, None]).all(axis=2)
+    low, high = np.array(boxes).reshape(-1, 2, 3).transpose(1, 0, 2)
+    meet = np.all(low[:, None] <= high[None], axis=2) & np.all(low[None] <= high[:, None], axis=2)
     channels = [-1] * len(boxes)
     used = [0, 0, 0]
     for k in np.argsort(-meet.sum(axis=1), kind="stable"):

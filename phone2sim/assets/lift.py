@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from phone2sim.assets.evidence import Looks, Physics, physics
 from phone2sim.assets.carving import slant
+from phone2sim.assets.evidence import Looks, Physics, physics
 from phone2sim.assets.hulls import decompose, footed
 from phone2sim.assets.labels import label_by_clusters, label_by_solids, label_low
 from phone2sim.assets.low import least_height, with_low_parts

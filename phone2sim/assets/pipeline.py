@@ -45,7 +45,7 @@ from phone2sim.reconstruct.points import read_points_ply
 from phone2sim.reconstruct.splat.cloud import SplatCloud
 from phone2sim.stage import StageResult, fingerprint_files, read_manifest, run_stage
 
-VERSION = 8
+VERSION = 9
 
 
 class AssetsConfig(Config):

@@ -93,7 +93,7 @@ def find_clusters(
     whole = [ijk for ijk in join_stacked(parts) if len(ijk) >= least]
 
     def differ(a: np.ndarray, b: np.ndarray) -> bool:
-        return coloured_apart(*(grid.origin + grid.voxel * (k + 0.5) for k in (a, b)), views)
+        return coloured_apart(grid.origin + grid.voxel * (a + 0.5), grid.origin + grid.voxel * (b + 0.5), views)
 
     for piece in (p for ijk in whole for p in split(ijk, least=min_size_m / grid.voxel, differ=differ)):
         ijk = piece.ijk
