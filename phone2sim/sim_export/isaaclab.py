@@ -16,7 +16,6 @@ from phone2sim.augment.workspace import choose_support
 from phone2sim.intervals import Interval
 from phone2sim.poses import Pose, quat_to_matrix
 from phone2sim.sim_export.usd.config import UsdConfig
-from phone2sim.sim_export.usd.episode_objects import file_name
 from phone2sim.sim_export.usd.scene import write_usd
 from phone2sim.sim_export.usd.simready import asset_file
 from phone2sim.sim_export.usd.views import EXPOSURES, Lamps
@@ -122,7 +121,7 @@ def _static(name: str, usd: str, pose: Pose) -> str:
 
 
 def _rigid(asset: Asset) -> str:
-    spawn = f'sim_utils.UsdFileCfg(usd_path=f"{{USD}}/{asset_file(file_name(asset))}")'
+    spawn = f'sim_utils.UsdFileCfg(usd_path=f"{{USD}}/{asset_file(asset.name)}")'
     text = _field(asset.name, "RigidObjectCfg", f'"{{ENV_REGEX_NS}}/{asset.name}"', spawn, asset.T_world_asset)
     mass, friction = asset.mass_kg, asset.friction
     return (

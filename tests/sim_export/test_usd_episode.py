@@ -2,18 +2,21 @@
 
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import mujoco
 import numpy as np
 import pytest
-from pxr import Usd, UsdGeom, UsdLux, UsdPhysics, UsdShade, UsdUtils
+from pxr import Usd, UsdGeom, UsdLux, UsdPhysics, UsdShade, UsdUtils, UsdValidation
 
 from phone2sim.augment.recipe import load_recipe
 from phone2sim.augment.sampler import sample_episode, workspace_of
-from phone2sim.augment.spec import ObjectSpec, PoseSpec
+from phone2sim.augment.spec import ObjectSpec, PoseSpec, SurfaceSpec, TextureSpec
 from phone2sim.errors import InputError
+from phone2sim.images import read_rgb
 from phone2sim.keys import Key
 from phone2sim.poses import Pose, quat_to_matrix
+from phone2sim.sim_export.render.retexture import painted
 from phone2sim.sim_export.robots import get_robot
 from phone2sim.sim_export.usd import (
     RobotReference,
@@ -22,6 +25,8 @@ from phone2sim.sim_export.usd import (
     write_episode_layer,
     write_usd,
 )
+from phone2sim.sim_export.usd.config import UsdConfig
+from phone2sim.sim_export.usd.dataset import write_strangers
 from phone2sim.sim_export.usd.robot import link_poses
 from tests.sim_export.scenes import box_asset, cube_scene
 
@@ -193,6 +198,40 @@ def test_what_is_only_drawn_touches_nothing_and_looks_change(folder):
     assert bounce == pytest.approx(0.4)
     shader = UsdShade.Shader(body.GetPrimAtPath("Looks/Visual/PreviewSurface"))
     assert 0.1 < shader.GetInput("roughness").Get() < 0.6
+
+
+PAINT = TextureSpec(kind="checker", rgb=(0.8, 0.2, 0.1), rgb_2=(0.1, 0.1, 0.7), repeats=3)
+
+
+def test_drawn_textures_lie_as_our_renderer_lays_them(folder):
+    spec = spec_of()
+    changes = {"texture": PAINT, "rgb_gain": (1.0, 1.0, 1.0)}
+    target = spec.objects[0].model_copy(update=changes)
+    copy = target.model_copy(update={"name": "grown", "asset": f"{target.asset}@1.2"})
+    surfaces = SurfaceSpec(table=PAINT, table_tile_m=0.4)
+    spec = spec.model_copy(update={"objects": (target, copy), "surfaces": surfaces})
+    write_strangers(spec, SCENE, folder / "library", UsdConfig())
+    path = write_episode_layer(spec, SCENE, folder / "painted.usda")
+    stage = Usd.Stage.Open(str(path))
+    assert not stage.GetCompositionErrors() and not UsdUtils.ComputeAllDependencies(str(path))[2]
+    want = painted(SCENE.asset(target.asset).visual, PAINT)
+    for name in (target.name, "grown"):
+        prim = stage.GetPrimAtPath(f"/World/Props/{name}")
+        mesh = prim.GetPrimAtPath("Geometry/mesh")
+        uv = np.array(UsdGeom.PrimvarsAPI(mesh).GetPrimvar("st").ComputeFlattened())
+        assert np.allclose(uv, want.uv, atol=1e-5)
+        file = UsdShade.Shader(prim.GetPrimAtPath("Looks/Visual/Albedo")).GetInput("file").Get().resolvedPath
+        assert np.array_equal(read_rgb(Path(file)), want.texture)
+        size = np.ptp(np.array(UsdGeom.Mesh(mesh).GetPointsAttr().Get()), axis=0)
+        assert np.allclose(size, SCENE.asset(target.asset).extents_m * (1.2 if name == "grown" else 1), atol=1e-5)
+    table = stage.GetPrimAtPath("/World/Episode/Table")
+    st = np.array(UsdGeom.PrimvarsAPI(table).GetPrimvar("st").Get())
+    assert np.allclose(st * [0.4, -0.4], SCENE.supports[0].outline, atol=1e-6)
+    bound = UsdShade.MaterialBindingAPI(table).ComputeBoundMaterial()[0]
+    assert bound.ComputeSurfaceSource()[0].GetIdAttr().Get() == "UsdPreviewSurface"
+    context = UsdValidation.ValidationContext(list(UsdValidation.ValidationRegistry().GetOrLoadAllValidators()))
+    assert [e.GetMessage() for e in context.Validate(stage)] == []
+    assert path.stat().st_size < 20_000
 
 
 @pytest.mark.parametrize("reference", [OWN, None])

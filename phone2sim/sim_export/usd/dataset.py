@@ -26,6 +26,7 @@ from phone2sim.sim_export.usd.articulation import write_articulation
 from phone2sim.sim_export.usd.config import UsdConfig
 from phone2sim.sim_export.usd.episode import write_episode_layer
 from phone2sim.sim_export.usd.episode_objects import LIBRARY, file_name
+from phone2sim.sim_export.usd.paint import write_coordinates, write_picture
 from phone2sim.sim_export.usd.props import write_asset
 from phone2sim.sim_export.usd.recorded import write_recorded
 from phone2sim.sim_export.usd.robot import DESCRIPTIONS, RobotReference
@@ -124,14 +125,18 @@ def robot_path(robot: str, folder: Path) -> str:
 
 
 def write_strangers(spec: EpisodeSpec, scene: Scene, folder: Path, config: UsdConfig) -> None:
-    """Assets that are not the scene's own, once each."""
+    """What the layer of `spec` refers to beside the scene, once each: assets that are not the scene's own, and paint."""
     own = {a.name for a in scene.assets}
     for o in spec.objects:
-        if o.asset not in own:
-            asset = scene.asset(o.asset)
-            asset = replace(asset, name=file_name(asset))
-            if not (folder / asset_file(asset.name)).exists():
-                write_asset(asset, folder, config)
+        asset = scene.asset(o.asset)
+        name = file_name(o.asset, asset, own)
+        if o.asset not in own and not (folder / asset_file(name)).exists():
+            write_asset(replace(asset, name=name), folder, config)
+        if o.texture is not None and asset.visual.texture is not None:
+            write_picture(o.texture, folder)
+            write_coordinates(asset.visual, name, folder)
+    if spec.surfaces.table is not None:
+        write_picture(spec.surfaces.table, folder)
 
 
 def _reference(robot: str | None, model: str, out: Path) -> RobotReference | None:

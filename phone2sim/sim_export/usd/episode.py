@@ -14,14 +14,15 @@ from phone2sim.poses import Pose
 from phone2sim.sim_export.mjcf import find_support
 from phone2sim.sim_export.robots import ROBOTS, get_robot
 from phone2sim.sim_export.usd.articulation import set_start
-from phone2sim.sim_export.usd.episode_objects import add_objects, to_pose
+from phone2sim.sim_export.usd.episode_objects import LIBRARY, add_objects, to_pose
 from phone2sim.sim_export.usd.opinions import prim, put, put_pose, set_data
+from phone2sim.sim_export.usd.paint import paint_table
 from phone2sim.sim_export.usd.robot import RobotReference, link_poses
 from phone2sim.sim_export.usd.views import CLIPPING_M, EXPOSURES, Lamps, camera_pose, lens
 
 SCENE_LAYER = "./scene/scene.usda"
 EPISODE = "/World/Episode"
-"""What only the episode has: `Cameras`, `Robot`, `Goals`."""
+"""What only the episode has: `Cameras`, `Robot`, `Goals`, and `Table` where the top is drawn anew."""
 
 
 def build_episode_layer(
@@ -35,7 +36,7 @@ def build_episode_layer(
     """
     from pxr import Sdf
 
-    find_support(scene, spec.support)
+    support = find_support(scene, spec.support)
     layer = Sdf.Layer.CreateAnonymous(f"episode_{spec.index:06d}.usda")
     layer.subLayerPaths.append(over)
     layer.defaultPrim = "World"
@@ -47,6 +48,7 @@ def build_episode_layer(
     prim(layer, EPISODE, "Xform").SetInfo("kind", "group")
     _about(layer, spec)
     _robot(layer, spec, robot)
+    paint_table(layer, f"{EPISODE}/Table", spec.surfaces, support.outline, support.T_world_surface, folder=LIBRARY)
     prim(layer, f"{EPISODE}/Cameras", "Scope")
     for camera in spec.cameras:
         _camera(layer, camera, spec, robot)

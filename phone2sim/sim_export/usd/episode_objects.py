@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections.abc import Container
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from phone2sim.augment.spec import EpisodeSpec, ObjectSpec, PoseSpec
 from phone2sim.poses import Pose
 from phone2sim.sim_export.usd.materials import ROUGHNESS
 from phone2sim.sim_export.usd.opinions import prim, put, put_pose
+from phone2sim.sim_export.usd.paint import paint_object
 from phone2sim.sim_export.usd.simready import asset_file
 
 LIBRARY = "./library"
@@ -27,17 +30,25 @@ def add_objects(layer: Any, spec: EpisodeSpec, scene: Scene, *, folder: str) -> 
     for o in spec.objects:
         asset = scene.asset(o.asset)
         home = folder if o.asset in own else LIBRARY
-        payload = None if o.name == o.asset and o.asset in own else f"{home}/{asset_file(file_name(asset))}"
+        payload = (
+            None if o.name == o.asset and o.asset in own else f"{home}/{asset_file(file_name(o.asset, asset, own))}"
+        )
         _object(layer, o, asset, payload)
+        if o.texture is not None:
+            name, textured = file_name(o.asset, asset, own), asset.visual.texture is not None
+            paint_object(layer, f"/World/Props/{o.name}", o.texture, name, textured=textured, folder=LIBRARY)
         if payload and asset.splat is not None:
             _appears(layer, o.name)
     for name in sorted(own - {o.name for o in spec.objects}):
         prim(layer, f"/World/Props/{name}").SetInfo("active", False)
 
 
-def file_name(asset: Asset) -> str:
-    """Name of the asset's USD: its own, made a valid one."""
-    return re.sub(r"\W", "_", asset.name)
+def file_name(reference: str, asset: Asset, own: Container[str]) -> str:
+    """Name of the USD of what an `ObjectSpec.asset` refers to: the scene's own keep theirs, every other reference has one
+    to itself."""
+    if reference in own:
+        return asset.name
+    return f"{re.sub(r'[^0-9A-Za-z_]', '_', asset.name)}_{hashlib.sha256(reference.encode()).hexdigest()[:8]}"
 
 
 def to_pose(pose: PoseSpec) -> Pose:

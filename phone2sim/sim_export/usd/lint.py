@@ -44,7 +44,14 @@ def lint_usd(path: Path) -> list[Finding]:
 
     stage = Usd.Stage.Open(str(path))
     stage.SetEditTarget(stage.GetSessionLayer())
-    found = [*_paths(stage, path.parent), *_structure(stage), *_masses(stage), *_labels(stage), *_meshes(stage), *_colliders(stage)]
+    found = [
+        *_paths(stage, path.parent),
+        *_structure(stage),
+        *_masses(stage),
+        *_labels(stage),
+        *_meshes(stage),
+        *_colliders(stage),
+    ]
     choices = {p.GetPath(): p.GetVariantSet("collision").GetVariantNames() for p in stage.Traverse()}
     for variant in sorted({name for names in choices.values() for name in names}):
         for at in (a for a, names in choices.items() if variant in names):
