@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from phone2sim.cli.options import Json, Quiet, SceneDir, Seed, SimulatorName, check_output, check_scene
+from phone2sim.cli.options import Json, Quiet, SceneDir, Seed, SimulatorName, Split, check_output, check_scene
 from phone2sim.cli.output import output
 from phone2sim.errors import GateError, InputError
 
@@ -65,6 +65,13 @@ def generate(
             "(zarr at another rate than 60 Hz: FILE@HZ).", show_default=False,
         ),
     ] = "",
+    split: Annotated[
+        Split, typer.Option("--split", help="train, or ood: the recipe's ranges out of distribution.")
+    ] = Split.train,
+    record: Annotated[
+        str,
+        typer.Option("--record", metavar="CHANNELS", help="What to keep: rgb, and any of depth, mask, normal, flow, with commas between."),
+    ] = "rgb",
     seed: Seed = 0,
     json: Json = False,
     quiet: Quiet = False,
@@ -78,10 +85,14 @@ def generate(
     check_output(out)
     with output(json=json, quiet=quiet) as o:
         from phone2sim.cli.summary import dataset_panel, next_steps
+        from phone2sim.sim_export.truth import parse_record
 
         if demo and expert:
             raise InputError("--demo and --expert exclude each other: a demonstration is the expert.")
-        chosen = {"simulator": sim.value, "target": target, "task": task, "robot": _absolute(robot), "expert": _absolute(demo) or expert}
+        chosen: dict[str, Any] = {
+            "simulator": sim.value, "target": target, "task": task, "robot": _absolute(robot), "expert": _absolute(demo) or expert,
+            "split": split.value, "record": parse_record(record),
+        }  # fmt: skip
         result = run(scene, out, episodes=episodes, recipe=recipe, workers=workers, seed=seed, **chosen)
         o.result(result)
         o.show(dataset_panel(out), next_steps([f"phone2sim report {scene} {out}", f"phone2sim replay {out} 0"]))

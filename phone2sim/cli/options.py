@@ -158,6 +158,11 @@ class SimulatorName(str, Enum):
     isaac = "isaac"
 
 
+class Split(str, Enum):
+    train = "train"
+    ood = "ood"
+
+
 class SegmenterName(str, Enum):
     geometric = "geometric"
     sam = "sam"

@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -74,6 +74,10 @@ class GenerateConfig(Config):
     """Robot: a name, an MJCF or URDF file, or `arm.xml+gripper.xml`."""
     expert: str = ""
     """`scripted`, `planner`, or a file of demonstrations."""
+    split: Literal["train", "ood"] = "train"
+    """`ood` draws from the recipe's ranges out of distribution."""
+    record: tuple[str, ...] = ()
+    """Channels kept beside the pictures: depth, mask, normal, flow (`sim_export.truth`)."""
 
 
 def generate(scene_dir: Path, dataset_dir: Path, config: GenerateConfig | None = None) -> dict[str, Any]:
@@ -99,14 +103,14 @@ def generate(scene_dir: Path, dataset_dir: Path, config: GenerateConfig | None =
     job = Job(
         scene_dir=scene_dir.resolve(), dataset_dir=dataset_dir.resolve(), recipe=config.recipe, seed=config.seed,
         scene_fingerprint=scene_fp, simulator=config.simulator, pictures=config.pictures,
-        target=config.target, task=config.task, robot=config.robot, expert=config.expert,
+        target=config.target, task=config.task, robot=config.robot, expert=config.expert, split=config.split, record=config.record,
     )  # fmt: skip
     recipe = job_recipe(job, scene)
     _check(recipe, scene)
     files = outside_files(recipe)
     identity = {
         "fingerprint": fingerprint(
-            VERSION, scene_fp, recipe.model_dump_json(), config.seed, config.simulator, config.pictures, files
+            VERSION, scene_fp, recipe.model_dump_json(), config.seed, config.simulator, config.pictures, files, config.record
         ),
         "scene": os.path.relpath(scene_dir, dataset_dir),
         "scene_fingerprint": scene_fp,
@@ -120,6 +124,8 @@ def generate(scene_dir: Path, dataset_dir: Path, config: GenerateConfig | None =
         "robot": recipe.robot,
         "expert": config.expert,
         "files": files,
+        "split": config.split,
+        "record": list(config.record),
     }
     _claim(dataset_dir, identity)
     manifest_path = dataset_dir / "manifest.json"

@@ -53,6 +53,10 @@ class Job:
     """As `get_robot` takes it; empty leaves the recipe's own."""
     expert: str = ""
     """As `make_expert` takes it; empty leaves the recipe's own."""
+    split: str = "train"
+    """`ood` draws from the recipe's ranges out of distribution."""
+    record: tuple[str, ...] = ()
+    """Channels of `truth.CHANNELS` to keep beside the pictures."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,6 +193,7 @@ class Maker:
     def render(self, episode: Episode, folder: Path, cpu: _Stopwatch | None = None) -> None:
         """One video per camera into `folder`, from the episode's stored poses."""
         from phone2sim.sim_export.pictures import episode_frames
+        from phone2sim.sim_export.record import recorded_frames
 
         cpu = cpu or _Stopwatch()
         spec = episode.spec
@@ -196,7 +201,10 @@ class Maker:
             c.name: VideoWriter(folder / f"{c.name}.mp4", width=c.width, height=c.height, fps=spec.fps)
             for c in spec.cameras
         }
-        frames = self.simulator.frames(episode, folder) or episode_frames(self.scene, episode)
+        frames = self.simulator.frames(episode, folder)
+        if frames is None and self.job.record:
+            frames = recorded_frames(self.scene, episode, folder, self.job.record)
+        frames = frames or episode_frames(self.scene, episode)
         while True:
             with cpu("render"):
                 pictures = next(frames, None)
@@ -233,6 +241,7 @@ def job_recipe(job: Job, scene: Scene) -> Recipe:
         recipe = recipe.model_copy(update={"robot": job.robot})
     if job.expert:
         recipe = recipe.model_copy(update={"task": recipe.task.model_copy(update={"expert": job.expert})})
+    recipe = recipe.for_split(job.split)
     check_pairs(recipe)
     return recipe
 

@@ -158,7 +158,13 @@ Pixel PixelShader::at(int x, int y) const {
         Vec3 normal;
         const Vec3 c = shade(seen.setups[groups[g].id], groups[g].X * inv, groups[g].Y * inv, z, normal);
         p.rgb.x += c.x * share, p.rgb.y += c.y * share, p.rgb.z += c.z * share;
-        if (g == best) p.depth = z, p.part = groups[g].part, p.normal = normal;
+        if (g != best) continue;
+        // Depth is that of the face's plane at the pixel's centre, where a ray would meet it, also if only a part is covered.
+        const FaceSetup& s = seen.setups[groups[g].id];
+        const float X = x * S + 0.5f * S - 0.5f + ox, Y = y * S + 0.5f * S - 0.5f + oy;
+        const float key = s.d[0] * X + s.d[1] * Y + s.d[2];
+        p.depth = key > 0 ? std::clamp(1.0f / key, 0.98f * z, 1.02f * z) : z;
+        p.part = groups[g].part, p.normal = normal;
     }
     return p;
 }

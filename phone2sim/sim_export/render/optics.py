@@ -30,10 +30,7 @@ class Lens:
             return None
         K, d = np.array(camera.K), np.array(camera.distortion, float)
         y, x = np.mgrid[0 : camera.height, 0 : camera.width] + 0.5
-        wanted = np.stack([(x - K[0, 2]) / K[0, 0], (y - K[1, 2]) / K[1, 1]], axis=-1)
-        ray = wanted.copy()
-        for _ in range(40):  # the inverse of `distorted`, by fixed point
-            ray += wanted - distorted(ray, d)
+        ray = undistorted(np.stack([(x - K[0, 2]) / K[0, 0], (y - K[1, 2]) / K[1, 1]], axis=-1), d)
         seen = ray * [K[0, 0], K[1, 1]] + K[:2, 2]
         low, high = seen.min(axis=(0, 1)), seen.max(axis=(0, 1))
         left, top = np.maximum(0, np.ceil(1 - low)).astype(int)
@@ -68,6 +65,16 @@ def distorted(ray: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
     return np.stack(
         [x * radial + 2 * p1 * x * y + p2 * (r + 2 * x * x), y * radial + p1 * (r + 2 * y * y) + 2 * p2 * x * y], axis=-1
     )
+
+
+def undistorted(bent: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
+    """The inverse of `distorted`, by fixed point."""
+    if not coefficients.any():
+        return bent
+    ray = bent.copy()
+    for _ in range(40):
+        ray += bent - distorted(ray, coefficients)
+    return ray
 
 
 def exposes(sensor: SensorSpec) -> bool:
