@@ -129,13 +129,17 @@ def _wrist(ws: Workspace, recipe: CameraRecipe, key: Key) -> CameraSpec:
     f = 0.5 * min(w, h) / np.tan(WRIST_FOV / 2) * float(recipe.focal_gain(key.child("focal_gain").rng()))
     K = ((round(f, 6), 0.0, w / 2), (0.0, round(f, 6), h / 2), (0.0, 0.0, 1.0))
     return CameraSpec(
-        name="wrist", mount=reach.wrist_mount, pose=pose_spec(T), K=K, width=w, height=h, distortion=_lens(recipe, key)
+        name="wrist", mount=reach.wrist_mount, pose=pose_spec(T), K=K, width=w, height=h, distortion=_lens(recipe, key, K)
     )
 
 
-def _lens(recipe: CameraRecipe, key: Key) -> tuple[float, ...]:
-    k1 = round(float(recipe.distortion_k1(key.child("distortion_k1").rng())), 9)
-    return (k1, 0.0, 0.0, 0.0) if k1 else ()
+def _lens(recipe: CameraRecipe, key: Key, K: tuple[tuple[float, ...], ...]) -> tuple[float, ...]:
+    """k1 k2 p1 p2 with which the picture's corners are shifted as asked for; empty for none."""
+    shift = float(recipe.distortion(key.child("distortion").rng()))
+    if not shift:
+        return ()
+    corner = np.hypot(recipe.width / 2 / K[0][0], recipe.height / 2 / K[1][1]) / (1 + shift)
+    return round(shift / float(corner) ** 2, 9), 0.0, 0.0, 0.0
 
 
 def supported_eye(
@@ -196,7 +200,7 @@ def _camera(
     f = min(f, max(_widest(T, ws, min(cx, w - cx), min(cy, h - cy)), half / np.tan(MAX_FOV / 2)))
     f, cx, cy = (round(float(x), 6) for x in (f, cx, cy))
     K = ((f, 0.0, cx), (0.0, f, cy), (0.0, 0.0, 1.0))
-    return CameraSpec(name=name, pose=pose_spec(T), K=K, width=w, height=h, support=support, redrawn=redrawn, distortion=_lens(recipe, key))
+    return CameraSpec(name=name, pose=pose_spec(T), K=K, width=w, height=h, support=support, redrawn=redrawn, distortion=_lens(recipe, key, K))
 
 
 def _widest(T_world_camera: Pose, ws: Workspace, half_w: float, half_h: float) -> float:

@@ -136,8 +136,9 @@ class CameraRecipe(Config):
     """Shift of the principal point, per axis."""
     min_support: float = Field(default=0.5, ge=0, le=1)
     """Views that the capture supports less than this, 0-1, are drawn again; at last the nearest supported view is taken."""
-    distortion_k1: Annotated[Variation, Drawn(-0.3, 0.3)] = _c(0.0)
-    """First radial coefficient of the lens (OpenCV); negative is a barrel, as of wide lenses."""
+    distortion: Annotated[Variation, Drawn(-0.2, 0.2)] = _c(0.0)
+    """Radial distortion: how far corners are shifted outwards, as a share of their distance from the middle; negative is a
+    barrel, as of wide lenses."""
     wrist: bool = False
     """One more camera, `wrist`, on the robot's hand."""
     wrist_shift_m: Annotated[Variation, Drawn(-0.03, 0.03)] = _c(0.0)

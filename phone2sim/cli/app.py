@@ -24,6 +24,8 @@ from phone2sim.cli import (
     export,
     generate,
     inspect,
+    preview,
+    recipe,
     reconstruct,
     replay,
     report,
@@ -47,8 +49,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for module in (
-    demo, inspect, build, reconstruct, assets, check, export, generate, replay, branch, exam, report, view, doctor, sample,
-    sheet,
+    demo, inspect, build, reconstruct, assets, check, export, preview, recipe, generate, replay, branch, exam, report, view,
+    doctor, sample, sheet,
 ):  # fmt: skip
     name = module.__name__.rsplit(".", 1)[1]
     app.command(name)(getattr(module, name))

@@ -38,6 +38,8 @@ COMMANDS = [
     "assets",
     "check",
     "export",
+    "preview",
+    "recipe",
     "generate",
     "replay",
     "branch",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from phone2sim.augment.spec import CameraSpec, SensorSpec
+from phone2sim.errors import ShapeError
 
 MOMENTS = 5
 """Pictures that a moving exposure is made of."""
@@ -31,6 +32,8 @@ class Lens:
         K, d = np.array(camera.K), np.array(camera.distortion, float)
         y, x = np.mgrid[0 : camera.height, 0 : camera.width] + 0.5
         ray = undistorted(np.stack([(x - K[0, 2]) / K[0, 0], (y - K[1, 2]) / K[1, 1]], axis=-1), d)
+        if not np.abs(distorted(ray, d) * [K[0, 0], K[1, 1]] + K[:2, 2] - np.stack([x, y], -1)).max() < 0.05:
+            raise ShapeError(f"Camera {camera.name}: distortion {camera.distortion} folds the picture over itself.")
         seen = ray * [K[0, 0], K[1, 1]] + K[:2, 2]
         low, high = seen.min(axis=(0, 1)), seen.max(axis=(0, 1))
         left, top = np.maximum(0, np.ceil(1 - low)).astype(int)
@@ -72,8 +75,9 @@ def undistorted(bent: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
     if not coefficients.any():
         return bent
     ray = bent.copy()
-    for _ in range(40):
-        ray += bent - distorted(ray, coefficients)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for _ in range(60):
+            ray += bent - distorted(ray, coefficients)
     return ray
 
 
