@@ -17,7 +17,7 @@ def recipe(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Check a recipe and print it whole, with all that it extends.
+    """Check a recipe and print it with all it extends.
 
     Errors name the file, the line, the key and the valid keys. An editor takes the schema for completion.
     """

@@ -32,7 +32,7 @@ def dressed(
     """(h, w, 3) linear: the background relit, its walls painted and its table top drawn anew, lit by `lights` with the
     captured picture's own soft shading."""
     rgb = view.rgb * np.array(lights.relight_rgb, np.float32)
-    on = view.on_support
+    on = view.table
     rgb = np.where(on[..., None], rgb, rgb * np.array(surfaces.wall_rgb_gain, np.float32)).astype(np.float32)
     if surfaces.table is None or not on.any():
         return rgb
@@ -44,7 +44,7 @@ def dressed(
     for dx, dy in ((-0.25, -0.25), (0.25, -0.25), (-0.25, 0.25), (0.25, 0.25)):  # a little antialiasing
         shifted = K.copy()
         shifted[:2, 2] -= dx, dy
-        at = world_points(view.depth, shifted, T_world_camera)[..., :2] / surfaces.table_tile_m * size
+        at = world_points(_plane_depth(view, shifted, T_world_camera), shifted, T_world_camera)[..., :2] / surfaces.table_tile_m * size
         at = (at % size).astype(np.float32)
         total += cv2.remap(albedo, at[..., 0], at[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP) / 4
     up = np.array([0.0, 0.0, 1.0])
@@ -55,3 +55,12 @@ def dressed(
     soft = cv2.GaussianBlur(luma, (0, 0), wide) / np.maximum(cv2.GaussianBlur(on.astype(np.float32), (0, 0), wide), 1e-3)
     shade = np.clip(soft / max(float(np.median(soft[on])), 1e-4), 0.5, 1.5)[..., None]
     return np.where(on[..., None], total * light * shade, rgb).astype(np.float32)
+
+
+def _plane_depth(view: BackgroundView, K: np.ndarray, T_world_camera: np.ndarray) -> np.ndarray:
+    """(h, w) depth of the table's plane, at the height that the splats have there."""
+    rays = world_points(np.ones_like(view.depth), K, T_world_camera) - T_world_camera[:3, 3]
+    on = view.on_support
+    height = float(np.median(rays[on][:, 2] * view.depth[on])) if on.any() else -1.0
+    down = np.where(np.abs(rays[..., 2]) > 1e-9, rays[..., 2], 1e-9)
+    return np.clip(height / down, 0, 50)
