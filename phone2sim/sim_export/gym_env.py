@@ -51,7 +51,8 @@ class SceneEnv(gymnasium.Env):
         picture = spaces.Box(0, 255, (camera.height, camera.width, 3), np.uint8)
         state = spaces.Box(-10, 10, (len(robot.joints) + 1,), np.float32)
         prompt = spaces.Text(512, charset=PROMPT_CHARACTERS)
-        images = spaces.Dict({name: picture for name in camera.names} if pictures else {})
+        cameras = (*camera.names, "wrist") if camera.wrist else camera.names
+        images = spaces.Dict({name: picture for name in cameras} if pictures else {})
         self.observation_space = spaces.Dict({"images": images, "state": state, "prompt": prompt})
         low, high = self.world.bounds_of(robot)
         self.action_space = spaces.Box(low.astype(np.float32), high.astype(np.float32), dtype=np.float32)

@@ -9,13 +9,13 @@ import numpy as np
 
 from phone2sim.assets.scene import Scene
 from phone2sim.augment.recipe import Recipe
-from phone2sim.augment.sampler import sample_episode, workspace_of
+from phone2sim.augment.sampler import sample_episode
 from phone2sim.augment.spec import EpisodeSpec
 from phone2sim.augment.workspace import PlacementError
 from phone2sim.errors import GateError
 from phone2sim.keys import Key
 from phone2sim.sim_export.pictures import SpecPictures
-from phone2sim.sim_export.robots import get_robot
+from phone2sim.sim_export.robots import get_robot, robot_workspace
 
 COLUMNS = 4
 
@@ -50,7 +50,7 @@ def sheet(pictures: list[np.ndarray], columns: int = COLUMNS) -> np.ndarray:
 
 
 def _specs(scene: Scene, recipe: Recipe, seed: int) -> Iterator[EpisodeSpec | None]:
-    ws = workspace_of(scene, recipe)
+    ws = robot_workspace(scene, recipe)
     index = 0
     while True:
         try:
@@ -79,8 +79,8 @@ def start_poses(spec: EpisodeSpec, bodies: tuple[str, ...]) -> np.ndarray:
     data = mujoco.MjData(model)
     for joint, q in zip(robot.joints, spec.robot.qpos):
         data.qpos[model.joint(joint).qposadr[0]] = q
-    for finger in robot.fingers:
-        data.qpos[model.joint(finger).qposadr[0]] = spec.robot.gripper * robot.finger_travel_m
+    for finger, q in zip(robot.fingers, robot.finger_positions(spec.robot.gripper)):
+        data.qpos[model.joint(finger).qposadr[0]] = q
     mujoco.mj_kinematics(model, data)
     ids = [model.body(b).id for b in bodies]
     return np.concatenate([data.xpos[ids], data.xquat[ids]], axis=1)

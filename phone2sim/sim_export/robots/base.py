@@ -29,6 +29,11 @@ class RobotPart:
     T_body_part: Pose
 
 
+WRIST_EYE_M = (0.085, 0.0, -0.075)
+WRIST_TARGET_M = (0.0, 0.0, 0.06)
+"""A wrist camera and what it looks at, from the site `pinch` [m]."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Robot:
     """A robot that can be built into a MuJoCo spec. Its arm's joints and actuators share their names."""
@@ -93,9 +98,21 @@ class Robot:
         a, b = np.array(self.finger_closed), np.array(self.finger_open)
         return float(np.mean((finger_positions - a) / (b - a)))
 
+    def _wrist(self) -> tuple[str, tuple[float, float, float], tuple[float, float, float]]:
+        """Body that carries the site `pinch`, and in its frame where a wrist camera sits, beside the palm, and looks."""
+        from phone2sim.poses import quat_to_matrix
+
+        model = self.build(visual=False).compile()
+        site = model.site("pinch")
+        R = quat_to_matrix(model.site_quat[site.id])
+        eye, target = (model.site_pos[site.id] + R @ np.array(p) for p in (WRIST_EYE_M, WRIST_TARGET_M))
+        a, b = (tuple(round(float(x), 6) for x in p) for p in (eye, target))
+        return model.body(int(model.site_bodyid[site.id])).name, a, b  # type: ignore[return-value]
+
     def reach(self) -> RobotReach:
         """What the sampler must know of it."""
+        mount, eye, target = self._wrist()
         return RobotReach(
-            model=self.name, home_rad=self.home_rad, near_m=self.reach_m[0], far_m=self.reach_m[1],
+            wrist_mount=mount, wrist_eye_m=eye, wrist_target_m=target, model=self.name, home_rad=self.home_rad, near_m=self.reach_m[0], far_m=self.reach_m[1],
             half_angle_rad=self.half_angle_rad, gripper_m=self.opening_m - 0.005, base_radius_m=self.base_radius_m,
         )  # fmt: skip
