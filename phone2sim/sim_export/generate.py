@@ -31,7 +31,7 @@ from phone2sim.sim_export.datasets.lerobot import write_lerobot
 from phone2sim.sim_export.engines import ENGINES, find_python
 from phone2sim.sim_export.episode import Episode, read_pair
 from phone2sim.sim_export.experts import make_expert
-from phone2sim.sim_export.robots import get_robot
+from phone2sim.sim_export.robots import ROBOTS, get_robot
 from phone2sim.sim_export.simulators import SIMULATORS
 from phone2sim.sim_export.workers import (
     Attempt,
@@ -106,7 +106,7 @@ def generate(scene_dir: Path, dataset_dir: Path, config: GenerateConfig | None =
         target=config.target, task=config.task, robot=config.robot, expert=config.expert, split=config.split, record=config.record,
     )  # fmt: skip
     recipe = job_recipe(job, scene)
-    _check(recipe, scene)
+    _check(recipe, scene, config.simulator)
     files = outside_files(recipe)
     identity = {
         "fingerprint": fingerprint(
@@ -201,8 +201,12 @@ def scene_fingerprint(scene_dir: Path) -> str:
     return h.hexdigest()[:24]
 
 
-def _check(recipe: Recipe, scene: Scene) -> None:
+def _check(recipe: Recipe, scene: Scene, simulator: str) -> None:
     """What cannot work is said before anything is made."""
+    if simulator in ENGINES and recipe.robot not in ROBOTS:
+        raise InputError(
+            f"{ENGINES[simulator].title} carries the built-in arm only, not {recipe.robot}.", hint="Leave --sim out: MuJoCo does."
+        )
     robot, task = get_robot(recipe.robot), get_task(recipe.task.kind)
     if task.needs_gripper and not robot.fingers:
         able = ", ".join(sorted(k for k, t in TASKS.items() if not t.needs_gripper))

@@ -40,7 +40,7 @@ class World:
         moving = [f"{p}/" for p in (*bodies.values(), robot or "/nowhere")]
         for prim in opened.Traverse(Usd.TraverseInstanceProxies()):
             static = not any(str(prim.GetPath()).startswith(p) for p in moving)
-            if static and prim.GetTypeName() in ("Mesh", "Cube") and prim.HasAPI("PhysicsCollisionAPI"):
+            if static and prim.GetTypeName() in ("Mesh", "Cube", "Plane") and prim.HasAPI("PhysicsCollisionAPI"):
                 self._collider(spec, spec.worldbody, prim, self._pose(prim), _friction(prim))
         for name, path in bodies.items():
             if not opened.GetPrimAtPath(path):
@@ -186,6 +186,9 @@ class World:
         from pxr import UsdGeom
 
         geom = {"pos": pose[0], "quat": pose[1], "friction": [friction, 0.005, 0.0005], "condim": 4, "mass": 0.0}
+        if prim.GetTypeName() == "Plane":
+            body.add_geom(type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0, 0, 1], **geom)
+            return
         if prim.GetTypeName() == "Cube":
             half = np.linalg.norm(np.array(self.cache.GetLocalToWorldTransform(prim))[:3, :3], axis=1)
             body.add_geom(type=mujoco.mjtGeom.mjGEOM_BOX, size=half, **geom)

@@ -76,8 +76,8 @@ def test_a_usd_of_another_friction_slides_further(bare: Path, tmp_path: Path, mo
     stand_in(tmp_path, monkeypatch, "physx")
     original = engines.write_lanes
 
-    def spoiled(lanes: list, export: Path, path: Path) -> Path:  # type: ignore[type-arg]
-        stage = Usd.Stage.Open(str(original(lanes, export, path)))
+    def spoiled(lanes: list, export: Path, path: Path, *, plane: bool) -> Path:  # type: ignore[type-arg]
+        stage = Usd.Stage.Open(str(original(lanes, export, path, plane=plane)))
         for kind in ("static", "dynamic"):
             stage.GetPrimAtPath("/World/Props/slide_cube/Looks/Physics").GetAttribute(f"physics:{kind}Friction").Set(0.3)
         stage.GetRootLayer().Save()

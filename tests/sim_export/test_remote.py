@@ -206,3 +206,13 @@ def test_physx_itself_picks_and_places(tmp_path: Path, monkeypatch: pytest.Monke
     assert again["digests"] == made["digests"]
     assert replay(tmp_path / "d", 0)["same"]
     assert len(list(read_frames(tmp_path / "d" / made["episodes"][0] / "front.mp4"))) > 50
+
+
+def test_a_robot_from_a_file_is_mujocos(scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from phone2sim.errors import InputError
+
+    scene.save(tmp_path / "scene")
+    stand_in(tmp_path, monkeypatch, "physx")
+    with pytest.raises(InputError, match="PhysX carries the built-in arm only, not arm.xml"):
+        generate(tmp_path / "scene", tmp_path / "d", CONFIG.model_copy(update={"robot": "arm.xml"}))
+    assert not (tmp_path / "d").exists()

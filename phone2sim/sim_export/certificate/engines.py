@@ -88,8 +88,8 @@ def compare(
     parity.opinions.append(_mujoco(behaviours, mujoco.__version__))
     lanes = lanes_of(scene.assets, behaviours, drop_m=config.drop_m)
     with tempfile.TemporaryDirectory() as tmp:
-        stage = write_lanes(lanes, export, Path(tmp) / "lanes.usda")
         for name in names:
+            stage = write_lanes(lanes, export, Path(tmp) / f"lanes_{name}.usda", plane=ENGINES[name].plane)
             _ask(ENGINES[name], scene, export, stage, lanes, behaviours, rest, config, parity)
     if rolling := [a.name for a in scene.assets if behaviours[a.name].slid is None]:
         parity.notes.append(f"{', '.join(rolling)} rolls: its rest, slide and tip are not compared between engines")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -48,9 +49,9 @@ def lanes_of(assets: Sequence[Asset], behaviours: Mapping[str, trials.Behaviour]
     return made
 
 
-def write_lanes(lanes: list[Lane], export: Path, path: Path) -> Path:
-    """The stage at `path`: a slick ground under all lanes, each object as a payload of its own file in `export`."""
-    from pxr import Gf, UsdGeom, UsdPhysics
+def write_lanes(lanes: list[Lane], export: Path, path: Path, *, plane: bool) -> Path:
+    """The stage at `path`: a slick ground under all lanes (a plane or a box), each object a payload of its own file in `export`."""
+    from pxr import UsdGeom, UsdPhysics
 
     from phone2sim.sim_export.usd.layer import attribute, new_stage, set_pose
     from phone2sim.sim_export.usd.materials import bind, physics_material
@@ -62,11 +63,7 @@ def write_lanes(lanes: list[Lane], export: Path, path: Path) -> Path:
         add_physics(stage, "/World/PhysicsScene")
         UsdGeom.Scope.Define(stage, "/World/Looks")
         slick = physics_material(stage, "/World/Looks/Slick", friction=SUPPORT_FRICTION, restitution=0.1, name="unknown")
-        ground = UsdGeom.Cube.Define(stage, "/World/Ground")
-        ground.CreateSizeAttr(2.0)
-        half = Gf.Vec3f(LANE_M, LANE_M * (len(lanes) + 1) / 2, 0.5)
-        ground.AddTranslateOp().Set(Gf.Vec3d(0, LANE_M * (len(lanes) - 1) / 2, -half[2]))
-        ground.AddScaleOp().Set(half)
+        ground = _ground(stage, "/World/Ground", plane, rows=len(lanes))
         UsdPhysics.CollisionAPI.Apply(ground.GetPrim())
         attribute(
             ground.GetPrim(), "PhysxCollisionAPI", physxCollision__contactOffset=("Float", 0.01),
@@ -83,6 +80,21 @@ def write_lanes(lanes: list[Lane], export: Path, path: Path) -> Path:
             for kind in ("static", "dynamic"):
                 attribute(material, "PhysicsMaterialAPI", **{f"physics__{kind}Friction": ("Float", lane.friction)})
     return path
+
+
+def _ground(stage: Any, path: str, plane: bool, *, rows: int) -> Any:
+    from pxr import Gf, UsdGeom
+
+    if plane:
+        ground = UsdGeom.Plane.Define(stage, path)
+        ground.CreateAxisAttr("Z")
+        return ground
+    box = UsdGeom.Cube.Define(stage, path)
+    box.CreateSizeAttr(2.0)
+    half = Gf.Vec3f(LANE_M, LANE_M * (rows + 1) / 2, 0.5)
+    box.AddTranslateOp().Set(Gf.Vec3d(0, LANE_M * (rows - 1) / 2, -half[2]))
+    box.AddScaleOp().Set(half)
+    return box
 
 
 def _lane(

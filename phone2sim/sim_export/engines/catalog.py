@@ -30,6 +30,9 @@ class Engine:
     requirements: str
     can: str
     cannot: str
+    plane: bool = True
+    """What carries a standing object better in it: MuJoCo gives several contacts on a plane and few on a box; PhysX keeps four
+    on a plane, which is little for a round foot."""
     draws: bool = False
     """Whether pictures of an episode are its own."""
     homes: tuple[str, ...] = ()
@@ -46,7 +49,7 @@ ENGINES = {
     for e in (
         Engine(
             name="physx", title="PhysX", distribution="ovphysx", variable="PHONE2SIM_PHYSX_PYTHON",
-            worker="physx_worker", rate=240, requirements="'ovphysx==0.7.*' 'physx-usd-schemas==25.11.*' newton-usd-schemas==0.6.0 numpy",
+            worker="physx_worker", rate=240, plane=False, requirements="'ovphysx==0.7.*' 'physx-usd-schemas==25.11.*' newton-usd-schemas==0.6.0 numpy",
             can="check --engines physx; generate --sim physx with the built-in arm, on the CPU",
             cannot="draw pictures (ours are drawn); run on the GPU from here; continue from a saved state to the last bit",
         ),
@@ -63,7 +66,7 @@ ENGINES = {
         ),
         Engine(
             name="isaac", title="Isaac Sim", distribution="isaacsim", variable="PHONE2SIM_ISAAC_PYTHON",
-            worker="isaac_worker", rate=240, requirements="'isaacsim[all,extscache]>=6'", homes=("ISAACSIM_PATH", "ISAAC_PATH"), draws=True,
+            worker="isaac_worker", rate=240, plane=False, requirements="'isaacsim[all,extscache]>=6'", homes=("ISAACSIM_PATH", "ISAAC_PATH"), draws=True,
             can="generate --sim isaac: PhysX, and pictures, depth and instance ids by Replicator",
             cannot="run without an NVIDIA RTX GPU",
         ),

@@ -244,7 +244,7 @@ def _gains(model: Any, j: int) -> tuple[float, float, float]:
             wraps = range(first, first + int(model.tendon_num[target]))
             share = sum(float(model.wrap_prm[w]) for w in wraps if int(model.wrap_objid[w]) == j)
         if share:
-            gain = float(model.actuator_gainprm[a, 0]), -float(model.actuator_biasprm[a, 2])
+            gain = -float(model.actuator_biasprm[a, 1]), -float(model.actuator_biasprm[a, 2])
             return gain[0] * share, gain[1] * share, float(model.actuator_forcerange[a, 1]) * share
     return 0.0, 0.0, 0.0
 
@@ -255,9 +255,10 @@ def _couple(stage: Any, at: str, model: Any) -> None:
 
     for e in range(model.neq):
         if model.eq_type[e] == mujoco.mjtEq.mjEQ_JOINT:
-            follower, leader = model.joint(int(model.eq_obj2id[e])).name, model.joint(int(model.eq_obj1id[e])).name
+            follower, leader = model.joint(int(model.eq_obj1id[e])).name, model.joint(int(model.eq_obj2id[e])).name
+            offset, factor = (float(x) for x in model.eq_data[e, :2])
             prim = stage.GetPrimAtPath(f"{at}/{follower}")
-            attribute(prim, "NewtonMimicAPI", newton__mimicCoef0=("Float", 0.0), newton__mimicCoef1=("Float", 1.0))
+            attribute(prim, "NewtonMimicAPI", newton__mimicCoef0=("Float", offset), newton__mimicCoef1=("Float", factor))
             prim.CreateRelationship("newton:mimicJoint", custom=False).SetTargets([f"{at}/{leader}"])
 
 
