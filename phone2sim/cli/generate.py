@@ -104,7 +104,7 @@ def generate(
 
 def _absolute(files: str) -> str:
     """Paths joined by `+` made absolute, so that a dataset finds them from anywhere; names stay."""
-    return "+".join(str(Path(f).resolve()) if Path(f.partition("@")[0]).exists() else f for f in files.split("+"))
+    return "+".join(str(Path(f).resolve()) if f and Path(f.partition("@")[0]).exists() else f for f in files.split("+"))
 
 
 def run(
