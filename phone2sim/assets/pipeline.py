@@ -45,7 +45,9 @@ from phone2sim.reconstruct.points import read_points_ply
 from phone2sim.reconstruct.splat.cloud import SplatCloud
 from phone2sim.stage import StageResult, fingerprint_files, read_manifest, run_stage
 
-VERSION = 9
+VERSION = 10
+FEW_VIEWS = 24
+"""With fewer pictures than this the held-out ones also give their colours."""
 
 
 class AssetsConfig(Config):
@@ -211,7 +213,7 @@ def _objects(
         notes.append(note)
         message(note)
     level, voxel = found.support.surface.height_m, found.scales.voxel
-    some = spread(len(views), config.max_views)
+    some = _trained(views, folder.parent, config.max_views)
     chosen = [views[i] for i in some]
     assets: list[Asset] = []
     ids: list[int] = []
@@ -245,6 +247,14 @@ def _objects(
     write_masks(folder / "masks", bodies.masks, ids, views, cameras)
     clock.lap("write masks")
     return assets, background, light
+
+
+def _trained(views: list[View], scene_dir: Path, limit: int) -> np.ndarray:
+    """At most `limit` indices of the pictures that colours come from: not those held out for judging, unless few are left."""
+    held = {p.stem.removesuffix("_photo") for p in (scene_dir / "splat" / "heldout").glob("*_photo.png")}
+    seen = np.array([i for i, v in enumerate(views) if Path(v.name).stem not in held], int)
+    seen = seen if len(seen) >= FEW_VIEWS else np.arange(len(views))
+    return seen[spread(len(seen), limit)]
 
 
 def _pointed(found: Found | None, placed: list[Placed], views: list[View], segmenter: Segmenter) -> Found | None:

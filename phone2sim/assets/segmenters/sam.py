@@ -28,13 +28,14 @@ SAME = 0.6
 """Intersection over union from which what the user points at is the object geometry had found."""
 LEAST_PIXELS = 30
 """Silhouettes smaller than this are no prompt [px]."""
-_KEPT = ("features", "original_size", "input_size", "is_image_set")
+_KEPT = ("features", "original_size", "input_size", "is_image_set", "_features", "_orig_hw", "_is_image_set")
+"""What a predictor holds of a picture: `SamPredictor`, and SAM 2's `SAM2ImagePredictor`."""
 
 
 class SamSegmenter:
     """Refines every object's masks in some of the pictures, then lets these vote on the splat's labels.
 
-    `predictor` is a `SamPredictor`; with `generator`, a `SamAutomaticMaskGenerator`, its masks are chosen from instead.
+    `predictor` is a `SamPredictor`, or any with its `set_image` and `predict`, such as SAM 2's `SAM2ImagePredictor`; with `generator`, a `SamAutomaticMaskGenerator`, its masks are chosen from instead.
     Pictures that were looked at are remembered, as embedding them is nearly all of the work.
     """
 

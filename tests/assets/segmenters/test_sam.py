@@ -195,3 +195,31 @@ def test_what_nobody_can_follow_falls_back_on_geometry(truth, tmp_path):
     segmenter = SamSegmenter(Babbler([v.photo for v in truth.views], truth.masks))
     clusters, _ = segmenter.pointed([prompt], found.clusters, found.refused, truth.views, around)
     assert len(clusters) == len(found.clusters) and all(a is b for a, b in zip(clusters, found.clusters))
+
+
+class Second(PerfectPredictor):
+    """Keeps what it saw of a picture under the names of SAM 2's picture predictor, and counts how often it looked."""
+
+    def set_image(self, image: np.ndarray) -> None:
+        self.looked += 1
+        self._features, self._orig_hw, self._is_image_set = image.copy(), [image.shape[:2]], True
+
+    def predict(self, point_coords=None, point_labels=None, box=None, multimask_output=True):
+        assert self._is_image_set and self._orig_hw == [self._features.shape[:2]]
+        self.features = self._features.tobytes()
+        masks, *rest = super().predict(point_coords, point_labels, box, multimask_output)
+        del self.features
+        return masks.astype(np.float32), *rest
+
+
+def test_a_predictor_like_sam_2_is_a_segmenter_too_and_looks_once_at_each_picture():
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 255, (80, 100, 3), np.uint8) for _ in range(2)]
+    masks = [np.zeros((80, 100), np.uint8) for _ in pictures]
+    masks[0][20:60, 30:70] = 1
+    masks[1][10:40, 50:90] = 1
+    predictor = Second(pictures, masks)
+    segmenter = SamSegmenter(predictor)
+    for i in (0, 1, 0, 1):
+        assert overlap(segmenter.refine(pictures[i], masks[i], name=str(i)) == 1, masks[i] > 0) > 0.999
+    assert predictor.looked == 2
