@@ -27,21 +27,25 @@ def linear_to_srgb(linear: np.ndarray) -> np.ndarray:
     return np.where(x <= 0.0031308, 12.92 * x, 1.055 * np.power(np.maximum(x, 1e-9), 1 / 2.4) - 0.055)
 
 
-def irradiance(light: Light, normals: np.ndarray, lit: np.ndarray) -> np.ndarray:
-    """(n, 3) linear irradiance on surfaces with unit normals (n, 3); `lit` (n,) is how much of the key arrives, 0–1.
-
-    Ambient part: second-order SH (Ramamoorthi & Hanrahan 2001).
-    """
+def basis(normals: np.ndarray) -> np.ndarray:
+    """(n, 9) real SH up to the second order at unit vectors (n, 3), in the order of `Light.ambient_sh`."""
     x, y, z = normals.T
-    basis = np.stack(
+    return np.stack(
         [
             np.full_like(x, 0.282095), 0.488603 * y, 0.488603 * z, 0.488603 * x, 1.092548 * x * y, 1.092548 * y * z,
             0.315392 * (3 * z * z - 1), 1.092548 * x * z, 0.546274 * (x * x - y * y),
         ],
         axis=1,
     )  # fmt: skip
+
+
+def irradiance(light: Light, normals: np.ndarray, lit: np.ndarray) -> np.ndarray:
+    """(n, 3) linear irradiance on surfaces with unit normals (n, 3); `lit` (n,) is how much of the key arrives, 0–1.
+
+    Ambient part: second-order SH (Ramamoorthi & Hanrahan 2001).
+    """
     key = np.clip(-(normals @ light.direction), 0, None) * lit
-    return np.clip(basis @ light.ambient_sh, 0, None) + key[:, None] * light.key_rgb
+    return np.clip(basis(normals) @ light.ambient_sh, 0, None) + key[:, None] * light.key_rgb
 
 
 def albedo(assets: list[Asset], light: Light, *, ground_m: float) -> list[Asset]:
@@ -50,6 +54,13 @@ def albedo(assets: list[Asset], light: Light, *, ground_m: float) -> list[Asset]
     Shadows that objects cast on themselves and each other are traced against all their meshes. Brightness is relative
     to the level ground in full light, so that an albedo keeps the range of the photos.
     """
+    blockers = blockers_of(assets)
+    full = irradiance(light, np.array([[0.0, 0, 1]]), np.ones(1))[0]
+    return [replace(a, visual=_divided(a, light, full, blockers, ground_m)) for a in assets]
+
+
+def blockers_of(assets: list[Asset]) -> Any:
+    """An `open3d.t.geometry.RaycastingScene` of the placed assets."""
     o3d = load_open3d()
 
     tensor: Any = o3d.core.Tensor
@@ -57,28 +68,37 @@ def albedo(assets: list[Asset], light: Light, *, ground_m: float) -> list[Asset]
     for a in assets:
         v = a.T_world_asset.apply(a.visual.vertices.astype(float)).astype(np.float32)
         blockers.add_triangles(tensor(v), tensor(a.visual.faces.astype(np.uint32)))
-    full = irradiance(light, np.array([[0.0, 0, 1]]), np.ones(1))[0]
-    return [replace(a, visual=_divided(a, light, full, blockers, ground_m)) for a in assets]
+    return blockers
+
+
+def surface_texels(asset: Asset) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """Flat index into the texture, position (n, 3) [m] and unit normal (n, 3) in the world of every texel; None untextured."""
+    m = asset.visual
+    if m.texture is None or m.uv is None:
+        return None
+    flat, face, bary = texels(np.column_stack([m.uv[:, 0], 1 - m.uv[:, 1]]), m.faces, m.texture.shape[0])
+    v, n = m.vertices.astype(float), m.vertex_normals().astype(float)
+    normal = np.einsum("nk,nkc->nc", bary, n[m.faces[face]]) @ asset.T_world_asset.rotation.T
+    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
+    return flat, asset.T_world_asset.apply(np.einsum("nk,nkc->nc", bary, v[m.faces[face]])), normal
+
+
+def lit_by(blockers: Any, position: np.ndarray, normal: np.ndarray, light: Light) -> np.ndarray:
+    """(n,) bool: points (n, 3) [m] with unit normals (n, 3) that the key light reaches past the blockers."""
+    tensor: Any = load_open3d().core.Tensor
+    start = position + 0.0015 * normal - 0.002 * light.direction
+    rays = np.concatenate([start, np.broadcast_to(-light.direction, start.shape)], axis=1).astype(np.float32)
+    return np.asarray(blockers.cast_rays(tensor(rays))["t_hit"].numpy() == np.inf)
 
 
 def _divided(asset: Asset, light: Light, full: np.ndarray, blockers: Any, ground_m: float) -> TexturedMesh:
-    o3d = load_open3d()
-
-    tensor: Any = o3d.core.Tensor
     m = asset.visual
-    if m.texture is None or m.uv is None:
+    found = surface_texels(asset)
+    if found is None or m.texture is None:
         return m
     size = m.texture.shape[0]
-    uv = np.column_stack([m.uv[:, 0], 1 - m.uv[:, 1]])
-    flat, face, bary = texels(uv, m.faces, size)
-    R = asset.T_world_asset.rotation
-    v, n = m.vertices.astype(float), m.vertex_normals().astype(float)
-    normal = np.einsum("nk,nkc->nc", bary, n[m.faces[face]]) @ R.T
-    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
-    position = asset.T_world_asset.apply(np.einsum("nk,nkc->nc", bary, v[m.faces[face]]))
-    start = position + 0.0015 * normal - 0.002 * light.direction
-    rays = np.concatenate([start, np.broadcast_to(-light.direction, start.shape)], axis=1).astype(np.float32)
-    lit = blockers.cast_rays(tensor(rays))["t_hit"].numpy() == np.inf
+    flat, position, normal = found
+    lit = lit_by(blockers, position, normal, light)
     share = irradiance(light, normal, _smooth(lit, flat, size)) / full
     near = np.clip((position[:, 2] - ground_m) / 0.01, 0, 1)  # what touches the ground is half dark in any light
     share *= (0.75 + 0.25 * near)[:, None]

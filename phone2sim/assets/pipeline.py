@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from phone2sim.assets.ambient import ambient_from_surfaces
 from phone2sim.assets.background import fill_ground, hanging, over_zone, reaching, slab
 from phone2sim.assets.classify import DEFAULT as CLIP
 from phone2sim.assets.classify import ClipClassifier, cut_out, open_classifier
@@ -239,6 +240,7 @@ def _objects(
     light = estimate_light(ground, parts, level)
     lift = None
     if light.shadow.any():
+        light = replace(light, light=ambient_from_surfaces(assets, light.light, ground_m=level))
         assets = albedo(assets, light.light, ground_m=level)
         lift = shadow_lift(light, parts, ground, level)
     clock.lap("light")

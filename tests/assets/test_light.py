@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from phone2sim.assets import deshade, light
+from phone2sim.assets.ambient import ambient_from_surfaces
 from phone2sim.assets.mesh import TexturedMesh
 from phone2sim.assets.scene import Asset, Inertia, Light
 from phone2sim.intervals import Interval
@@ -123,3 +126,47 @@ def test_shading_is_divided_out_of_a_texture() -> None:
 
     assert unevenness(after) < 0.4 * unevenness(picture)
     assert np.median(after[upper]) == pytest.approx(255 * float(deshade.linear_to_srgb(np.array(0.6))), abs=12)
+
+
+def lit_ball(light_: Light, seed: int, at: tuple[float, float]) -> Asset:
+    """A painted ball photographed in this light."""
+    import cv2
+
+    size = 64
+    v, u = np.mgrid[0:size, 0:size] + 0.5
+    azimuth, polar = (u / size - 0.5) * 2 * np.pi, (1 - v / size) * np.pi
+    n = np.stack([np.sin(polar) * np.cos(azimuth), np.sin(polar) * np.sin(azimuth), np.cos(polar)], axis=-1).reshape(-1, 3)
+    paint = cv2.resize(Key(seed).child("paint").rng().uniform(0.15, 0.6, (16, 16, 3)), (size, size), interpolation=cv2.INTER_NEAREST)
+    shaded = paint.reshape(-1, 3) * deshade.irradiance(light_, n, (n @ -light_.direction > 0).astype(float))
+    picture = np.clip(deshade.linear_to_srgb(shaded) * 255 + 0.5, 0, 255).astype(np.uint8).reshape(size, size, 3)
+    return replace(sphere_asset(picture), T_world_asset=Pose.from_xyz_yaw(np.array([*at, 0.0]), 0.7 * seed))
+
+
+@pytest.mark.parametrize("window", [0.0, 2.0, 4.0])
+def test_painted_objects_tell_on_which_side_the_room_is_brighter(window: float) -> None:
+    held = light.light_of(unit(40, 60), np.full(3, 0.5))
+    true = replace(held, ambient_sh=held.ambient_sh.copy())
+    true.ambient_sh[3] += 0.12 * np.cos(window) / 0.488603
+    true.ambient_sh[1] += 0.12 * np.sin(window) / 0.488603
+    # each ball turned and lit in the world: shade it with the light as its own frame sees it
+    balls = [lit_ball(turned(true, 0.7 * k), k, (0.3 * k, 0.0)) for k in range(5)]
+    found = ambient_from_surfaces(balls, held, ground_m=0.0)
+    upper = np.array([unit(a, e) for a in range(0, 360, 30) for e in (-5, -40)]) * 1.0
+    want, got, before = (deshade.irradiance(x, upper, np.zeros(len(upper))).mean(axis=1) for x in (true, found, held))
+    assert np.abs(got - want).mean() < 0.5 * np.abs(before - want).mean()
+    up = np.array([[0.0, 0, 1]])
+    assert deshade.irradiance(found, up, np.zeros(1)) == pytest.approx(deshade.irradiance(held, up, np.zeros(1)), abs=0.03)
+
+
+def turned(x: Light, yaw_rad: float) -> Light:
+    """The light as a frame turned by `yaw_rad` about z sees it; first-order ambient."""
+    c, s = np.cos(yaw_rad), np.sin(yaw_rad)
+    R = np.array([[c, s, 0], [-s, c, 0], [0, 0, 1.0]])
+    sh = x.ambient_sh.copy()
+    sh[3], sh[1] = c * x.ambient_sh[3] + s * x.ambient_sh[1], -s * x.ambient_sh[3] + c * x.ambient_sh[1]
+    return Light(direction=R @ x.direction, key_rgb=x.key_rgb, ambient_sh=sh)
+
+
+def test_one_object_says_nothing_of_the_ambient_light() -> None:
+    held = light.light_of(unit(40, 60), np.full(3, 0.5))
+    assert ambient_from_surfaces([lit_ball(held, 0, (0.0, 0.0))], held, ground_m=0.0) is held
