@@ -16,6 +16,9 @@ from phone2sim.assets.views import View
 from phone2sim.poses import quat_to_matrix
 from phone2sim.reconstruct.splat.cloud import SH_C0, SplatCloud
 
+RING = 1.4
+"""Ground beside an object that is more than this factor darker, brighter or otherwise coloured than farther out is not the ground's."""
+
 
 def columns(solids: list[Solid], low: np.ndarray, shape: tuple[int, int], spacing: float, *, top_m: float | None = None) -> np.ndarray:
     """(nx, ny) bool: ground cells of `spacing` [m] from `low` (2,) that lie under the solids, up to a height [m]."""
@@ -66,8 +69,8 @@ def fill_ground(
     picture = np.clip(color + 0.5, 0, 255).astype(np.uint8).reshape(nx, ny, 3)
     known = (weight > 0).reshape(nx, ny)
     feet = [columns([x], low, (nx, ny), spacing, top_m=0.02) for x in solids]
-    picture = evened(picture, known, feet, spacing=spacing, reach_m=margin)
-    filled = fill_by_pieces(picture, known, zone & ~known, half=9 if hidden else 7)
+    picture, sure = evened(picture, known, feet, spacing=spacing, reach_m=margin)
+    filled = fill_by_pieces(picture, known & sure, zone & ~(known & sure), half=9 if hidden else 7)
     i, j = np.nonzero(zone)
     n = len(i)
     flat = SplatCloud(
@@ -79,12 +82,15 @@ def fill_ground(
     return flat, low, zone, core
 
 
-def evened(picture: np.ndarray, known: np.ndarray, feet: list[np.ndarray], *, spacing: float, reach_m: float, least: int = 40) -> np.ndarray:
+def evened(
+    picture: np.ndarray, known: np.ndarray, feet: list[np.ndarray], *, spacing: float, reach_m: float, least: int = 40
+) -> tuple[np.ndarray, np.ndarray]:
     """`picture` (nx, ny, 3) uint8 without the rings that objects leave on the ground: light kept off it around their `feet`
-    (nx, ny) bool each, a cast shadow's edge, colours of the object itself.
+    (nx, ny) bool each, a cast shadow's edge, colours of the object itself. And (nx, ny) bool: where that is to be trusted.
 
-    Such rings go with the distance to the feet, whatever the ground's own pattern: their profile, the median brightness at a
-    distance over that beyond `reach_m`, is divided out.
+    Such rings go with the distance to the feet, whatever the ground's own pattern: their profile, the median colour at a
+    distance over that beyond `reach_m`, is divided out. Nearer than where a channel is off by more than `RING`, and where only
+    specks were seen, nothing is trusted.
     """
     from scipy import ndimage
 
@@ -92,26 +98,31 @@ def evened(picture: np.ndarray, known: np.ndarray, feet: list[np.ndarray], *, sp
     from phone2sim.assets.deshade import linear_to_srgb
 
     linear = srgb_to_linear(picture.astype(np.float32) / 255)
-    luma = linear.mean(axis=-1)
     away = np.stack([spacing * (ndimage.distance_transform_edt(~f) - ndimage.distance_transform_edt(f)) for f in feet])
     whose, nearest = away.argmin(axis=0), away.min(axis=0)
-    factor = np.ones(luma.shape)
+    factor = np.ones(linear.shape)
+    sure = (nearest > reach_m) | np.asarray(ndimage.binary_opening(known, iterations=1))
     step = 1.5 * spacing
+    bins = np.floor(nearest / step).astype(int)
     for k in range(len(feet)):
         beyond = known & (whose == k) & (nearest > reach_m) & (nearest < 2.5 * reach_m)
         if beyond.sum() < 4 * least:
             continue
-        normal = float(np.median(luma[beyond]))
+        normal = np.median(linear[beyond], axis=0)
         mine = known & (whose == k) & (nearest <= reach_m)
-        bins = np.floor(nearest / step).astype(int)
         levels = [b for b in np.unique(bins[mine]) if (mine & (bins == b)).sum() >= least]
         if not levels:
             continue
-        gain = [float(np.clip(normal / max(float(np.median(luma[mine & (bins == b)])), 1e-4), 0.7, 2.0)) for b in levels]
-        soft = ndimage.gaussian_filter1d(np.array(gain), 1.0, mode="nearest")
-        at = step * (np.array(levels) + 0.5)
-        factor[mine] = np.interp(nearest[mine], [*at, max(reach_m, at[-1]) + step], [*soft, 1.0])
-    return np.clip(linear_to_srgb(np.clip(linear * factor[..., None], 0, 1)) * 255 + 0.5, 0, 255).astype(np.uint8)
+        gain = np.array([normal / np.maximum(np.median(linear[mine & (bins == b)], axis=0), 1e-4) for b in levels])
+        off = [b for b, g in zip(levels, gain) if max(g.max(), 1 / g.min()) > RING]
+        if off:
+            sure &= ~(mine & (bins <= max(off) + 1))
+        at, end = step * (np.array(levels) + 0.5), max(reach_m, step * (levels[-1] + 0.5)) + step
+        for c in range(3):
+            soft = ndimage.gaussian_filter1d(np.clip(gain[:, c], 1 / RING, RING), 1.0, mode="nearest")
+            factor[mine, c] = np.interp(nearest[mine], [*at, end], [*soft, 1.0])
+    evener = linear_to_srgb(np.clip(linear * factor, 0, 1))
+    return np.clip(evener * 255 + 0.5, 0, 255).astype(np.uint8), sure
 
 
 def _hidden(points: np.ndarray, views: list[View], outline: np.ndarray) -> np.ndarray:

@@ -40,7 +40,7 @@ def test_pieces_continue_a_pattern_better_than_its_mean_colour():
 
 
 def test_rings_around_feet_go_and_the_pattern_stays():
-    """Ground with chips, half dark right at a foot and getting brighter over 12 mm."""
+    """Ground with chips, three quarters as bright right at a foot and getting brighter over 12 mm."""
     from phone2sim._native.mesh import srgb_to_linear
     from phone2sim.assets.deshade import linear_to_srgb
     from phone2sim.keys import Key
@@ -51,13 +51,28 @@ def test_rings_around_feet_go_and_the_pattern_stays():
     true = np.clip(255 * linear_to_srgb(0.4 * chips[..., None] * np.array([1.0, 0.9, 0.8])), 0, 255)
     away = spacing * (np.hypot(i - 60, j - 60) - 15)
     foot = away <= 0
-    dark = 0.5 + 0.5 * np.clip(away / 0.012, 0, 1)
+    dark = 0.75 + 0.25 * np.clip(away / 0.012, 0, 1)
     seen = (255 * linear_to_srgb(srgb_to_linear((true / 255).astype(np.float32)) * dark[..., None])).astype(np.uint8)
-    out = evened(seen, ~foot, [foot], spacing=spacing, reach_m=0.018)
+    out, sure = evened(seen, ~foot, [foot], spacing=spacing, reach_m=0.018)
+    assert sure[~foot].mean() > 0.98
     near = ~foot & (away < 0.012)
     before, after = (np.abs(x.astype(float) - true)[near].mean() for x in (seen, out))
     assert after < 0.25 * before
     assert np.array_equal(out[away > 0.02], seen[away > 0.02])
+
+
+def test_a_ring_of_the_objects_own_colour_is_not_trusted():
+    spacing = 0.0017
+    i, j = np.indices((120, 120))
+    away = spacing * (np.hypot(i - 60, j - 60) - 15)
+    foot, ring = away <= 0, (away > 0) & (away < 0.005)
+    seen = np.full((120, 120, 3), 150, np.uint8)
+    seen[ring] = (150, 140, 60)
+    speck = (abs(i - 60) < 1) & (abs(j - 60) < 2)
+    known = ~foot | speck
+    out, sure = evened(seen, known, [foot], spacing=spacing, reach_m=0.018)
+    assert not sure[ring & (away < 0.0035)].any() and not sure[speck].any() and sure[away > 0.009].all()
+    assert np.abs(out[sure & known].astype(int) - 150).max() < 40
 
 
 def test_looked_at_is_the_common_point():
