@@ -97,8 +97,8 @@ def _more_clutter(scene: Scene, recipe: Recipe, spec: EpisodeSpec, key: Key, ws:
         taken.append((foot, clearance))
     target = next(o for o in spec.objects if o.name == spec.task.target)
     radius = Resting.of(scene.asset(target.asset), ws.support).radius_m
-    goal = T_surface_world.apply(np.array([[*spec.task.goal_xy, ws.support.height_m]]))[0, :2]
-    taken.append((disc(radius) + goal, clearance))
+    for g in spec.task.goals:
+        taken.append((disc(radius) + T_surface_world.apply(np.array([g.xyz]))[0, :2], clearance))
 
     names = nouns(scene.assets)
     asked = names.get(scene.asset(target.asset).name)

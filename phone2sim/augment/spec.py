@@ -168,7 +168,7 @@ class TaskSpec(Config):
 
     @property
     def goal_xy(self) -> tuple[float, float]:
-        """Where the first object should end, world [m]."""
+        """Where the first object should end, world [m]. A task judged by itself alone has no such place: `IndexError`."""
         return self.goals[0].xyz[:2]
 
     @property

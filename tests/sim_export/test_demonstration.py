@@ -129,8 +129,8 @@ def test_zarr_as_handheld_grippers_write_it(tmp_path, packed):
         "data/robot0_gripper_width": np.r_[width, width][:, None], "meta/episode_ends": np.array([len(p), 2 * len(p)]),
     }  # fmt: skip
     for name, a in arrays.items():
-        made = group.create_array(name, shape=a.shape, dtype=a.dtype) if hasattr(group, "create_array") else None
-        made[:] = a
+        make = group.create_array if hasattr(group, "create_array") else group.create_dataset  # zarr 3, zarr 2
+        make(name, shape=a.shape, dtype=a.dtype)[:] = a
     if packed:
         store.close()
     first, second = read_recordings(tmp_path / f"{path.name}@{HZ}")

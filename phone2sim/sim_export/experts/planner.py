@@ -61,17 +61,17 @@ class SamplingPlanner:
         limit = round(spec.fps * spec.duration_s)
         q, grip = np.array(spec.robot.qpos), spec.robot.gripper
         last: Stroke | None = None  # the stroke that goes on
-        leaving: np.ndarray | None = None  # direction of the last push, while the tool may still touch
+        touching = False
         done = stuck = 0
         for decision in range(limit):
             now = judge.look(sim)
             if not judge.failure(now) or done >= limit:
                 break
-            options = self._proposals(strokes, spec, now, q, last, leaving, key.child(decision), wide=1.0 + stuck)
+            options = self._proposals(strokes, spec, now, q, last, touching, key.child(decision), wide=1.0 + stuck)
             best = self._best(sim, judge, now, options, grip)
             if best is None:
                 if last is None and stuck == LOOKS:
-                    if leaving is None:
+                    if not touching:
                         raise Infeasible("unreachable")
                     break
                 stuck += last is None
@@ -82,10 +82,10 @@ class SamplingPlanner:
                 grip += float(np.clip(OPENING - grip, -0.1, 0.1))
                 yield Command(q, grip)
                 done += 1
-            last, leaving = best, best.direction
-        if leaving is not None:
+            last, touching = best, True
+        if touching:
             top = max(s.points[:, 2].max() for s in self.carrier.surfaces(spec, sim.object_poses()))
-            for away in strokes.away(q, leaving, min(top, table + 0.15)):
+            for away in strokes.away(q, min(top, table + 0.15)):
                 yield Command(away, grip)
                 q = away
         for _ in range(spec.fps // 2):
@@ -93,7 +93,7 @@ class SamplingPlanner:
 
     def _proposals(
         self, strokes: Strokes, spec: EpisodeSpec, now: Moment, q: np.ndarray, last: Stroke | None,
-        leaving: np.ndarray | None, key: Key, *, wide: float,
+        touching: bool, key: Key, *, wide: float,
     ) -> list[Stroke]:  # fmt: skip
         """Strokes around the direction in which an object should go; of those going on, small turns of the last one."""
         rng = key.rng()
@@ -113,7 +113,7 @@ class SamplingPlanner:
                 length = float(np.clip(far * share, 0.03, 0.3))
                 points = surfaces[k].points
                 out.append(
-                    strokes.around(q, points, d, aside_m=aside, length_m=length, top_m=top, leaving=leaving)
+                    strokes.around(q, points, d, aside_m=aside, length_m=length, top_m=top, touching=touching)
                 )
             else:
                 length = float(np.clip(far * share, 0.01, 0.08))

@@ -53,10 +53,10 @@ class Strokes:
 
     def around(
         self, q: np.ndarray, points: np.ndarray, direction: np.ndarray, *, aside_m: float, length_m: float, top_m: float,
-        leaving: np.ndarray | None = None,
+        touching: bool = False,
     ) -> Stroke | None:  # fmt: skip
         """From joints `q` over `top_m` to behind the object of hull `points` (n, 3), then `length_m` along `direction`
-        (2,); backing off first where the tool is still `leaving` a push (2,). None where the arm cannot."""
+        (2,); backing off first where the tool is still `touching`. None where the arm cannot."""
         across = np.array([-direction[1], direction[0]])
         middle = 0.5 * (points[:, :2].min(axis=0) + points[:, :2].max(axis=0)) + aside_m * across
         band = np.abs((points[:, :2] - middle) @ across) < 0.03
@@ -68,12 +68,12 @@ class Strokes:
         down = self._leaning(R0, direction)
         a = self._in_base(start, self._height)
         over = np.array([a[0], a[1], max(self._in_base(start, top_m + AIR_M)[2], a[2] + AIR_M)])
-        back = p0 if leaving is None else p0 - BACK_M * np.array([*(self._T_base_world.rotation[:2, :2] @ leaving), 0.0])
+        back = _backed_off(p0, R0) if touching else p0
         lift = np.array([back[0], back[1], max(p0[2], over[2])])
         legs: list[tuple[np.ndarray, np.ndarray]] = [(back, R0), (lift, R0), (over, down), (a, down)]
         joints: list[np.ndarray] = []
         q_at, p_at = q, p0
-        for p, R in legs[leaving is None :]:
+        for p, R in legs[not touching :]:
             frames = max(3, round(np.linalg.norm(p - p_at) / AIR_SPEED_M_S * self._fps))
             q_to, error = self.ik.solve(q_at, p, R, iterations=60)
             if error > IK_ERROR_M:
@@ -93,13 +93,13 @@ class Strokes:
         pushed = self._straight(q, p, direction, length_m, rotation)
         return None if pushed is None else Stroke(joints_rad=pushed, air=0, direction=direction, rotation=rotation)
 
-    def away(self, q: np.ndarray, direction: np.ndarray, top_m: float) -> Iterator[np.ndarray]:
-        """Joints frame by frame: back off from a push along `direction` (2,), then up."""
+    def away(self, q: np.ndarray, top_m: float) -> Iterator[np.ndarray]:
+        """Joints frame by frame: back off from a push, then up."""
         p, R = self.ik.pose(q)
         z = max(p[2], self._in_base(np.zeros(2), top_m + AIR_M)[2])
-        back = p - BACK_M * np.array([*(self._T_base_world.rotation[:2, :2] @ direction), 0.0])
+        back = _backed_off(p, R)
         for start, end in ((p, back), (back, np.array([*back[:2], z]))):
-            frames = max(6, round(np.linalg.norm(end - start) / AIR_SPEED_M_S * self._fps))
+            frames = max(8, round(np.linalg.norm(end - start) / AIR_SPEED_M_S * self._fps))
             for s in _ease(np.arange(1, frames + 1) / frames):
                 q, _ = self.ik.solve(q, start + s * (end - start), R)
                 yield q
@@ -133,6 +133,12 @@ class Strokes:
 
     def _in_base(self, xy: np.ndarray, z: float) -> np.ndarray:
         return self._T_base_world.apply(np.array([[*xy, z]]))[0]
+
+
+def _backed_off(p: np.ndarray, R: np.ndarray) -> np.ndarray:
+    """Away from what the leaning fingers push, straight: sideways they would drag it along."""
+    ahead = R[:2, 2] / max(float(np.linalg.norm(R[:2, 2])), 0.1)
+    return p - BACK_M * np.array([*ahead, 0.0])
 
 
 def _ease(s: np.ndarray) -> np.ndarray:

@@ -58,7 +58,7 @@ def variation(dataset: DatasetFacts, scene: SceneFacts | None) -> str:
     for e in dataset.episodes:
         task = e.spec.get("task", {})
         target = next((o for o in e.spec.get("objects", []) if o["name"] == task.get("target")), None)
-        if target is not None:
+        if target is not None and task.get("goals"):
             start, goal = np.array(target["pose"]["translation"][:2]), np.array(task["goals"][0]["xyz"][:2])
             moves.append((start, goal, bool(e.meta.get("success", True)), task.get("language") or target["name"]))
             bases.append(np.array(e.spec["robot"]["base"]["translation"][:2]))
