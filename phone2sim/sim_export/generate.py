@@ -106,7 +106,7 @@ def generate(scene_dir: Path, dataset_dir: Path, config: GenerateConfig | None =
         target=config.target, task=config.task, robot=config.robot, expert=config.expert, split=config.split, record=config.record,
     )  # fmt: skip
     recipe = job_recipe(job, scene)
-    _check(recipe, scene, config.simulator)
+    _check(recipe, scene, config)
     files = outside_files(recipe)
     identity = {
         "fingerprint": fingerprint(
@@ -201,12 +201,15 @@ def scene_fingerprint(scene_dir: Path) -> str:
     return h.hexdigest()[:24]
 
 
-def _check(recipe: Recipe, scene: Scene, simulator: str) -> None:
+def _check(recipe: Recipe, scene: Scene, config: GenerateConfig) -> None:
     """What cannot work is said before anything is made."""
-    if simulator in ENGINES and recipe.robot not in ROBOTS:
+    engine = ENGINES.get(config.simulator)
+    if engine and recipe.robot not in ROBOTS:
         raise InputError(
-            f"{ENGINES[simulator].title} carries the built-in arm only, not {recipe.robot}.", hint="Leave --sim out: MuJoCo does."
+            f"{engine.title} carries the built-in arm only, not {recipe.robot}.", hint="Leave --sim out: MuJoCo does."
         )
+    if engine and engine.draws and (ours := [c for c in config.record if c in ("normal", "flow")]):
+        raise InputError(f"{engine.title} records depth and masks, not {' and '.join(ours)}.", hint="Leave --sim out for those.")
     robot, task = get_robot(recipe.robot), get_task(recipe.task.kind)
     if task.needs_gripper and not robot.fingers:
         able = ", ".join(sorted(k for k, t in TASKS.items() if not t.needs_gripper))

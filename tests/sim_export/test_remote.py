@@ -17,6 +17,7 @@ from phone2sim.sim_export.generate import GenerateConfig, generate
 from phone2sim.sim_export.replay import replay
 from phone2sim.sim_export.simulators.mujoco import MujocoSimulator
 from phone2sim.sim_export.simulators.remote import RemoteSimulator
+from phone2sim.sim_export.truth import read_truth
 from tests.sim_export.engine_stand_in import stand_in
 from tests.sim_export.scenes import cube_scene
 
@@ -157,26 +158,34 @@ def test_an_engine_that_draws_gives_pictures_depth_and_ids(
 
     stand_in(tmp_path, monkeypatch, "isaac")
     sim = RemoteSimulator(scene, engine="isaac")
-    fixed = tuple(c for c in spec.cameras if not c.mount)
-    spec = spec.model_copy(update={"sensor": SensorSpec(), "cameras": fixed})
+    wrist = spec.cameras[0].model_copy(update={"name": "wrist", "mount": "hand"})
+    spec = spec.model_copy(update={"sensor": SensorSpec(), "cameras": (*spec.cameras, wrist)})
     frames = list(sim.frames(recorded(scene, spec), tmp_path))  # type: ignore[arg-type]
     sim.close()
     camera = spec.cameras[0]
     assert [int(f[camera.name][0, 0, 0]) for f in frames] == [0, 1, 2]
     assert set(frames[0]) == {c.name for c in spec.cameras}
-    with np.load(tmp_path / f"{camera.name}.truth.npz") as truth:
-        assert truth["depth_mm"].shape == (3, camera.height, camera.width) and truth["depth_mm"].dtype == np.uint16
-        assert (truth["depth_mm"][:, 0] == 0).all() and (truth["depth_mm"][:, 1:] == 1500).all()
-        half = camera.height // 2
-        assert truth["names"][truth["ids"][0, 0, 0]] == spec.objects[0].name
-        assert (truth["ids"][:, :half] == 1).all() and (truth["ids"][:, half:] == 0).all()
-        assert truth["names"].tolist() == ["", *(o.name for o in spec.objects), "robot"]
+    for c in (camera, wrist):
+        depth, mask = (read_truth(tmp_path / "truth" / f"{c.name}.{kind}.mkv") for kind in ("depth", "mask"))
+        assert depth.shape == mask.shape == (3, c.height, c.width)
+        assert np.isinf(depth[:, 0]).all() and np.abs(depth[:, 1:] - 1.5).max() < 1e-4
+        half = c.height // 2
+        assert (mask[:, :half] == 1).all() and (mask[:, half:] == 0).all()  # the first object, and a wall
+
+
+def test_every_object_and_the_robot_has_its_number(spec) -> None:
+    from phone2sim.sim_export.simulators.drawn import instances
+
+    n = len(spec.objects)
+    labels = {str(10 + i): f"/World/Props/{o.name}/Geometry/mesh" for i, o in enumerate(spec.objects)}
+    labels |= {"3": "/R/hand/palm", "4": "/Robot_2/hand", "5": f"/World/Props/{spec.objects[0].name}_2", "0": "BACKGROUND"}
+    ids = np.array([[10 + i for i in range(n)] + [3, 4, 5, 0]])
+    assert instances(ids, labels, spec, "/R").tolist() == [[*range(1, n + 2), 0, 0, 0]]
 
 
 def test_a_picture_of_another_size_is_refused(scene, spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in(tmp_path, monkeypatch, "isaac", "small")
     sim = RemoteSimulator(scene, engine="isaac")
-    spec = spec.model_copy(update={"cameras": tuple(c for c in spec.cameras if not c.mount)})
     with pytest.raises(EngineError, match="asked for .* pixels, got"):
         list(sim.frames(recorded(scene, spec), tmp_path))  # type: ignore[arg-type]
     sim.close()
@@ -208,11 +217,15 @@ def test_physx_itself_picks_and_places(tmp_path: Path, monkeypatch: pytest.Monke
     assert len(list(read_frames(tmp_path / "d" / made["episodes"][0] / "front.mp4"))) > 50
 
 
-def test_a_robot_from_a_file_is_mujocos(scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_an_engine_does_not_do_is_said_first(scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from phone2sim.errors import InputError
 
     scene.save(tmp_path / "scene")
     stand_in(tmp_path, monkeypatch, "physx")
     with pytest.raises(InputError, match="PhysX carries the built-in arm only, not arm.xml"):
         generate(tmp_path / "scene", tmp_path / "d", CONFIG.model_copy(update={"robot": "arm.xml"}))
+    stand_in(tmp_path, monkeypatch, "isaac")
+    with pytest.raises(InputError, match="Isaac Sim records depth and masks, not normal and flow"):
+        update = {"simulator": "isaac", "record": ("depth", "normal", "flow")}
+        generate(tmp_path / "scene", tmp_path / "d", CONFIG.model_copy(update=update))
     assert not (tmp_path / "d").exists()

@@ -10,49 +10,52 @@ from typing import Any
 import numpy as np
 
 from phone2sim._native.mesh import srgb_to_linear, to_srgb8
-from phone2sim.augment.spec import EpisodeSpec
+from phone2sim.augment.spec import CameraSpec, EpisodeSpec
 from phone2sim.keys import Key
 from phone2sim.poses import Pose
 from phone2sim.sim_export.engines import EngineError
-from phone2sim.sim_export.episode import Episode, npz_bytes
+from phone2sim.sim_export.episode import Episode
+from phone2sim.sim_export.record import camera_poses
+from phone2sim.sim_export.truth import TruthWriter, noisy_depth
 
-FURTHEST_MM = 65535
+CHANNELS = ("depth", "mask")
+"""What is recorded beside each picture."""
 
 
 def drawn_frames(
     ask: Callable[..., dict[str, Any]], stage: Path, episode: Episode, folder: Path, *, robot: str
 ) -> Iterator[dict[str, np.ndarray]]:
     """Per step camera name → (h, w, 3) uint8, with the spec's sensor on the engine's picture. When all are drawn,
-    `<camera>.truth.npz` is in `folder`: `depth_mm` (t, h, w) uint16 (0 where nothing is near), `ids` (t, h, w) uint8 and
-    `names`, whose i-th is what id i is; 0 is everything that is neither object nor robot.
+    `folder/truth` holds depth and masks, in the form of our own (`sim_export.truth`).
 
     Raises `EngineError` for a picture of another size than the spec's.
     """
     spec = episode.spec
-    if any(c.mount for c in spec.cameras):
-        raise EngineError("An engine's own pictures are drawn from cameras fixed in the world only.", hint="Leave wrist cameras out.")
-    cameras = {c.name: [f"/World/Episode/Cameras/{c.name}", c.width, c.height] for c in spec.cameras}
-    names = ("", *(o.name for o in spec.objects), "robot")
+    cameras = {c.name: [_camera_path(c, robot), c.width, c.height] for c in spec.cameras}
     ask("film", stage=str(stage), cameras=cameras)
-    depths: dict[str, list[np.ndarray]] = {c.name: [] for c in spec.cameras}
-    ids: dict[str, list[np.ndarray]] = {c.name: [] for c in spec.cameras}
+    writer = TruthWriter(folder, CHANNELS, spec.cameras, fps=spec.fps)
+    eyes = camera_poses(episode)
+    key = Key(spec.seed).child("episode", spec.index)
     with tempfile.TemporaryDirectory(prefix="phone2sim-frames-") as tmp:
         for t in range(len(episode)):
             labels = ask("draw", poses=poses_at(episode, t, robot=robot), folder=tmp)["labels"]
             out = {}
             for c in spec.cameras:
                 with np.load(Path(tmp) / f"{c.name}.npz") as z:
-                    rgb, depth, found = z["rgb"], z["depth"], z["ids"]
-                if rgb.shape != (c.height, c.width, 3) or depth.shape != rgb.shape[:2] or found.shape != rgb.shape[:2]:
-                    raise EngineError(f"Camera {c.name}: asked for {c.height}×{c.width} pixels, got {rgb.shape}, {depth.shape}, {found.shape}.")
-                out[c.name] = _sensed(rgb, spec, c.name, t)
-                mm = np.where(np.isfinite(depth), 1000.0 * depth, 0.0)
-                depths[c.name].append(np.where(mm <= FURTHEST_MM, mm, 0.0).round().astype(np.uint16))
-                ids[c.name].append(_named(found, labels.get(c.name, {}), names, robot))
+                    rgb, depth, ids = z["rgb"], z["depth"], z["ids"]
+                if rgb.shape != (c.height, c.width, 3) or depth.shape != rgb.shape[:2] or ids.shape != rgb.shape[:2]:
+                    raise EngineError(f"Camera {c.name}: asked for {c.height}×{c.width} pixels, got {rgb.shape}, {depth.shape}, {ids.shape}.")
+                out[c.name] = _sensed(rgb, spec, key.child("pictures", "sensor", c.name, t).integer())
+                noisy = noisy_depth(depth, spec.sensor.depth_noise, key.child("depth", c.name, t))
+                values = {"depth": noisy, "mask": instances(ids, labels.get(c.name, {}), spec, robot)}
+                writer.add(c.name, values, K=np.array(c.K), T_world_camera=eyes[c.name][t])
             yield out
-    for c in spec.cameras:
-        arrays = {"depth_mm": np.array(depths[c.name]), "ids": np.array(ids[c.name]), "names": np.array(names)}
-        (folder / f"{c.name}.truth.npz").write_bytes(npz_bytes(arrays))
+    writer.close()
+
+
+def _camera_path(camera: CameraSpec, robot: str) -> str:
+    """Where the episode's layer has the camera."""
+    return f"{robot}/{camera.mount}/{camera.name}" if camera.mount else f"/World/Episode/Cameras/{camera.name}"
 
 
 def poses_at(episode: Episode, t: int, *, robot: str) -> dict[str, list[float]]:
@@ -66,22 +69,22 @@ def poses_at(episode: Episode, t: int, *, robot: str) -> dict[str, list[float]]:
     return out | {f"{robot}/{name}": [*xyz, *q] for name, xyz, q in links}
 
 
-def _named(ids: np.ndarray, labels: dict[str, str], names: tuple[str, ...], robot: str) -> np.ndarray:
-    """The engine's ids as places in `names`, by the prim that each one is."""
-    out = np.zeros(ids.shape, np.uint8)
+def instances(ids: np.ndarray, labels: dict[str, str], spec: EpisodeSpec, robot: str) -> np.ndarray:
+    """(h, w) int: 0 background, 1 … n the objects in the spec's order, n + 1 the robot; from the engine's ids and the prim
+    that each one is."""
+    roots = [*(f"/World/Props/{o.name}" for o in spec.objects), robot]
+    out = np.zeros(ids.shape, np.uint16)
     for number, path in labels.items():
-        for i, name in enumerate(names[1:], start=1):
-            root = robot if name == "robot" else f"/World/Props/{name}"
+        for i, root in enumerate(roots, start=1):
             if path == root or path.startswith(f"{root}/"):
                 out[ids == int(number)] = i
     return out
 
 
-def _sensed(rgb: np.ndarray, spec: EpisodeSpec, camera: str, t: int) -> np.ndarray:
-    """The spec's exposure, white balance, blur and noise; the same draws as our own pictures take."""
+def _sensed(rgb: np.ndarray, spec: EpisodeSpec, seed: int) -> np.ndarray:
+    """The spec's exposure, white balance, blur and noise."""
     s = spec.sensor
     if (s.exposure, s.white_balance_rgb, s.noise_std, s.blur_px) == (1.0, (1.0, 1.0, 1.0), 0.0, 0.0):
         return np.ascontiguousarray(rgb)
-    seed = Key(spec.seed).child("episode", spec.index, "pictures").child("sensor", camera, t).integer()
     r, g, b = (s.exposure * w for w in s.white_balance_rgb)
     return to_srgb8(srgb_to_linear(rgb / np.float32(255)), gain_rgb=(r, g, b), blur_px=s.blur_px, noise_std=s.noise_std, seed=seed)
