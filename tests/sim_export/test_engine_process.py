@@ -147,3 +147,16 @@ def test_an_installation_folder_names_its_own_python(tmp_path: Path, monkeypatch
 def test_workers_import_nothing_of_this_package() -> None:
     for file in process_module.START.parent.glob("*.py"):
         assert "phone2sim" not in file.read_text().replace("docs/engines.md", ""), file.name
+
+
+def test_the_doctor_says_what_each_engine_can_and_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
+    from phone2sim.cli.doctor import _engines
+
+    for engine in ENGINES.values():
+        for name in (engine.variable, *engine.homes):
+            monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(ENGINES["newton"].variable, "/nowhere/python")
+    found = {e["name"]: e for e in _engines()}
+    assert set(found) == set(ENGINES) and all(e["can"] and e["cannot"] for e in found.values())
+    assert found["newton"]["why"].endswith("names /nowhere/python, which is not there.")
+    assert "pip install 'ovphysx" in found["physx"]["install"] and found["isaac"]["ok"] is False
