@@ -1,4 +1,4 @@
-"""Convex parts for collision: one hull when that is as good, else the fewest parts CoACD needs (Wei et al. 2022)."""
+"""Convex parts for collision: a primitive or one hull when that is as good, else the fewest parts CoACD needs (Wei et al. 2022)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from phone2sim.assets.mesh import TexturedMesh
+from phone2sim.assets.primitives import fit_primitive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,14 +21,25 @@ class Hulls:
     """The concavity CoACD aimed at (more parts than the limit are merged again), None for a single hull."""
 
 
-def decompose(mesh: Any, *, single_excess: float = 0.08, concavity: float = 0.06, max_parts: int = 12, faces: int = 400) -> Hulls:
-    """Convex parts of a closed `trimesh.Trimesh`. The lowest point of the parts is the mesh's lowest point."""
-    from phone2sim.assets.solid import simplify
+def decompose(
+    mesh: Any, *, single_excess: float = 0.08, concavity: float = 0.06, max_parts: int = 12, faces: int = 400, hull_faces: int = 124,
+) -> Hulls:  # fmt: skip
+    """Convex parts of a closed `trimesh.Trimesh`. The lowest point of the parts is the mesh's lowest point.
+
+    `faces` are the triangles that CoACD decomposes, `hull_faces` those of one convex part at most.
+    """
+    from phone2sim.assets.solid import as_trimesh, simplify
 
     floor = float(mesh.vertices[:, 2].min())
-    whole = _convex(mesh)
+    corners = hull_faces // 2 + 2  # of a closed triangle mesh (Euler)
+    whole = _convex(mesh, vertices=corners)
     excess = float(whole.volume / mesh.volume - 1)
     if excess <= single_excess:
+        primitive = fit_primitive(mesh)
+        if primitive is not None:
+            solid = as_trimesh(primitive.body())
+            part = TexturedMesh(vertices=solid.vertices, faces=solid.faces, primitive=primitive)
+            return Hulls(parts=(part,), excess=float(solid.volume / mesh.volume - 1), concavity=None)
         return Hulls(parts=(_part(whole, floor),), excess=excess, concavity=None)
     import coacd
 
@@ -36,7 +48,7 @@ def decompose(mesh: Any, *, single_excess: float = 0.08, concavity: float = 0.06
     parts = coacd.run_coacd(
         coacd.Mesh(np.asarray(small.vertices, np.float64), np.asarray(small.faces, np.int32)),
         threshold=concavity, max_convex_hull=max_parts, preprocess_mode="off", resolution=1000, mcts_nodes=12,
-        mcts_iterations=60, mcts_max_depth=2, pca=False, merge=True, decimate=True, max_ch_vertex=48, extrude=False, seed=0,
+        mcts_iterations=60, mcts_max_depth=2, pca=False, merge=True, decimate=True, max_ch_vertex=min(48, corners), extrude=False, seed=0,
     )  # fmt: skip
     import trimesh
 

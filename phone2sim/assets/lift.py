@@ -9,7 +9,7 @@ import numpy as np
 
 from phone2sim.assets.carving import slant
 from phone2sim.assets.evidence import Looks, Physics, physics
-from phone2sim.assets.hulls import decompose, footed
+from phone2sim.assets.hulls import Hulls, decompose, footed
 from phone2sim.assets.labels import label_by_clusters, label_by_solids, label_low
 from phone2sim.assets.low import least_height, with_low_parts
 from phone2sim.assets.mesh import TexturedMesh
@@ -223,9 +223,15 @@ def stand(solid: Solid, *, faces: int) -> Any:
     raise AssetError("An object's surface could not be closed.", hint="Film it from more sides.")
 
 
+def _said(hulls: Hulls, most: int) -> str:
+    kept = f"at most {hulls.concavity:g} concave" if len(hulls.parts) < most else "as many as allowed, so the bound on concavity may be missed"
+    return f"{len(hulls.parts)} hulls overfill the body by {hulls.excess:.0%}, {kept}"
+
+
 def finish(
     name: str, solid: Solid, cloud: SplatCloud, views: list[View], masks: list[np.ndarray], *, level: float, voxel: float,
-    override: Override, faces: int, texture_px: int, concavity: float, scale: tuple[float, float], closed_as: str = "",
+    override: Override, faces: int, texture_px: int, concavity: float, hull_faces: int, hull_parts: int,
+    scale: tuple[float, float], closed_as: str = "",
     support: str = "unknown", looks: Looks | None = None,
 ) -> Asset:  # fmt: skip
     """Simplify, texture, decompose and weigh one body; `cloud` are its own Gaussians in the world frame.
@@ -243,13 +249,13 @@ def finish(
         vertices=inverse.apply(baked.mesh.vertices.astype(np.float64)), faces=baked.mesh.faces, uv=baked.mesh.uv,
         texture=baked.mesh.texture,
     )  # fmt: skip
-    hulls = decompose(closed, concavity=concavity)
+    hulls = decompose(closed, concavity=concavity, max_parts=hull_parts, hull_faces=hull_faces)
     weighed: Physics = physics(
         closed, override.name or override.label or "", override, surface_m=SURFACE * voxel, seen=baked.seen_fraction, scale=scale,
         support=support, looks=looks,
     )  # fmt: skip
     parts, widened = footed(hulls.parts, weighed.inertia.center_of_mass)
-    notes = (f"{len(hulls.parts)} hulls overfill the body by {hulls.excess:.0%}",) if len(hulls.parts) > 1 else ()
+    notes = (_said(hulls, hull_parts),) if len(hulls.parts) > 1 else ()
     if widened:
         notes = ("it stood still while it was filmed: a foot under its centre of mass was added to its hull", *notes)
     if closed_as:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from phone2sim.assets.primitives import Primitive
 from phone2sim.errors import InputError, ShapeError
 
 
@@ -24,6 +25,8 @@ class TexturedMesh:
     """(v, 2) in 0–1, origin at the bottom left of the picture (OpenGL, glTF's v flipped)."""
     texture: np.ndarray | None = None
     """(h, w, 3) uint8 albedo, sRGB."""
+    primitive: Primitive | None = None
+    """The same solid as a primitive in the mesh's own frame, where a collision part is one; the mesh is what others read."""
 
     def __post_init__(self) -> None:
         v = np.ascontiguousarray(self.vertices, dtype=np.float32)

@@ -46,7 +46,7 @@ from phone2sim.reconstruct.points import read_points_ply
 from phone2sim.reconstruct.splat.cloud import SplatCloud
 from phone2sim.stage import StageResult, fingerprint_files, read_manifest, run_stage
 
-VERSION = 10
+VERSION = 11
 FEW_VIEWS = 24
 """With fewer pictures than this the held-out ones also give their colours."""
 
@@ -70,6 +70,10 @@ class AssetsConfig(Config):
     """Side of an object's texture [px]."""
     hull_concavity: float = 0.06
     """CoACD's concavity bound where one convex hull is not enough."""
+    hull_faces: int = 124
+    """Triangles of one collision hull at most."""
+    hull_parts: int = 12
+    """Collision hulls of an object at most; then the bound on concavity is not kept."""
     segmenter: str = "geometric"
     """Who cuts objects out: geometric, sam or sam-automatic."""
     sam_model: str = "vit_b"
@@ -226,7 +230,8 @@ def _objects(
         pictures = cut_out(chosen, shown) if classifier is not None and not (override.name or override.label or override.material) else []
         asset = finish(
             name, solid, cloud.take(bodies.labels == k), chosen, shown, level=level, voxel=voxel,
-            override=override, faces=config.faces, texture_px=config.texture_px, concavity=config.hull_concavity,
+            override=override, faces=config.faces, texture_px=config.texture_px, concavity=config.hull_concavity, hull_faces=config.hull_faces,
+            hull_parts=config.hull_parts,
             scale=_scale_factors(metric), closed_as=bodies.notes[k - 1] if bodies.notes else "", support=surface.material,
             looks=classifier.looks(pictures) if classifier is not None and pictures else None,
         )  # fmt: skip

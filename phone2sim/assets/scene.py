@@ -250,6 +250,7 @@ def asset_json(a: Asset) -> dict[str, Any]:
         "seen_fraction": a.seen_fraction,
         "visual": "visual.glb",
         "hulls": [f"hulls/hull_{i:03d}.obj" for i in range(len(a.hulls))],
+        "primitives": [None if h.primitive is None else h.primitive.to_json() for h in a.hulls],
         "splat": "splat.ply" if a.splat is not None else None,
         "notes": list(a.notes),
     }

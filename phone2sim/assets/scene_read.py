@@ -6,12 +6,14 @@ import json
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from phone2sim.assets.mesh import TexturedMesh
+from phone2sim.assets.primitives import Primitive
 from phone2sim.assets.scene import SCHEMA, Asset, Inertia, Light, Scene, SupportSurface
 from phone2sim.config import read_json
 from phone2sim.errors import InputError, Phone2SimError
@@ -66,7 +68,7 @@ def _asset(scene: Path, name: str) -> Asset:
             name=d["name"],
             T_world_asset=Pose.from_json(d["T_world_asset"]),
             visual=_glb(folder / d["visual"]),
-            hulls=tuple(_obj(folder / h) for h in d["hulls"]),
+            hulls=_hulls(folder, d),
             splat=_splat(folder / d["splat"]) if d["splat"] else None,
             volume_m3=float(d["volume_m3"]),
             mass_kg=mass,
@@ -148,6 +150,15 @@ def _pictures(path: Path) -> list[str]:
     except (json.JSONDecodeError, UnicodeDecodeError):
         return []
     return [i["uri"] for i in images if "uri" in i and not i["uri"].startswith("data:")]
+
+
+def _hulls(folder: Path, d: dict[str, Any]) -> tuple[TexturedMesh, ...]:
+    """The convex parts; `primitives` has one or null for each of them, and is absent in older scenes."""
+    parts = [_obj(folder / h) for h in d["hulls"]]
+    told = d.get("primitives") or [None] * len(parts)
+    if parts and len(told) != len(parts):
+        raise InputError(f"{folder}/asset.json has {len(parts)} hulls but {len(told)} primitives.", hint="Remove the primitives, or build again.")
+    return tuple(m if p is None else replace(m, primitive=Primitive.from_json(p)) for m, p in zip(parts, told))
 
 
 def _obj(path: Path) -> TexturedMesh:

@@ -133,13 +133,20 @@ def add_object(spec: Any, asset: Asset, name: str, files: dict[str, bytes]) -> A
     body.explicitinertial = True
     have = {x.name for x in spec.meshes}
     for i, hull in enumerate(asset.hulls):
+        contact = dict(mass=0.0, group=3, condim=6, friction=[asset.friction.value, *ROLLING], rgba=[0.3, 0.6, 0.9, 0.4])
+        if (p := hull.primitive) is not None:
+            T = p.T_asset_primitive
+            body.add_geom(
+                name=f"{name}_hull_{i:03d}", type=getattr(mujoco.mjtGeom, f"mjGEOM_{p.kind.upper()}"), size=[*p.size_m, 0, 0][:3],
+                pos=T.translation, quat=T.quat_wxyz, **contact,
+            )  # fmt: skip
+            continue
         mesh = f"{asset.name}_hull_{i:03d}"
         if mesh not in have:
             files[f"assets/{mesh}.obj"] = obj_bytes(hull)
             spec.add_mesh(name=mesh, file=f"assets/{mesh}.obj", inertia=mujoco.mjtMeshInertia.mjMESH_INERTIA_CONVEX)
         body.add_geom(
-            name=f"{name}_hull_{i:03d}", type=mujoco.mjtGeom.mjGEOM_MESH, meshname=mesh, mass=0.0, group=3,
-            condim=6, friction=[asset.friction.value, *ROLLING], rgba=[0.3, 0.6, 0.9, 0.4],
+            name=f"{name}_hull_{i:03d}", type=mujoco.mjtGeom.mjGEOM_MESH, meshname=mesh, **contact
         )  # fmt: skip
     return body
 

@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 
 from phone2sim.assets.mesh import TexturedMesh
+from phone2sim.assets.primitives import Primitive
 from phone2sim.assets.scene import Asset
 
 
@@ -22,8 +23,12 @@ def build_urdf(asset: Asset) -> ET.Element:
     rows = {"ixx": m[0, 0], "ixy": m[0, 1], "ixz": m[0, 2], "iyy": m[1, 1], "iyz": m[1, 2], "izz": m[2, 2]}
     ET.SubElement(inertial, "inertia", {k: f"{v:.9g}" for k, v in rows.items()})
     _mesh(ET.SubElement(link, "visual", name="visual"), f"meshes/{asset.name}/visual.glb")
-    for i in range(len(asset.hulls)):
-        _mesh(ET.SubElement(link, "collision", name=f"hull_{i:03d}"), f"meshes/{asset.name}/hull_{i:03d}.obj")
+    for i, hull in enumerate(asset.hulls):
+        collision = ET.SubElement(link, "collision", name=f"hull_{i:03d}")
+        if hull.primitive is None or hull.primitive.kind == "capsule":  # URDF has none
+            _mesh(collision, f"meshes/{asset.name}/hull_{i:03d}.obj")
+        else:
+            _primitive(collision, hull.primitive)
     contact = ET.SubElement(link, "contact")
     ET.SubElement(contact, "lateral_friction", value=f"{asset.friction.value:.9g}")
     ET.SubElement(contact, "restitution", value=f"{asset.restitution.value:.9g}")
@@ -46,6 +51,19 @@ def write_urdf(asset: Asset, folder: Path) -> Path:
 def _mesh(parent: ET.Element, file: str) -> None:
     ET.SubElement(parent, "origin", xyz="0 0 0", rpy="0 0 0")
     ET.SubElement(ET.SubElement(parent, "geometry"), "mesh", filename=file)
+
+
+def _primitive(parent: ET.Element, p: Primitive) -> None:
+    R = p.T_asset_primitive.rotation  # roll, pitch, yaw about fixed axes
+    rpy = [np.arctan2(R[2, 1], R[2, 2]), -np.arcsin(np.clip(R[2, 0], -1, 1)), np.arctan2(R[1, 0], R[0, 0])]
+    ET.SubElement(parent, "origin", xyz=_text(p.T_asset_primitive.translation), rpy=_text(np.array(rpy)))
+    geometry = ET.SubElement(parent, "geometry")
+    if p.kind == "box":
+        ET.SubElement(geometry, "box", size=_text(2 * np.array(p.size_m)))
+    elif p.kind == "sphere":
+        ET.SubElement(geometry, "sphere", radius=f"{p.size_m[0]:.9g}")
+    else:
+        ET.SubElement(geometry, "cylinder", radius=f"{p.size_m[0]:.9g}", length=f"{2 * p.size_m[1]:.9g}")
 
 
 def _obj(mesh: TexturedMesh) -> str:
