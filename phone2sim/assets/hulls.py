@@ -23,10 +23,12 @@ class Hulls:
 
 def decompose(
     mesh: Any, *, single_excess: float = 0.08, concavity: float = 0.06, max_parts: int = 12, faces: int = 400, hull_faces: int = 124,
+    rolling: bool = False,
 ) -> Hulls:  # fmt: skip
     """Convex parts of a closed `trimesh.Trimesh`. The lowest point of the parts is the mesh's lowest point.
 
-    `faces` are the triangles that CoACD decomposes, `hull_faces` those of one convex part at most.
+    `faces` are the triangles that CoACD decomposes, `hull_faces` those of one convex part at most. What stood still
+    while it was filmed keeps a hull with facets rather than becoming a ball or a lying cylinder or capsule, unless `rolling`.
     """
     from phone2sim.assets.solid import as_trimesh, simplify
 
@@ -36,7 +38,7 @@ def decompose(
     excess = float(whole.volume / mesh.volume - 1)
     if excess <= single_excess:
         primitive = fit_primitive(mesh)
-        if primitive is not None:
+        if primitive is not None and (rolling or not primitive.rolls):
             solid = as_trimesh(primitive.body())
             part = TexturedMesh(vertices=solid.vertices, faces=solid.faces, primitive=primitive)
             return Hulls(parts=(part,), excess=float(solid.volume / mesh.volume - 1), concavity=None)

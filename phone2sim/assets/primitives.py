@@ -34,6 +34,12 @@ class Primitive:
         if len(self.size_m) != KINDS.get(self.kind, -1) or min(self.size_m) <= 0:
             raise ShapeError(f"Primitive: {self.kind!r} of {list(self.size_m)} is none of {', '.join(KINDS)} with its positive lengths.")
 
+    @property
+    def rolls(self) -> bool:
+        """Whether it rests on a curved side, so that nothing holds it where it is."""
+        lies = abs(self.T_asset_primitive.rotation[2, 2]) < 0.9
+        return self.kind in ("sphere", "capsule") or (self.kind == "cylinder" and bool(lies))
+
     def body(self) -> Any:
         """The solid as `manifold3d.Manifold` in the asset frame, round ones with 48 sides around."""
         import manifold3d

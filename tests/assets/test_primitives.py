@@ -71,6 +71,13 @@ def test_what_is_no_primitive_keeps_its_hull():
     assert len(hulls.parts) == 1 and hulls.parts[0].primitive is None
 
 
+def test_what_stood_still_does_not_become_a_ball():
+    ball = rough(SHAPES["sphere"][0])
+    assert decompose(ball).parts[0].primitive is None
+    assert decompose(ball, rolling=True).parts[0].primitive.kind == "sphere"
+    assert [fit_primitive(rough(m)).rolls for m, _ in SHAPES.values()] == [False, False, True, True]
+
+
 def test_a_hull_has_no_more_faces_than_asked():
     cone = rough(trimesh.creation.cone(0.04, 0.1, sections=40))
     assert len(decompose(cone, hull_faces=40).parts[0].faces) <= 40 < len(decompose(cone, hull_faces=124).parts[0].faces) <= 124
@@ -90,7 +97,7 @@ def with_primitives(built):
 def test_the_stage_finds_them_and_a_scene_keeps_them(built, tmp_path):
     scene, kinds = with_primitives(built)
     found = sorted(p.kind for p in kinds.values() if p is not None)
-    assert found == ["box", "cylinder"]  # the ball has a foot under it, and so a hull
+    assert found == ["box", "cylinder"]
     scene.save(tmp_path)
     again = Scene.load(tmp_path)
     for a, b in zip(scene.assets, again.assets):
