@@ -101,7 +101,7 @@ class SamplingPlanner:
         top = max(float(s.points[:, 2].max()) for s in surfaces)
         out: list[Stroke | None] = []
         wanted = _wanted(now)
-        for i in range(self.futures):
+        for i in range(round(self.futures * min(wide, 2.0))):
             k, way = wanted[i % len(wanted)]
             far = 0.15 if way is None else float(np.linalg.norm(way))
             angle = rng.uniform(-np.pi, np.pi) if way is None else np.arctan2(way[1], way[0])
