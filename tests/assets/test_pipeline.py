@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+import trimesh
 from PIL import Image
+from scipy.spatial import cKDTree
 
 from phone2sim.assets.pipeline import AssetsConfig, build_assets
 from phone2sim.assets.scene import Scene
@@ -40,6 +42,8 @@ def test_assets_are_closed_stand_on_their_origin_and_have_convex_hulls(built):
         assert (np.abs(a.visual.bounds.mean(0)[:2]) < 0.01).all()
         w, _ = a.inertia.principal()
         assert w[0] > 0 and w[2] <= w[0] + w[1]
+        gap = cKDTree(trimesh.sample.sample_surface(m, 4000, seed=0)[0]).query(a.splat.means)[0]
+        assert len(a.splat) > 50 and np.median(gap) < 0.004  # its own Gaussians came along, into its own frame
         assert a.mass_kg.low < a.mass_kg.value < a.mass_kg.high and 0.5 < a.seen_fraction <= 1
 
 
