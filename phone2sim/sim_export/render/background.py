@@ -56,11 +56,11 @@ def draw_background(
         background=(float(fill[0]), float(fill[1]), float(fill[2])), threads=threads,
     )  # fmt: skip
     depth = np.where(image.depth_median > 0, image.depth_median, np.inf).astype(np.float32)
-    y, x = np.mgrid[0 : camera.height, 0 : camera.width] + 0.5
-    rays = np.stack([x, y, np.ones_like(x)], -1) @ np.linalg.inv(K).T @ T[:3, :3].T
-    down = np.where(np.abs(rays[..., 2]) > 1e-9, rays[..., 2], 1e-9)
-    plane = (support_height_m - T[2, 3]) / down
-    z = T[2, 3] + np.where(np.isfinite(depth), depth, 0) * rays[..., 2]
+    x, y = np.arange(camera.width) + 0.5, np.arange(camera.height) + 0.5
+    a, b, c = np.linalg.inv(K).T @ T[2, :3]
+    down = a * x[None] + b * y[:, None] + c  # world z of the ray of unit depth
+    plane = (support_height_m - T[2, 3]) / np.where(np.abs(down) > 1e-9, down, 1e-9)
+    z = T[2, 3] + np.where(np.isfinite(depth), depth, 0) * down
     off = np.where(np.isfinite(depth) & (plane > 0), np.abs(z - support_height_m), np.inf)
     snapped = _surface(off)
     depth = np.where(snapped, plane, depth).astype(np.float32)

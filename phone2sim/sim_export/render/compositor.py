@@ -8,12 +8,17 @@ from typing import Any
 import numpy as np
 
 from phone2sim._native.layer import Layer, Shot, Truth
-from phone2sim._native.mesh import ContactMap, MeshLight, ShadowMap, to_srgb8
+from phone2sim._native.mesh import ContactMap, MeshLight, ShadowMap, composite, render, to_srgb8
 from phone2sim.augment.spec import CameraSpec, LightSpec, SensorSpec, SurfaceSpec
 from phone2sim.errors import ShapeError
 from phone2sim.keys import Key
 from phone2sim.reconstruct.splat.cloud import SplatCloud
-from phone2sim.sim_export.render.background import BackgroundCache, camera_matrices, draw_background
+from phone2sim.sim_export.render.background import (
+    BackgroundCache,
+    BackgroundView,
+    camera_matrices,
+    draw_background,
+)
 from phone2sim.sim_export.render.optics import Lens, compressed, exposed, exposes
 from phone2sim.sim_export.render.parts import PartSet, RenderPart
 from phone2sim.sim_export.render.retexture import dressed
@@ -69,6 +74,8 @@ class EpisodeRenderer:
         self._parts = PartSet([p for p in parts if p.name not in still])
         self._resting = PartSet([p for p in parts if p.name in still])
         self._T_still = np.array([still[self.names[i]] for i in fixed]).reshape(-1, 4, 4)
+        if any(c.mount for c in self.cameras):
+            self._all = PartSet(parts)
         self._still_maps = self._light_maps(self._resting, self._T_still)
         self._lenses = {c.name: Lens.of(c) for c in self.cameras}
         cache = background_cache or BackgroundCache()
@@ -125,36 +132,61 @@ class EpisodeRenderer:
         only_truth: bool = False,
     ) -> dict[str, Shot]:  # fmt: skip
         """Pinhole pictures: linear where a lens or an exposure still comes on top, else through the sensor."""
-        T = np.asarray(T_world_part, float)
+        T = np.array(T_world_part, float)
         if T.shape != (len(self.names), 4, 4):
             raise ShapeError(f"EpisodeRenderer: expected poses ({len(self.names)}, 4, 4), got {T.shape}.")
         if only_truth and not truth:
             return {c.name: Shot(rgb=np.zeros(0, np.uint8)) for c in self.cameras}
-        T = T[self._moving]
-        shadows, contact = self._light_maps(self._parts, T)
-        out = {}
+        T_moving = T[self._moving]
+        shadows, contact = self._light_maps(self._parts, T_moving)
+        out, everything = {}, None
         for c in self.cameras:
-            layer = self._layers.get(c.name) or self._carried(c, mounts)
-            out[c.name] = layer.draw(
-                self._parts.world, T, light=self._light, names=self._moving, rgb_gain=self._parts.rgb_gain,
-                still=self._still_maps[0], shadow=shadows, contact=contact, truth=truth, threads=self.threads,
-                linear=linear or self._lenses[c.name] is not None, seed=self._seed(c, frame_index),
-            )  # fmt: skip
+            raw = linear or self._lenses[c.name] is not None
+            if c.mount:
+                T[self._fixed] = self._T_still
+                everything = everything or self._light_maps(self._all, T)
+                out[c.name] = self._carried(c, T, mounts, everything, frame_index, truth=truth, linear=raw)
+            else:
+                out[c.name] = self._layers[c.name].draw(
+                    self._parts.world, T_moving, light=self._light, names=self._moving, rgb_gain=self._parts.rgb_gain,
+                    still=self._still_maps[0], shadow=shadows, contact=contact, truth=truth, threads=self.threads,
+                    linear=raw, seed=self._seed(c, frame_index),
+                )  # fmt: skip
         return out
 
-    def _carried(self, camera: CameraSpec, mounts: Mapping[str, np.ndarray]) -> Layer:
-        """The layer of a camera that moves, for one picture."""
+    def _carried(
+        self, camera: CameraSpec, T_world_part: np.ndarray, mounts: Mapping[str, np.ndarray],
+        maps: tuple[ShadowMap | None, ContactMap | None], frame_index: int, *, truth: bool, linear: bool,
+    ) -> Shot:  # fmt: skip
+        """A camera that moves: splats and all parts drawn anew."""
         if camera.mount not in mounts:
             raise ShapeError(f"EpisodeRenderer: camera {camera.name!r} needs the pose of its mount {camera.mount!r}.")
         drawn = self._pinhole(camera)
-        _, T_mount_camera = camera_matrices(drawn)
+        K, T_mount_camera = camera_matrices(drawn)
         T = np.asarray(mounts[camera.mount], float) @ T_mount_camera
         view = draw_background(self._cloud, drawn, support_height_m=self._support, threads=self.threads, T_world_camera=T)
-        return self._layer(drawn, view, T_world_camera=T)
+        options: dict[str, Any] = {
+            "K": K, "T_world_camera": T, "shadow_map": maps[0], "contact_map": maps[1], "threads": self.threads,
+        }  # fmt: skip
+        image = render(
+            self._all.world, T_world_part, width=drawn.width, height=drawn.height, light=self._light, behind_depth=view.depth,
+            supersample=self._supersample, rgb_gain=self._all.rgb_gain, **options,
+        )  # fmt: skip
+        dress = dressed(view, self._surfaces, self._lights, K=K, T_world_camera=T)
+        rgb = composite(image, dress, view.depth, shadow=self._lights.shadow, **options)
+        known = None
+        if truth:
+            own = image.part >= 0
+            normal = np.where(own[..., None], image.normal, np.where(view.on_support[..., None], (0, 0, 1), 0)).astype(np.float32)
+            known = Truth(depth=np.where(own, image.depth, view.depth), part=image.part, normal=normal)
+        if linear:
+            return Shot(rgb=rgb, truth=known)
+        s = self._sensor
+        seed = self._seed(camera, frame_index)
+        return Shot(rgb=to_srgb8(rgb, gain_rgb=self._gain(), blur_px=s.blur_px, noise_std=s.noise_std, seed=seed), truth=known)
 
-    def _layer(self, camera: CameraSpec, view: Any, *, T_world_camera: np.ndarray | None = None) -> Layer:
+    def _layer(self, camera: CameraSpec, view: BackgroundView) -> Layer:
         K, T = camera_matrices(camera)
-        T = T if T_world_camera is None else T_world_camera
         s = self._sensor
         picture = still_picture(
             view, dressed(view, self._surfaces, self._lights, K=K, T_world_camera=T), self._resting, self._T_still,
