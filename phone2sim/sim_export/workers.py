@@ -16,6 +16,7 @@ import numpy as np
 
 from phone2sim.assets.fingerprint import AssetHashes
 from phone2sim.assets.scene import Scene
+from phone2sim.augment.coverage import parameters
 from phone2sim.augment.pairs import check_pairs, for_target
 from phone2sim.augment.recipe import Recipe, load_recipe
 from phone2sim.augment.sampler import sample_episode
@@ -226,7 +227,11 @@ class Maker:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
         write_json(
-            partial, {"index": index, "reason": reason, "target": target, "detail": detail, "cpu_s": cpu.seconds}
+            partial,
+            {
+                "index": index, "reason": reason, "target": target, "detail": detail, "cpu_s": cpu.seconds,
+                "parameters": parameters(spec) if spec else None,
+            },  # fmt: skip
         )
         os.replace(partial, path)
         return attempt

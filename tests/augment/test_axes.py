@@ -160,3 +160,13 @@ def test_other_sources_bring_other_objects():
         assert all(o.asset.startswith("shape:") for o in b.objects if o.role == "clutter")
     swapped = draw(with_value(BASE, "objects.sources", "[shapes]"))
     assert all(s.objects[0].asset.startswith("shape:") for s in swapped)
+
+
+def test_coverage_has_a_number_for_every_axis_and_follows_it():
+    from phone2sim.augment.coverage import parameters as covered
+
+    more = draw(with_value(BASE, "sensor.exposure", "{log_uniform: [0.7, 1.4]}"))
+    a, b = covered(draw(BASE)[0]), covered(more[0])
+    assert {k for k in a if a[k] != b[k]} == {"sensor: exposure ×"}
+    axes = {k.split(":")[0] for k in a}
+    assert axes == {"lighting", "clutter", "objects", "physics", "robot_start", "sensor", "surfaces", "camera"}

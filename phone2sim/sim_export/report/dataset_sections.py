@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from phone2sim.sim_export.report.coverage import coverage
 from phone2sim.sim_export.report.facts import DatasetFacts, Episode, SceneFacts
 from phone2sim.sim_export.report.figures import bars, moves_plot
 from phone2sim.sim_export.report.pictures import embed, spread, video_frames
@@ -64,7 +65,7 @@ def variation(dataset: DatasetFacts, scene: SceneFacts | None) -> str:
             bases.append(np.array(e.spec["robot"]["base"]["translation"][:2]))
     plot = moves_plot(moves, _outline(scene), bases[:1])
     plot = f"<figure>{plot}<figcaption>Each kept episode from above: where the object starts (dot) and must go (ring).</figcaption></figure>"
-    return f'{text}<div class="two">{plot if moves else ""}<div>{_ranges(dataset)}{failed}</div></div>'
+    return f'{text}<div class="two">{plot if moves else ""}<div>{_ranges(dataset)}{failed}</div></div>{coverage(dataset)}'
 
 
 def _outline(scene: SceneFacts | None) -> np.ndarray | None:
