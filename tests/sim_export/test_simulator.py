@@ -81,3 +81,33 @@ def test_objects_settle_near_their_specified_poses(scene, specs):
 def test_a_frame_rate_that_does_not_divide_the_clock(scene, specs):
     with pytest.raises(InputError, match="30 frames/s is not a whole number of 2 ms steps"):
         MujocoSimulator(scene).load(specs[0].model_copy(update={"fps": 30}))
+
+
+def test_a_path_says_what_it_would_run_into(scene, specs):
+    from phone2sim.poses import Pose
+    from phone2sim.sim_export.experts.ik import ArmIK, pointing_down
+    from phone2sim.sim_export.robots import get_robot
+
+    sim, spec = MujocoSimulator(scene), specs[0]
+    sim.load(spec)
+    ik, home = ArmIK(get_robot(spec.robot.model)), np.array(spec.robot.qpos)
+    T_base_world = Pose(np.array(spec.robot.base.translation), np.array(spec.robot.base.quat_wxyz)).inverse()
+    before = sim.state()
+
+    def path(xy, z):
+        q, _ = ik.solve(home, T_base_world.apply(np.array([[*xy, z]]))[0], pointing_down(0.0), iterations=80)
+        return home + np.linspace(0, 1, 31)[:, None] * (q - home)
+
+    names = [o.name for o in spec.objects]
+    target, xy = spec.task.target, sim.object_poses()[names.index(spec.task.target), :2]
+    shut = np.zeros(31)
+    assert sim.clash(np.tile(home, (31, 1)), shut) == ""
+    assert sim.clash(path(xy, 0.03), shut) == target
+    assert sim.clash(path(xy, 0.03), shut, ignore=tuple(names)) == ""
+    assert sim.clash(path(xy, -0.03), shut, ignore=tuple(names)) == spec.support
+    other = next(n for n in names if n != target)
+    there = sim.object_poses()[names.index(other), :2]
+    held = np.ones(31, bool)
+    over = path(there, 0.25)
+    assert sim.clash(over[-1:], shut[:1], carried=target, held=held[:1]) == ""
+    np.testing.assert_array_equal(sim.state(), before)

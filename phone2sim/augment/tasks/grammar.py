@@ -151,8 +151,8 @@ def _noun(said: str, scene: Scene) -> str:
 
 def _names(scene: Scene) -> list[str]:
     called = nouns(scene.assets)
-    shared = [c for c in called.values()]
-    return sorted(c if shared.count(c) == 1 else name.replace("_", " ") for name, c in called.items())
+    every = list(called.values())
+    return sorted(c if every.count(c) == 1 else f"{name.replace('_', ' ')} ({c})" for name, c in called.items())
 
 
 def _constant(value: str) -> Any:
