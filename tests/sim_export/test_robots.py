@@ -39,7 +39,7 @@ def test_what_is_written_is_found(arm):
     assert np.allclose(arm.finger_open, 0.04, atol=1e-3) and np.allclose(arm.finger_closed, 0, atol=1e-3)
     assert np.allclose(arm.grip_open, 0.04) and np.allclose(arm.grip_closed, 0)
     assert arm.tip_below_pinch_m == pytest.approx(0.012)
-    assert arm.palm_above_pinch_m == pytest.approx(0.06 + 0.07 - 0.012 - 0.055 - 0.004, abs=2e-3)
+    assert arm.palm_above_pinch_m == pytest.approx(0.06 + 0.07 - 0.012 - 0.055, abs=2e-3)
     assert arm.pad_half_m[0] == pytest.approx(0.009, abs=2e-3)
     assert 0.15 < arm.reach_m[0] < 0.35 and 0.5 < arm.reach_m[1] < 0.85
     assert arm.state_names == (*(f"{j}.pos" for j, _, _ in CHAIN), "gripper.pos")

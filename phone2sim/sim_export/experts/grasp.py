@@ -44,8 +44,10 @@ def find_grasps(
     p, n = surface.points, surface.normals
     low, top = p[:, 2].min(), p[:, 2].max()
     least = table_m + robot.tip_below_pinch_m + TABLE_GAP_M
-    heights = np.unique(np.round(np.clip(np.linspace(low + 0.006, top - 0.004, 9), least, max(top, least)), 4))
-    heights = heights[heights > top - robot.palm_above_pinch_m + 0.004]
+    deepest = top - robot.palm_above_pinch_m + 0.004
+    levels = np.append(np.linspace(low + 0.006, top - 0.004, 9), deepest + 1e-4)  # as deep as the palm lets a hand go
+    heights = np.unique(np.round(np.clip(levels, least, max(top, least)), 4))
+    heights = heights[heights > deepest]
     found, reasons = [], {"too_wide": 0, "no_flat_sides": 0, "no_room_for_fingers": 0, "blocked_by_clutter": 0}
     for yaw, places in _candidates(surface, center_of_mass, heights):
         c, s = np.cos(yaw), np.sin(yaw)

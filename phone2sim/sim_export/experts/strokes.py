@@ -10,7 +10,7 @@ import numpy as np
 from phone2sim.poses import Pose
 from phone2sim.sim_export.experts.ik import ArmIK, pointing_down
 
-SPEED_M_S = 0.16
+SPEED_M_S = 0.13
 """Of the tool while it pushes."""
 AIR_SPEED_M_S = 0.35
 AIR_M = 0.06

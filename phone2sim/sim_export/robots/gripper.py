@@ -202,7 +202,7 @@ class _Probe:
         return {
             "opening_m": round(opening, 5), "pinch_m": tuple(float(x) for x in frame @ pinch),
             "pinch_quat": tuple(float(x) for x in matrix_to_quat(frame)), "tip_below_m": round(down, 5),
-            "palm_above_m": round(float(np.clip(palm - 0.004, 0.01, 0.2)), 5), "pad_half_m": (pad, min(0.012, down)),
+            "palm_above_m": round(float(np.clip(palm, 0.01, 0.2)), 5), "pad_half_m": (pad, min(0.012, down)),
             "finger_m": (round(float(np.clip(depth + 0.008, 0.012, 0.06)), 5),
                          round(float(np.clip(np.abs(near[:, 0] - v0).max() + 0.004, 0.008, 0.04)), 5)),
             "palm_half_m": (round(float(np.clip(np.abs(box[:, 0] - v0).max() + 0.005, 0.02, 0.12)), 5),
