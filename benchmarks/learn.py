@@ -42,7 +42,7 @@ from phone2sim.sim_export.render.background import BackgroundCache
 CAMERA = "front"
 VARIED: dict[str, dict[str, Any]] = {
     "plain": {},
-    "camera": {"camera": {"azimuth_deg": {"uniform": [-35, 35]}, "elevation": {"uniform": [0.1, 0.9]}}},
+    "camera": {"camera": {"azimuth_deg": {"uniform": [-25, 25]}, "elevation": {"uniform": [0.25, 0.75]}}},
     "lighting": {
         "lighting": {
             "key_azimuth_deg": {"uniform": [-120, 120]}, "key_gain": {"log_uniform": [0.3, 3.3]},
@@ -122,8 +122,8 @@ def main() -> None:
         default=list(VARIED),
         help="train and examine these; a last run without it puts all together",
     )
-    parser.add_argument("--renderings", type=int, default=3, help="of each demonstration, where something is varied")
-    parser.add_argument("--steps", type=int, default=300, help="of training")
+    parser.add_argument("--renderings", type=int, default=8, help="of each demonstration, where something is varied")
+    parser.add_argument("--steps", type=int, default=400, help="of training")
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--exam-episodes", type=int, default=8)
     args = parser.parse_args()
