@@ -83,7 +83,7 @@ class ClutterRecipe(Config):
     """Least gap between footprints."""
     sources: tuple[str, ...] = ("scene",)
     """Where objects come from: `scene` (this one), `shapes` (made up), `scene:PATH` (another scene's assets), `folder:PATH`
-    (its GLB and OBJ files, in metres, y up and z up). Paths in a recipe file are relative to it."""
+    (its GLB and OBJ files, in metres, y up and z up). Relative paths start where the command is run."""
     distance_m: Annotated[Variation, Drawn(0, 0.5)] = _c(0.0)
     """Least gap to the task's objects and goals, where more than the clearance."""
     within_m: Annotated[Variation, Drawn(0.1, 2)] = _c(2.0)

@@ -42,7 +42,7 @@ def measure_gripper(spec: Any, *, hand: str, joints: tuple[str, ...], reach: tup
     """Try what each end of the finger actuators' ranges does, and look at the fingers' geometry. Finger joints that
     nothing drives get a servo. Without `joints` the tool is the tip of the hand itself.
 
-    Raises `InputError` when the fingers do not open.
+    Raises `InputError` when the fingers do not open, or their pads do not face each other then.
     """
     from phone2sim.errors import InputError
 
@@ -71,6 +71,10 @@ def measure_gripper(spec: Any, *, hand: str, joints: tuple[str, ...], reach: tup
         )
     moving = [i for i in range(len(joints)) if abs(q_open[i] - q_closed[i]) > 1e-4]
     shape = probe.shape(q_open)
+    if shape["opening_m"] < 0.01:
+        raise InputError(
+            f"The pads of the gripper on {hand!r} do not face each other when it is open: {1000 * shape['opening_m']:.0f} mm between them."
+        )
     return Gripper(
         joints=tuple(joints[i] for i in moving), closed=tuple(float(q_closed[i]) for i in moving),
         opened=tuple(float(q_open[i]) for i in moving), actuators=tuple(names), closed_controls=c_closed,
