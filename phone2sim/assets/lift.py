@@ -135,7 +135,7 @@ def close_bodies(
         try:
             solid = build_solid(
                 low - pad, high + pad, chosen, slants, [m == k for m in masks], level=level if cluster.base_m is None else cluster.base_m,
-                voxel=scales.voxel, skirt_m=max(2 * scales.voxel, 4 * found.support.noise_m), seed=cluster.points,
+                voxel=scales.voxel, skirt_m=skirt(cluster, scales.voxel, found.support.noise_m), seed=cluster.points,
                 others=beside(cluster, found.clusters, low - pad, high + pad), top_m=cluster.top_m, low_parts=cluster.low, cell=found.cell,
             )  # fmt: skip
         except AssetError as e:
@@ -154,6 +154,13 @@ def close_bodies(
     boxes = [s.mesh.bounds + [[-grown] * 3, [grown] * 3] for s in solids]
     last = segmenter.segment(Proposals(cloud=cloud, labels=labels, boxes=boxes, floor_z=floor_z), views)
     return Bodies(solids=solids, labels=last.labels, masks=last.masks)
+
+
+def skirt(cluster: Cluster, voxel: float, noise_m: float) -> float:
+    """Height [m] below which a body is continued down rather than looked at: the support's noise and the shadow at its foot
+    fray what is seen there. Four voxels of something tall; of something low no more than an eighth of it, but above the noise."""
+    height = float(np.ptp(cluster.points[:, 2]))
+    return max(2 * voxel, 4 * noise_m, min(4 * voxel, height / 8))
 
 
 def beside(cluster: Cluster, clusters: list[Cluster], low: np.ndarray, high: np.ndarray) -> np.ndarray:
