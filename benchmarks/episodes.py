@@ -20,7 +20,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from phone2sim.sim_export.datasets.lerobot import write_lerobot
-from phone2sim.sim_export.episode import Episode
+from phone2sim.sim_export.episode import StoredEpisodes
 from phone2sim.sim_export.workers import Job, Maker, episode_folder
 
 VARIANTS = {
@@ -59,7 +59,7 @@ def run(scene: Path, recipe: str, episodes: int, *, seed: int = 0, memory: bool 
                 sizes.append(resident_mb())
             index += 1
         start = time.process_time()
-        write_lerobot([Episode.read(episode_folder(folder, i)) for i in kept], folder / "lerobot")
+        write_lerobot(StoredEpisodes(episode_folder(folder, i) for i in kept), folder / "lerobot")
         total["lerobot"] = time.process_time() - start
     table = {k: round(v / episodes, 3) for k, v in total.items()}
     each = sum(total.values()) / episodes

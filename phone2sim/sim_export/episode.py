@@ -13,10 +13,10 @@ import io
 import os
 import shutil
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -143,9 +143,31 @@ class Episode:
         )  # fmt: skip
 
 
+def pair_folders(folder: Path) -> list[Path]:
+    """The episode's own folder, then those of the other renderings of its pair by name."""
+    return [folder, *sorted((folder / "variants").glob("[!.]*"))]
+
+
 def read_pair(folder: Path) -> list[Episode]:
     """The episode in `folder`, then the other renderings of its pair by name."""
-    return [Episode.read(f) for f in (folder, *sorted((folder / "variants").glob("[!.]*")))]
+    return [Episode.read(f) for f in pair_folders(folder)]
+
+
+class StoredEpisodes(Sequence[Episode]):
+    """Committed episodes, read one at a time and each time they are asked for: a long data set takes no more memory than a short one."""
+
+    def __init__(self, folders: Iterable[Path]) -> None:
+        self._folders = tuple(folders)
+
+    def __len__(self) -> int:
+        return len(self._folders)
+
+    @overload
+    def __getitem__(self, i: int) -> Episode: ...
+    @overload
+    def __getitem__(self, i: slice) -> StoredEpisodes: ...
+    def __getitem__(self, i: int | slice) -> Episode | StoredEpisodes:
+        return StoredEpisodes(self._folders[i]) if isinstance(i, slice) else Episode.read(self._folders[i])
 
 
 def npz_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:

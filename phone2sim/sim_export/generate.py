@@ -14,6 +14,7 @@ import os
 import shutil
 import time
 from collections import Counter
+from collections.abc import Iterable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Literal
@@ -29,7 +30,7 @@ from phone2sim.errors import AssetError, GateError, InputError, did_you_mean
 from phone2sim.progress import message, progress
 from phone2sim.sim_export.datasets.lerobot import write_lerobot
 from phone2sim.sim_export.engines import ENGINES, find_python
-from phone2sim.sim_export.episode import Episode, read_pair
+from phone2sim.sim_export.episode import Episode, StoredEpisodes, pair_folders
 from phone2sim.sim_export.experts import make_expert
 from phone2sim.sim_export.robots import ROBOTS, get_robot
 from phone2sim.sim_export.simulators import SIMULATORS
@@ -144,10 +145,9 @@ def generate(scene_dir: Path, dataset_dir: Path, config: GenerateConfig | None =
             f"None of {len(attempts)} attempts succeeded ({_histogram(reasons)}).",
             hint="The objects may be too wide for the gripper or out of reach; try another recipe.",
         )
-    episodes = [e for i in kept for e in read_pair(episode_folder(dataset_dir, i))]
+    episodes = StoredEpisodes(f for i in kept for f in pair_folders(episode_folder(dataset_dir, i)))
     _drop_extra(dataset_dir, keep={a.index for a in attempts})
-    specs = "".join(e.spec.model_dump_json() + "\n" for e in episodes)
-    (dataset_dir / "specs.jsonl").write_text(specs)
+    frames = _write_specs(dataset_dir / "specs.jsonl", episodes)
     digests = digest(episodes)
     partial = dataset_dir / f".lerobot.partial-{os.getpid()}"
     shutil.rmtree(partial, ignore_errors=True)
@@ -164,7 +164,7 @@ def generate(scene_dir: Path, dataset_dir: Path, config: GenerateConfig | None =
         "complete": len(kept) >= config.episodes,
         "digest": fingerprint(digests),
         "digests": digests,
-        "frames": sum(len(e) for e in episodes),
+        "frames": frames,
         "pairs": _pairs(dataset_dir, kept),
         "cpu_s_per_episode": _cpu_table(attempts, len(kept)),
         "seconds": round(time.monotonic() - start, 2),
@@ -179,7 +179,17 @@ def generate(scene_dir: Path, dataset_dir: Path, config: GenerateConfig | None =
     return manifest
 
 
-def digest(episodes: list[Episode]) -> dict[str, str]:
+def _write_specs(path: Path, episodes: Iterable[Episode]) -> int:
+    """A line per episode; returns how many frames they have together."""
+    frames = 0
+    with path.open("w") as f:
+        for e in episodes:
+            f.write(e.spec.model_dump_json() + "\n")
+            frames += len(e)
+    return frames
+
+
+def digest(episodes: Iterable[Episode]) -> dict[str, str]:
     """SHA-256 of specs, of states and actions, and of the video files."""
     h = {name: hashlib.sha256() for name in ("specs", "states_actions", "videos")}
     for e in episodes:

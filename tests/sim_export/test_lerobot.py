@@ -1,6 +1,7 @@
 """LeRobot v3.0 as its documentation describes it; the real loader runs in tests/side."""
 
 import json
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from phone2sim.errors import InputError
 from phone2sim.sim_export.datasets.lerobot import _pooled, write_lerobot
-from phone2sim.sim_export.episode import Episode, commit, read_frames
+from phone2sim.sim_export.episode import Episode, StoredEpisodes, commit, read_frames
 from tests.sim_export.test_episode import add_videos, episode
 
 
@@ -95,6 +96,25 @@ def test_pooled_statistics_of_one_are_itself():
 def test_writing_twice_gives_equal_bytes(dataset, tmp_path):
     episodes, root = dataset
     write_lerobot(episodes, tmp_path / "again")
+    for p in (p for p in root.rglob("*") if p.is_file()):
+        assert p.read_bytes() == (tmp_path / "again" / p.relative_to(root)).read_bytes(), p.name
+
+
+def test_stored_episodes_are_never_in_memory_together(dataset, tmp_path, monkeypatch):
+    episodes, root = dataset
+    alive, most = [], []
+    read = Episode.read
+
+    def counted(folder):
+        e = read(folder)
+        alive.append(weakref.ref(e))
+        most.append(sum(r() is not None for r in alive))
+        return e
+
+    monkeypatch.setattr(Episode, "read", counted)
+    write_lerobot(StoredEpisodes([e.folder for e in episodes] * 4), tmp_path / "four")
+    assert len(most) > 12 and max(most) <= 3  # the one to compare with, the last, the next
+    write_lerobot(StoredEpisodes(e.folder for e in episodes), tmp_path / "again")
     for p in (p for p in root.rglob("*") if p.is_file()):
         assert p.read_bytes() == (tmp_path / "again" / p.relative_to(root)).read_bytes(), p.name
 

@@ -36,14 +36,15 @@ def write_lerobot(episodes: Sequence[Episode], folder: Path) -> None:
 
     if not episodes:
         raise InputError("A LeRobot dataset needs at least one episode.")
-    _check_alike(episodes)
-    cameras = sorted(episodes[0].videos)
-    tasks = list(dict.fromkeys(_task(e) for e in episodes))
+    like = episodes[0]
+    cameras = sorted(like.videos)
+    tasks: dict[str, int] = {}
     rows, numbers = [], []
     first = 0
     for i, e in enumerate(episodes):
+        _check_alike(e, like)
         chunk, file = divmod(i, CHUNK)
-        values = _columns(e, index=i, first=first, task=tasks.index(_task(e)))
+        values = _columns(e, index=i, first=first, task=tasks.setdefault(_task(e), len(tasks)))
         path = folder / _DATA.format(chunk_index=chunk, file_index=file)
         path.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(_data_table(values), path)
@@ -81,22 +82,21 @@ def write_lerobot(episodes: Sequence[Episode], folder: Path) -> None:
     meta = folder / "meta" / "episodes" / "chunk-000" / "file-000.parquet"
     meta.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(_episodes_table(rows), meta)
-    pq.write_table(_tasks_table(tasks), folder / "meta" / "tasks.parquet")
+    pq.write_table(_tasks_table(list(tasks)), folder / "meta" / "tasks.parquet")
     write_json(folder / "meta" / "stats.json", {k: _pooled([s[k] for s in numbers]) for k in numbers[0]})
-    write_json(folder / "meta" / "info.json", _info(episodes, cameras, frames=first, tasks=len(tasks)))
+    write_json(folder / "meta" / "info.json", _info(like, cameras, episodes=len(rows), frames=first, tasks=len(tasks)))
 
 
-def _check_alike(episodes: Sequence[Episode]) -> None:
+def _check_alike(e: Episode, like: Episode) -> None:
     def kind(e: Episode) -> tuple:
         sizes = tuple(sorted((c.name, c.width, c.height) for c in e.spec.cameras if c.name in e.videos))
         return e.spec.robot.model, e.spec.fps, e.state_names, e.action_names, sizes
 
-    for e in episodes[1:]:
-        if kind(e) != kind(episodes[0]):
-            raise InputError(
-                f"Episode {e.spec.index} differs from episode {episodes[0].spec.index} in robot, frame rate or cameras; "
-                "one LeRobot dataset needs them alike."
-            )
+    if kind(e) != kind(like):
+        raise InputError(
+            f"Episode {e.spec.index} differs from episode {like.spec.index} in robot, frame rate or cameras; "
+            "one LeRobot dataset needs them alike."
+        )
 
 
 def _task(e: Episode) -> str:
@@ -193,8 +193,7 @@ def _pooled(stats: list[dict[str, list]]) -> dict[str, list]:
     return {**{k: v.tolist() for k, v in out.items()}, "count": [int(n.sum())]}
 
 
-def _info(episodes: Sequence[Episode], cameras: list[str], *, frames: int, tasks: int) -> dict[str, Any]:
-    e = episodes[0]
+def _info(e: Episode, cameras: list[str], *, episodes: int, frames: int, tasks: int) -> dict[str, Any]:
     features: dict[str, Any] = {
         "observation.state": {"dtype": "float32", "shape": [len(e.state_names)], "names": list(e.state_names)},
         "action": {"dtype": "float32", "shape": [len(e.action_names)], "names": list(e.action_names)},
@@ -218,14 +217,14 @@ def _info(episodes: Sequence[Episode], cameras: list[str], *, frames: int, tasks
     return {
         "codebase_version": "v3.0",
         "robot_type": e.spec.robot.model,
-        "total_episodes": len(episodes),
+        "total_episodes": episodes,
         "total_frames": frames,
         "total_tasks": tasks,
         "chunks_size": CHUNK,
         "data_files_size_in_mb": 100,
         "video_files_size_in_mb": 200,
         "fps": e.spec.fps,
-        "splits": {"train": f"0:{len(episodes)}"},
+        "splits": {"train": f"0:{episodes}"},
         "data_path": _DATA,
         "video_path": _VIDEO,
         "features": features,
