@@ -18,8 +18,8 @@ def certificate(scene: SceneFacts) -> str:
     good = passed == len(checks)
     chip = f'<span class="chip {"good" if good else "bad"}">{passed} of {len(checks)} gates passed</span>'
     failed = [c for c in checks if not c["passed"]]
-    notes = [f"{c['subject']}: {c['name']}: {c['why']}" for c in failed] + list(scene.certificate.get("notes", []))
-    said = "".join(f'<div class="note">{escape(t)}</div>' for t in notes)
+    said = "".join('<div class="note">' + escape(f"{c['subject']}: {c['name']}: {c['why']}") + "</div>" for c in failed)
+    said += "".join(f'<div class="note said">{escape(t)}</div>' for t in scene.certificate.get("notes", []))
     here = [c for c in checks if ": " not in c["name"] or c["subject"] == "scene"]
     engines = _engines(checks, scene.certificate.get("engines", []))
     return f"<p>{chip}</p>{said}{_matrix(here)}{engines}{_looks(scene)}"

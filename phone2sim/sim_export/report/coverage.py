@@ -27,7 +27,7 @@ def coverage(dataset: DatasetFacts) -> str:
     rows = []
     for name in dict.fromkeys(k for p in kept for k in p):
         good, bad = ([p[name] for p in ps if name in p] for ps in (kept, rejected))
-        rows.append(f"<tr><th>{escape(name)}</th><td>{strip(good, bad)}</td></tr>")
+        rows.append(f"<tr><th>{escape(name)}</th>{strip(good, bad)}</tr>")
     if not rows:
         return ""
     text = "One tick an attempt: kept dark, rejected red; the ends of each strip are the lowest and highest value."
@@ -35,11 +35,11 @@ def coverage(dataset: DatasetFacts) -> str:
 
 
 def strip(kept: list[float], rejected: list[float]) -> str:
-    """An SVG line with a tick for each value, and the range's ends in words."""
+    """Three cells of a table: the lowest value, an SVG line with a tick for each value, the highest; one for what is always the same."""
     values = np.array([*kept, *rejected])
     low, high = float(values.min()), float(values.max())
     if np.isclose(low, high):
-        return f"{low:.3g}"
+        return f'<td class="end">{low:.3g}</td><td class="soft" colspan="2">always</td>'
 
     def ticks(v: list[float], color: str) -> str:
         return "".join(
@@ -50,4 +50,4 @@ def strip(kept: list[float], rejected: list[float]) -> str:
 
     axis = f'<line x1="0" x2="{WIDTH}" y1="{HEIGHT / 2}" y2="{HEIGHT / 2}" stroke="currentColor" stroke-opacity="0.25"/>'
     picture = f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}">{axis}{ticks(kept, "currentColor")}{ticks(rejected, "#c33")}</svg>'
-    return f"{low:.3g} {picture} {high:.3g}"
+    return f'<td class="end">{low:.3g}</td><td class="range">{picture}</td><td>{high:.3g}</td>'

@@ -46,12 +46,13 @@ dl{display:grid;grid-template-columns:auto 1fr;gap:2px 14px;margin:8px 0 0;font-
 dt{color:var(--soft)}dd{margin:0;text-align:right;font-variant-numeric:tabular-nums}
 table{border-collapse:collapse;width:100%;font-size:14px;font-variant-numeric:tabular-nums}
 th{color:var(--soft);font-weight:500;text-align:left}th,td{padding:5px 12px 5px 0;border-bottom:1px solid var(--line);vertical-align:top}
-.wide{overflow-x:auto}
+.wide{overflow-x:auto}td.end{text-align:right}td.range{width:260px}td.range svg{display:block}
 .chip{display:inline-block;padding:1px 9px;border-radius:99px;font-size:12.5px;background:var(--wash);color:var(--accent);margin-right:6px}
 .chip.good{color:var(--good);background:color-mix(in srgb,var(--good) 12%,transparent)}
 .chip.bad{color:var(--bad);background:color-mix(in srgb,var(--bad) 12%,transparent)}
 .chip.warn{color:var(--warn);background:color-mix(in srgb,var(--warn) 14%,transparent)}
 .note{border-left:3px solid var(--warn);padding:2px 0 2px 12px;margin:8px 0;color:var(--soft);font-size:14px}
+.note.said{border-left-color:var(--line)}
 .plot{width:100%;height:auto;background:var(--bg);border-radius:10px;border:1px solid var(--line)}
 .cam{stroke-width:.9;fill-opacity:.9}.support{fill:var(--line);stroke:var(--soft);stroke-width:1;stroke-dasharray:5 4;fill-opacity:.55}
 .scale{fill:none;stroke:var(--soft);stroke-width:1.4}.tick{fill:var(--soft);font-size:11px}.base{fill:var(--soft)}

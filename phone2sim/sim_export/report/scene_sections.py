@@ -98,9 +98,9 @@ def cameras_and_scale(scene: SceneFacts) -> str:
         )
         if views := validity_plot(scene.scene.get("validity", {}), scene.cameras):
             parts.append(
-                f'<h3>Where new views are supported</h3><div class="two"><figure style="max-width:460px">{views}<figcaption>Directions seen from above: zenith in the '
+                f'<h3>Where new views are supported</h3><div class="two"><figure>{views}</figure><p class="soft">Directions seen from above: zenith in the '
                 f"middle, horizon at the rim. Green: covered by several pictures, without holes, and expected to look like the held-out "
-                f"ones. Episodes draw their cameras there. Dots: the pictures.</figcaption></figure></div>"
+                f"ones. Episodes draw their cameras there. Dots: the pictures.</p></div>"
             )
     if scene.metric:
         parts.append("<h3>Why this scale, why this up</h3>" + metric_html(scene.metric) + _notes(scene.metric))
