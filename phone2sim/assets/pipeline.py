@@ -77,7 +77,7 @@ class AssetsConfig(Config):
     segmenter: str = "geometric"
     """Who cuts objects out: geometric, sam or sam-automatic."""
     sam_model: str = "vit_b"
-    """Segment Anything's weights: vit_b, vit_l or vit_h."""
+    """Segment Anything's weights: vit_b, vit_l or vit_h; SAM 2's are hiera_t, hiera_s, hiera_b and hiera_l."""
     sam_checkpoint: str | None = None
     """File of Segment Anything's weights; None fetches those of `sam_model`."""
     classifier: str = "none"

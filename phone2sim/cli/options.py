@@ -173,13 +173,17 @@ class SamModel(str, Enum):
     vit_b = "vit_b"
     vit_l = "vit_l"
     vit_h = "vit_h"
+    hiera_t = "hiera_t"
+    hiera_s = "hiera_s"
+    hiera_b = "hiera_b"
+    hiera_l = "hiera_l"
 
 
 SegmenterOption = Annotated[
     SegmenterName,
     typer.Option("--segmenter", help="What cuts objects out: geometry alone, or Segment Anything prompted by it."),
 ]
-SamModelOption = Annotated[SamModel, typer.Option("--sam-model", help="Segment Anything's weights, fetched on first use.")]
+SamModelOption = Annotated[SamModel, typer.Option("--sam-model", help="Segment Anything's weights, fetched on first use; hiera_* are SAM 2's.")]
 SamCheckpoint = Annotated[
     Path | None,
     typer.Option("--sam-checkpoint", metavar="FILE", help="Segment Anything's weights from a file.", show_default=False),
@@ -239,9 +243,9 @@ def asset_options(
         if sam_checkpoint is not None:
             raise InputError("--sam-checkpoint is of use with --segmenter sam only.")
         return chosen
-    from phone2sim.assets.segmenters.weights import check_file, need_packages
+    from phone2sim.assets.segmenters.weights import check_file, model_of, need_packages
 
-    need_packages()
+    need_packages(sam_model.value if sam_checkpoint is None else model_of(sam_checkpoint))
     if sam_checkpoint is not None:
         chosen["sam_checkpoint"] = str(check_file(sam_checkpoint).absolute())
     return chosen | {"segmenter": segmenter.value, "sam_model": sam_model.value}

@@ -15,7 +15,7 @@
 #   lerobot        1.5 GB  LeRobot's loader
 #   nerfstudio     3.0 GB  nerfstudio's data parser
 #   gsplat         3.5 GB  gsplat's reference code, with phone2sim
-#   sam            1.5 GB  segment-anything, with phone2sim (BASE: a site-packages folder with phone2sim and torch to share)
+#   sam            1.5 GB  segment-anything and sam2, with phone2sim (BASE: a site-packages folder with phone2sim and torch to share)
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -83,6 +83,8 @@ if ! [ -e "$venv/ready" ]; then
             with_phone2sim
         fi
         pip --no-deps segment-anything==1.0 torchvision==0.28.0
+        pip wheel hydra-core==1.3.2 iopath
+        SAM2_BUILD_CUDA=0 pip --no-deps --no-build-isolation sam2==1.1.0
         ;;
     *)
         echo "environments: no environment '$name'; have usd-validator, simready, usd-gsplat, newton, mujoco-usd, physx, isaaclab, lerobot, nerfstudio, gsplat, sam" >&2

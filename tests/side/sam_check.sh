@@ -1,5 +1,5 @@
 #!/bin/sh
-# The Segment Anything tests with the real `segment-anything` package, in an environment of its own
+# The Segment Anything tests with the real packages, `segment-anything` and `sam2`, in an environment of its own
 # (environments.sh sam). Needs no GPU and no weights: a small untrained model is saved and loaded through the
 # package. torchvision is installed without its dependencies, so that a CPU torch stays; the tests replace its missing operator.
 # usage: tests/side/sam_check.sh        (BASE: a site-packages folder with phone2sim, torch and pytest to share)

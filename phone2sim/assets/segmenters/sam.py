@@ -1,6 +1,7 @@
 """Segment Anything as a segmenter: prompted by the geometric silhouettes, by the user, or automatically.
 
-Kirillov et al., Segment Anything, 2023. Works through the package's own `SamPredictor` and `SamAutomaticMaskGenerator`.
+Kirillov et al., Segment Anything, 2023; Ravi et al., SAM 2, 2024. Works through the packages' own predictors and automatic
+mask generators.
 Where its mask and the geometric silhouette disagree altogether, geometry keeps the word.
 """
 
@@ -35,7 +36,8 @@ _KEPT = ("features", "original_size", "input_size", "is_image_set", "_features",
 class SamSegmenter:
     """Refines every object's masks in some of the pictures, then lets these vote on the splat's labels.
 
-    `predictor` is a `SamPredictor`, or any with its `set_image` and `predict`, such as SAM 2's `SAM2ImagePredictor`; with `generator`, a `SamAutomaticMaskGenerator`, its masks are chosen from instead.
+    `predictor` is a `SamPredictor`, or any with its `set_image` and `predict`, such as SAM 2's `SAM2ImagePredictor`; with `generator`,
+    a `SamAutomaticMaskGenerator` or SAM 2's, its masks are chosen from instead.
     Pictures that were looked at are remembered, as embedding them is nearly all of the work.
     """
 
@@ -47,11 +49,19 @@ class SamSegmenter:
 
     @classmethod
     def of(cls, sam: Any, *, automatic: bool = False, max_views: int = 24) -> SamSegmenter:
-        """From a loaded `segment_anything.modeling.Sam`."""
-        from segment_anything import SamAutomaticMaskGenerator, SamPredictor
+        """From a loaded `segment_anything.modeling.Sam`, or SAM 2's `SAM2Base`."""
+        kinds: tuple[Any, Any]
+        if type(sam).__module__.partition(".")[0] == "sam2":
+            from sam2.automatic_mask_generator import SAM2AutomaticMaskGenerator
+            from sam2.sam2_image_predictor import SAM2ImagePredictor
 
-        generator = SamAutomaticMaskGenerator(sam, points_per_side=24) if automatic else None
-        return cls(SamPredictor(sam), generator=generator, max_views=max_views)
+            kinds = SAM2ImagePredictor, SAM2AutomaticMaskGenerator
+        else:
+            from segment_anything import SamAutomaticMaskGenerator, SamPredictor
+
+            kinds = SamPredictor, SamAutomaticMaskGenerator
+        predictor, generator = kinds
+        return cls(predictor(sam), generator=generator(sam, points_per_side=24) if automatic else None, max_views=max_views)
 
     @property
     def name(self) -> str:

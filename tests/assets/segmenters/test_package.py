@@ -1,4 +1,4 @@
-"""The real `segment-anything` package: a small untrained model saved, loaded, prompted and run automatically."""
+"""The real packages, `segment-anything` and SAM 2's: untrained models saved, loaded, prompted and run automatically."""
 
 import sys
 from functools import partial
@@ -9,7 +9,7 @@ import synthetic
 
 from phone2sim.assets.lift import close_bodies, find_objects
 from phone2sim.assets.segmenters import open_segmenter
-from phone2sim.assets.segmenters.weights import build, load_sam
+from phone2sim.assets.segmenters.weights import build, build_second, load_sam
 from phone2sim.errors import InputError
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
@@ -158,3 +158,68 @@ def test_the_automatic_generator_is_the_packages_own(checkpoint):
     ids[largest["segmentation"]] = 1
     got = SamSegmenter(None, generator=generator).refine(photo, ids, name="0")
     assert largest["area"] >= 30 and np.array_equal(got == 1, ids == 1)
+
+
+@pytest.fixture(scope="module")
+def second(tmp_path_factory):
+    """SAM 2's smallest model, untrained, and its checkpoint as Meta's are made."""
+    pytest.importorskip("sam2", reason="sam2 is not installed; tests/side/sam_check.sh has it")
+    from sam2.build_sam import build_sam2
+
+    torch.manual_seed(7)
+    sam = build_sam2("configs/sam2.1/sam2.1_hiera_t.yaml", device="cpu")
+    file = tmp_path_factory.mktemp("sam2") / "untrained.pt"
+    torch.save({"model": sam.state_dict()}, file)
+    return file, sam
+
+
+def test_sam_2_predicts_as_before_it_was_saved_and_remembers_pictures(second):
+    from sam2.sam2_image_predictor import SAM2ImagePredictor
+
+    file, sam = second
+    photo = np.random.default_rng(1).integers(0, 256, (90, 120, 3), np.uint8)
+    ids = np.zeros((90, 120), np.uint8)
+    ids[10:60, 20:70] = 1
+    predictor = SAM2ImagePredictor(sam)
+    predictor.set_image(photo)
+    wanted, scores, _ = predictor.predict(box=np.array([19, 9, 71, 61.0]), multimask_output=True)
+    segmenter = open_segmenter("sam", checkpoint=str(file))
+    segmenter._look(photo, "0")
+    asked = []
+    segmenter._predictor.model.image_encoder.register_forward_hook(lambda *a: asked.append(1))
+    masks, got = segmenter._ask(np.array([19, 9, 71, 61.0]), np.zeros((0, 2)), np.zeros(0, int))
+    assert masks.shape == (3, 90, 120) and np.array_equal(masks, wanted > 0) and np.array_equal(got, scores)
+    for _ in range(2):
+        assert segmenter.refine(photo, ids, name="0").shape == ids.shape
+    assert not asked
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", ["t", "s", "b+", "l"])
+@pytest.mark.parametrize("version", ["sam2", "sam2.1"])
+def test_published_sizes_of_sam_2_are_recognised_from_their_tensors(second, size, version):
+    from sam2.build_sam import build_sam2
+
+    state = build_sam2(f"configs/{version}/{version}_hiera_{size}.yaml", device="cpu").state_dict()
+    again = build_second(state).state_dict()
+    assert {k: v.shape for k, v in state.items()} == {k: v.shape for k, v in again.items()}
+
+
+def test_half_a_sam_2_is_refused(second, tmp_path):
+    state = dict(second[1].state_dict())
+    del state["maskmem_tpos_enc"]
+    torch.save({"model": state}, tmp_path / "half.pt")
+    with pytest.raises(InputError, match="half.pt is no Segment Anything model"):
+        load_sam(checkpoint=tmp_path / "half.pt")
+
+
+@pytest.mark.slow
+def test_sam_2s_automatic_generator_is_its_own(second):
+    from sam2.automatic_mask_generator import SAM2AutomaticMaskGenerator
+
+    segmenter = open_segmenter("sam-automatic", checkpoint=str(second[0]))
+    assert isinstance(segmenter._generator, SAM2AutomaticMaskGenerator)
+    ids = np.zeros((60, 80), np.uint8)
+    ids[20:40, 20:50] = 1
+    photo = np.random.default_rng(2).integers(0, 256, (60, 80, 3), np.uint8)
+    assert segmenter.refine(photo, ids, name="0").shape == (60, 80)

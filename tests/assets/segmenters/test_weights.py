@@ -18,12 +18,14 @@ def served(tmp_path, monkeypatch):
     folder = tmp_path / "served"
     folder.mkdir()
     (folder / small.file).write_bytes(content)
-    return folder, folder.as_uri() + "/", tmp_path / "cache"
+    return folder, folder.as_uri(), tmp_path / "cache"
 
 
 def test_the_published_files():
     assert {k: w.file for k, w in WEIGHTS.items()} == {
         "vit_b": "sam_vit_b_01ec64.pth", "vit_l": "sam_vit_l_0b3195.pth", "vit_h": "sam_vit_h_4b8939.pth",
+        "hiera_t": "sam2.1_hiera_tiny.pt", "hiera_s": "sam2.1_hiera_small.pt", "hiera_b": "sam2.1_hiera_base_plus.pt",
+        "hiera_l": "sam2.1_hiera_large.pt",
     }  # fmt: skip
     assert all(len(w.sha256) == 64 for w in WEIGHTS.values())
 
@@ -50,7 +52,7 @@ def test_wrong_bytes_are_never_kept(served):
 
 def test_no_network_says_which_file_to_bring(served, tmp_path):
     with pytest.raises(MissingDependencyError, match="Fetch file:///nowhere/sam_vit_b_small.pth where there is a network"):
-        fetch("vit_b", source="file:///nowhere/", folder=tmp_path)
+        fetch("vit_b", source="file:///nowhere", folder=tmp_path)
 
 
 def test_files_that_cannot_be_used(tmp_path):
@@ -70,7 +72,7 @@ def test_files_that_cannot_be_used(tmp_path):
 def test_names_and_the_missing_extra(monkeypatch):
     with pytest.raises(InputError, match=r"No segmenter 'sma'; have geometric, sam, sam-automatic\. Did you mean sam"):
         open_segmenter("sma")
-    with pytest.raises(InputError, match="No Segment Anything model 'vit_x'; have vit_b, vit_h, vit_l"):
+    with pytest.raises(InputError, match="No Segment Anything model 'vit_x'; have hiera_b, hiera_l, hiera_s, hiera_t, vit_b, vit_h, vit_l"):
         open_segmenter("sam", model="vit_x")
     assert open_segmenter("geometric").name == "geometric"
     import importlib.util
@@ -80,3 +82,16 @@ def test_names_and_the_missing_extra(monkeypatch):
     with pytest.raises(MissingDependencyError, match=r"needs .*segment_anything.* pip install 'phone2sim\[sam\]'") as e:
         weights.load_sam("vit_b")
     assert e.value.exit_code == 3
+
+
+def test_sam_2_says_how_its_package_is_installed(monkeypatch, tmp_path):
+    import importlib.util
+
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda n, *a: None if n == "sam2" else object() if n == "torchvision" else real(n, *a))
+    with pytest.raises(MissingDependencyError, match=r"needs sam2, which is not installed\. .*pip install --no-build-isolation sam2"):
+        weights.load_sam("hiera_t")
+    torch = pytest.importorskip("torch")
+    torch.save({"model": {"no_obj_embed_spatial": torch.zeros(1)}}, tmp_path / "mine.pt")
+    with pytest.raises(MissingDependencyError, match="needs sam2"):  # the file itself says whose it is
+        weights.load_sam(checkpoint=tmp_path / "mine.pt")
