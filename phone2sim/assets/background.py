@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from phone2sim.assets.deshade import ShadowLift
+from phone2sim.assets.deshade import ShadowLift, without_shadows
+from phone2sim.assets.everywhere import Everywhere
+from phone2sim.assets.hidden import behind
 from phone2sim.assets.inpaint import fill_by_pieces
+from phone2sim.assets.lift import Bodies, Found
 from phone2sim.assets.mesh import TexturedMesh
+from phone2sim.assets.scene import PlanarSurface
 from phone2sim.assets.solid import Solid
+from phone2sim.assets.statics import on_others
 from phone2sim.assets.support import Support
 from phone2sim.assets.texture import blend
 from phone2sim.assets.views import View
@@ -18,6 +24,55 @@ from phone2sim.reconstruct.splat.cloud import SH_C0, SplatCloud
 
 RING = 1.4
 """Ground beside an object that is more than this factor darker, brighter or otherwise coloured than farther out is not the ground's."""
+
+
+def clear_background(
+    cloud: SplatCloud, there: Everywhere, bodies: Bodies, grounds: list[Found], removed: list[int], views: list[View],
+    masks: np.ndarray, lift: ShadowLift | None = None,
+) -> SplatCloud:  # fmt: skip
+    """The cloud without the objects `removed` (ids of `bodies`, which stand on `grounds`) and their shadows, without what hangs
+    over the main support, ground filled in."""
+    main = there.founds[0]
+    stays = (bodies.labels > 0) & ~np.isin(bodies.labels, removed)
+    drop = np.isin(bodies.labels, removed)
+    patches: list[SplatCloud] = []
+    for found in there.founds:
+        level, clear = found.support.surface.height_m, found.clear_m
+        mine = [k for k in removed if grounds[k - 1] is found]
+        solids = [bodies.solids[k - 1] for k in mine]
+        loose = hanging(cloud, found.support, origin=found.origin, cell=found.cell, clear_m=0.6 * clear, top_m=0.7 * found.scales.distance)
+        if found is not main:  # furniture stands on others: only what is left of their objects goes
+            loose &= _around(cloud.means, [s.mesh.bounds for s in solids], 2.2 * clear)
+        elif found.others:
+            loose &= ~np.logical_or(*on_others(cloud.means, found.others, near_m=clear))
+        loose &= ~_around(cloud.means, [np.stack([r.centre - r.extents / 2, r.centre + r.extents / 2]) for r in found.refused], clear)
+        drop |= loose & ~stays
+        if not mine:
+            continue
+        spacing = max(0.9 * found.scales.voxel, 0.0012)
+        patch, origin, zone, core = fill_ground(
+            solids, found.support, views, [np.isin(m, removed) for m in masks], spacing=spacing, margin=2.2 * clear,
+            lift=lift if found is main else None, hidden=found.once is not None,
+        )  # fmt: skip
+        under = over_zone(cloud, origin, zone, spacing, low=level - 2 * clear, high=level + 2 * clear)
+        under |= reaching(cloud, origin, core, spacing, low=level - 3 * clear, high=level + 2 * clear)
+        drop |= under & ~stays
+        patches.append(patch)
+    rest = cloud.take(~drop)
+    if not patches:
+        return rest
+    kept = [rest if lift is None else without_shadows(rest, lift, main.support.surface.height_m), *patches]
+    if main.once is not None:
+        kept.append(behind(main, views[0], np.isin(masks[0], removed)))
+    return SplatCloud.concatenate(kept)
+
+
+def _around(points: np.ndarray, boxes: list[np.ndarray], pad: float) -> np.ndarray:
+    """(n,) bool: points (n, 3) in one of the boxes (2, 3) grown by `pad` [m]."""
+    out = np.zeros(len(points), bool)
+    for low, high in boxes:
+        out |= ((points > low - pad) & (points < high + pad)).all(axis=1)
+    return out
 
 
 def columns(solids: list[Solid], low: np.ndarray, shape: tuple[int, int], spacing: float, *, top_m: float | None = None) -> np.ndarray:
@@ -184,12 +239,19 @@ def reaching(cloud: SplatCloud, origin: np.ndarray, zone: np.ndarray, spacing: f
     return out
 
 
-def slab(support: Support, *, thickness: float = 0.02) -> TexturedMesh:
-    """The support as a closed plate under its outline, world frame."""
-    xy = support.surface.outline + support.surface.T_world_surface.translation[:2]
+def slabs(surfaces: Sequence[PlanarSurface]) -> TexturedMesh:
+    """Every surface as a closed plate behind its outline, one mesh, world frame."""
+    plates = [_slab(s) for s in surfaces]
+    first = np.cumsum([0, *(len(p.vertices) for p in plates)])
+    return TexturedMesh(
+        vertices=np.concatenate([p.vertices for p in plates]), faces=np.concatenate([p.faces + n for p, n in zip(plates, first)])
+    )
+
+
+def _slab(surface: PlanarSurface, *, thickness: float = 0.02) -> TexturedMesh:
+    xy = surface.outline
     n = len(xy)
-    z = support.surface.height_m
-    v = np.concatenate([np.column_stack([xy, np.full(n, z)]), np.column_stack([xy, np.full(n, z - thickness)])])
+    v = surface.T_world_surface.apply(np.concatenate([np.column_stack([xy, np.zeros(n)]), np.column_stack([xy, np.full(n, -thickness)])]))
     faces = [[0, i, i + 1] for i in range(1, n - 1)] + [[n, n + i + 1, n + i] for i in range(1, n - 1)]
     for i in range(n):
         j = (i + 1) % n

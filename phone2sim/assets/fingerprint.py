@@ -24,7 +24,7 @@ class AssetHashes:
         self._known: dict[str, str] = {}
 
     def of(self, support: str, assets: Iterable[str]) -> dict[str, str]:
-        """By asset name, and for `background` and `support` (the surface of that name)."""
+        """By asset name, and for `background` and `support` (the surface of that name, and all others)."""
         return {
             "background": self._one("background"),
             "support": self._one(f"support {support}"),
@@ -50,8 +50,9 @@ class AssetHashes:
                 shapes = [x for m in (a.visual, *a.hulls) for x in (m.vertices, m.faces, m.uv, m.texture)]
                 parts = [*shapes, a.inertia.center_of_mass, a.inertia.moments, np.float64(a.mass_kg.value)]
             elif kind == "support":
-                s = next((s for s in self.scene.supports if s.name == name), None)
-                parts = [] if s is None else [s.outline, s.T_world_surface.matrix]
+                # The named surface first, then all others: what else is static is part of an episode's physics.
+                surfaces = sorted(self.scene.surfaces, key=lambda s: s.name != name)
+                parts = [x for s in surfaces for x in (s.outline, s.T_world_surface.matrix)]
             else:
                 b = self.scene.background
                 parts = [b.means, b.quats_wxyz, b.scales, b.opacities, b.sh]

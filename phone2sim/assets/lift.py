@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from phone2sim.assets.labels import label_by_clusters, label_by_solids, label_lo
 from phone2sim.assets.low import least_height, with_low_parts
 from phone2sim.assets.mesh import TexturedMesh
 from phone2sim.assets.overrides import Override
-from phone2sim.assets.scene import Asset
+from phone2sim.assets.scene import Asset, PlanarSurface
 from phone2sim.assets.segment import Cluster, Rejected, clearance, find_clusters
 from phone2sim.assets.segmenters import GeometricSegmenter, Proposals, Segmenter
 from phone2sim.assets.solid import Solid, build_solid, close_on_plane, separated, simplify
@@ -24,7 +25,7 @@ from phone2sim.assets.views import View, spread
 from phone2sim.errors import AssetError
 from phone2sim.poses import Pose
 from phone2sim.progress import message, track
-from phone2sim.reconstruct.mesh.fusion import fuse
+from phone2sim.reconstruct.mesh.fusion import Field, fuse
 from phone2sim.reconstruct.splat.cloud import SplatCloud
 
 SURFACE = 0.3
@@ -64,16 +65,23 @@ class Found:
     clusters: list[Cluster]
     refused: list[Rejected]
     scales: Scales
+    others: tuple[PlanarSurface, ...] = ()
+    """Higher supports and walls around it."""
     once: np.ndarray | None = None
     """(h, w) int, where a single picture is all there is: 1 + index of the cluster of each of its pixels."""
 
 
-def find_objects(views: list[View], *, min_size: float = 0.02, max_share: float = 0.35) -> Found | None:
-    """Fuse the depth around the place the cameras look at, and cluster what stands on its plane; None without a plane.
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """A support and the fused surface around it."""
 
-    `min_size` is the least height and width relative to the filming distance, `max_share` the largest share of the
-    support's area one object may cover.
-    """
+    field: Field
+    support: Support
+    scales: Scales
+
+
+def see_support(views: list[View]) -> Seen | None:
+    """Fuse the depth around the place the cameras look at, z ≈ 0; None where it shows no plane."""
     middle, distance = region(views)
     scales = Scales.of(views, distance)
     half = 0.85 * distance
@@ -81,18 +89,34 @@ def find_objects(views: list[View], *, min_size: float = 0.02, max_share: float 
     high = np.array([middle[0] + half, middle[1] + half, 0.5 * distance])
     field = fuse(views, low, high, voxel=scales.scene_voxel)
     support = find_support(field, middle, search_m=0.03 * distance)
-    if support is None:
-        return None
-    scales = replace(scales, voxel=max(scales.voxel, 0.7 * support.noise_m))
+    return None if support is None else Seen(field=field, support=support, scales=scales)
+
+
+def on_support(
+    seen: Seen, views: list[View], *, min_size: float, max_share: float, others: Sequence[PlanarSurface] = ()
+) -> Found:
+    """Cluster what stands on a support, without what is of the `others` around it. Sizes as in `find_objects`."""
+    field, support, distance = seen.field, seen.support, seen.scales.distance
+    scales = replace(seen.scales, voxel=max(seen.scales.voxel, 0.7 * support.noise_m))
     clear = clearance(support, field.grid.voxel, 0.011 * distance)
     clusters, refused = find_clusters(
-        field, support, views, clear_m=clear, min_size_m=min_size * distance, max_share=max_share
+        field, support, views, clear_m=clear, min_size_m=min_size * distance, max_share=max_share, others=others
     )
     clusters = with_low_parts(clusters, field, support, views, clear_m=clear, min_size_m=min_size * distance)
     return Found(
         support=support, origin=field.grid.origin[:2], cell=field.grid.voxel, clear_m=clear, clusters=clusters,
-        refused=refused, scales=scales,
+        refused=refused, scales=scales, others=tuple(others),
     )  # fmt: skip
+
+
+def find_objects(views: list[View], *, min_size: float = 0.02, max_share: float = 0.35) -> Found | None:
+    """What stands on the plane the cameras look at, whatever else there is (`everywhere` looks there too); None without one.
+
+    `min_size` is the least height and width relative to the filming distance, `max_share` the largest share of the
+    support's area one object may cover.
+    """
+    seen = see_support(views)
+    return None if seen is None else on_support(seen, views, min_size=min_size, max_share=max_share)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,7 +28,7 @@ def with_low_parts(
     if not clusters:
         return []
     grid, level = field.grid, support.surface.height_m
-    heights = surface_heights(field, below=clear_m) - level
+    heights = surface_heights(field, above=level - clear_m) - level
     owner = np.zeros(grid.shape[:2], int)
     for k, c in enumerate(clusters, start=1):
         if c.base_m is None:

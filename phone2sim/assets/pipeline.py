@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 
 from phone2sim.assets.ambient import ambient_from_surfaces
-from phone2sim.assets.background import fill_ground, hanging, over_zone, reaching, slab
+from phone2sim.assets.background import clear_background, slabs
 from phone2sim.assets.classify import DEFAULT as CLIP
 from phone2sim.assets.classify import ClipClassifier, cut_out, open_classifier
-from phone2sim.assets.deshade import ShadowLift, albedo, shadow_lift, without_shadows
+from phone2sim.assets.deshade import albedo, shadow_lift
 from phone2sim.assets.edits import edited, said_of
+from phone2sim.assets.everywhere import Everywhere, find_everywhere, joined
 from phone2sim.assets.halfseen import close_half_seen
-from phone2sim.assets.hidden import behind, write_hidden
-from phone2sim.assets.lift import Bodies, Found, close_bodies, find_objects, finish
+from phone2sim.assets.hidden import write_hidden
+from phone2sim.assets.lift import close_bodies, finish
 from phone2sim.assets.light import CapturedLight, estimate_light, parts_of, see_ground
 from phone2sim.assets.once import find_objects_once, with_depth
 from phone2sim.assets.overrides import Override, read_overrides
@@ -35,6 +36,7 @@ from phone2sim.assets.segmenters import (
     parse_pick,
     place,
 )
+from phone2sim.assets.segmenters.geometric import nearness
 from phone2sim.assets.validity import looked_at, scene_validity
 from phone2sim.assets.views import View, render_views, spread
 from phone2sim.config import Config, read_json
@@ -150,7 +152,7 @@ def _compute(
     classifier = open_classifier(config.clip_model or CLIP) if config.classifier == "clip" else None
     views: list[View] = []
     placed: list[Placed] = []
-    found: Found | None = None
+    there: Everywhere | None = None
     if metric.get("support"):
         views = render_views(
             cloud, cameras, scene_dir / "capture" / "frames", max_side=config.view_side, photo_side=config.photo_side
@@ -161,16 +163,18 @@ def _compute(
         if once.exists():
             views = [with_depth(views[0], np.load(once))]
             found = find_objects_once(views[0], min_size=config.min_size, max_share=config.max_share)
+            there = None if found is None else Everywhere(founds=(found,))
             if segmenter.name != "geometric":
                 message(f"One photo: its objects are cut out by depth, not by {segmenter.name}.")
         else:
             geometry = [views[i] for i in spread(len(views), config.max_views)]
-            found = find_objects(geometry, min_size=config.min_size, max_share=config.max_share)
-            found = _pointed(found, placed, views, segmenter)
-        if found is not None:
-            found = replace(found, support=replace(found.support, surface=said_of(found.support.surface, overrides)))
+            there = find_everywhere(geometry, min_size=config.min_size, max_share=config.max_share)
+            there = _pointed(there, placed, views, segmenter)
+        if there is not None:
+            said = [replace(f, support=replace(f.support, surface=said_of(f.support.surface, overrides))) for f in there.founds]
+            there = replace(there, founds=tuple(said))
         clock.lap("fuse and segment")
-    if found is None:
+    if there is None:
         notes.append("no support plane found: background-only scene")
         message("No support plane found: the scene is background only, without objects.")
         scene = _background_only(scene_dir, cameras, metric, cloud, notes)
@@ -178,12 +182,13 @@ def _compute(
         _preview_background(folder, cloud, cameras, config)
         return _result(scene, clock, {})
     assets, background, light = _objects(
-        cloud, found, views, config, overrides, metric, notes, clock, folder, cameras, segmenter, placed, classifier
+        cloud, there, views, config, overrides, metric, notes, clock, folder, cameras, segmenter, placed, classifier
     )
+    found = there.founds[0]
     middle = found.support.surface.T_world_surface.translation
     scene = Scene(
-        cameras=cameras, metric=metric, supports=(found.support.surface,), assets=tuple(assets), background=background,
-        background_mesh=slab(found.support), light=light.light, validity=_validity(scene_dir, cloud, cameras, middle),
+        cameras=cameras, metric=metric, supports=there.supports, walls=there.walls, assets=tuple(assets), background=background,
+        background_mesh=slabs([*there.supports, *there.walls]), light=light.light, validity=_validity(scene_dir, cloud, cameras, middle),
         notes=tuple(notes),
     )  # fmt: skip
     scene.save(folder)
@@ -192,64 +197,68 @@ def _compute(
     for asset in assets:
         write_rgb(folder / "preview" / f"{asset.name}.png", asset_picture(asset))
     clock.lap("save and preview")
-    refused = [{"reason": r.reason, "centre": r.centre.tolist(), "extents": r.extents.tolist()} for r in found.refused]
+    refused = [{"reason": r.reason, "centre": r.centre.tolist(), "extents": r.extents.tolist()} for f in there.founds for r in f.refused]
     return _result(scene, clock, hidden | {"refused": refused, "light": light.to_json(), "support_noise_m": found.support.noise_m, "tilt_rad": found.support.tilt_rad})
 
 
 def _objects(
-    cloud: SplatCloud, found: Found, views: list[View], config: AssetsConfig, overrides: dict[str, Override],
+    cloud: SplatCloud, there: Everywhere, views: list[View], config: AssetsConfig, overrides: dict[str, Override],
     metric: dict[str, Any], notes: list[str], clock: _Clock, folder: Path, cameras: Cameras, segmenter: Segmenter,
     placed: list[Placed], classifier: ClipClassifier | None,
 ) -> tuple[list[Asset], SplatCloud, CapturedLight]:  # fmt: skip
+    found = there.founds[0]
     if found.once is not None:
-        bodies = close_half_seen(cloud, found, views[0])
+        standing, parts = [found], [close_half_seen(cloud, found, views[0])]
         notes.append("one photo: hidden sides of objects and hidden parts of the support are guessed")
     else:
-        bodies = close_bodies(cloud, found, views, max_views=config.max_views, segmenter=segmenter)
+        standing = [f for i, f in enumerate(there.founds) if i == 0 or f.clusters]
+        parts = [close_bodies(cloud, f, views, max_views=config.max_views, segmenter=segmenter) for f in standing]
+    bodies = joined(parts)
+    grounds = [f for f, part in zip(standing, parts) for _ in part.solids]
     clock.lap("close bodies and masks")
     names = [f"object_{k}" for k in range(1, len(bodies.solids) + 1)]
     edit = edited(bodies, overrides, names)
     bodies = edit.bodies
     wanted = (choose(placed, bodies.masks, names) if placed else set(range(1, len(names) + 1))) - edit.merged - edit.dropped
-    surface = found.support.surface
-    unknown = sorted(set(overrides) - set(names) - {surface.name})
+    unknown = sorted(set(overrides) - set(names) - {s.name for s in there.supports})
     if unknown:
         note = f"assets.toml names {unknown[0]!r}, which is not among the objects; {did_you_mean(unknown[0], names)}"
         notes.append(note)
         message(note)
-    level, voxel = found.support.surface.height_m, found.scales.voxel
+    level = found.support.surface.height_m
     some = _trained(views, folder.parent, config.max_views)
     chosen = [views[i] for i in some]
     assets: list[Asset] = []
     ids: list[int] = []
-    for k, (name, solid) in enumerate(track(list(zip(names, bodies.solids)), "Finishing objects"), start=1):
+    for k, (name, solid, ground) in enumerate(track(list(zip(names, bodies.solids, grounds)), "Finishing objects"), start=1):
         override = overrides.get(name, Override())
         if not override.movable or k not in wanted:
             continue
         shown = [bodies.masks[i] == k for i in some]
         pictures = cut_out(chosen, shown) if classifier is not None and not (override.name or override.label or override.material) else []
         asset = finish(
-            name, solid, cloud.take(bodies.labels == k), chosen, shown, level=level, voxel=voxel,
+            name, solid, cloud.take(bodies.labels == k), chosen, shown, level=ground.support.surface.height_m, voxel=ground.scales.voxel,
             override=override, faces=config.faces, texture_px=config.texture_px, concavity=config.hull_concavity, hull_faces=config.hull_faces,
             hull_parts=config.hull_parts,
-            scale=_scale_factors(metric), closed_as=bodies.notes[k - 1] if bodies.notes else "", support=surface.material,
+            scale=_scale_factors(metric), closed_as=bodies.notes[k - 1] if bodies.notes else "", support=ground.support.surface.material,
             looks=classifier.looks(pictures) if classifier is not None and pictures else None,
         )  # fmt: skip
         if asset.name in {a.name for a in assets}:
             raise InputError(f"assets.toml gives two objects the name {asset.name!r}.", hint="Make names unique.")
-        assets.append(asset)
+        assets.append(replace(asset, support=ground.support.surface.name))
         ids.append(k)
         clock.lap("texture, hulls, physics")
-    ground = see_ground(found.support, bodies.solids, chosen, [m > 0 for m in bodies.masks[some]])
-    parts = parts_of(assets)
-    light = estimate_light(ground, parts, level)
+    on_main = [s for s, g in zip(bodies.solids, grounds) if g is found] or bodies.solids
+    floor = see_ground(found.support, on_main, chosen, [m > 0 for m in bodies.masks[some]])
+    shading = parts_of(assets)
+    light = estimate_light(floor, shading, level)
     lift = None
     if light.shadow.any():
         light = replace(light, light=ambient_from_surfaces(assets, light.light, ground_m=level))
         assets = albedo(assets, light.light, ground_m=level)
-        lift = shadow_lift(light, parts, ground, level)
+        lift = shadow_lift(light, shading, floor, level)
     clock.lap("light")
-    background = clear_background(cloud, found, bodies, [*ids, *sorted(edit.dropped)], chosen, bodies.masks[some], lift)
+    background = clear_background(cloud, there, bodies, grounds, [*ids, *sorted(edit.dropped)], chosen, bodies.masks[some], lift)
     clock.lap("background")
     write_masks(folder / "masks", bodies.masks, ids, views, cameras)
     clock.lap("write masks")
@@ -264,45 +273,18 @@ def _trained(views: list[View], scene_dir: Path, limit: int) -> np.ndarray:
     return seen[spread(len(seen), limit)]
 
 
-def _pointed(found: Found | None, placed: list[Placed], views: list[View], segmenter: Segmenter) -> Found | None:
+def _pointed(there: Everywhere | None, placed: list[Placed], views: list[View], segmenter: Segmenter) -> Everywhere | None:
     """The user's finger first: what it points at is an object, even where geometry had its doubts."""
-    if found is None or not placed:
-        return found
-    around = Surroundings(level=found.support.surface.height_m, clear_m=found.clear_m, cell=found.cell)
-    clusters, refused = segmenter.pointed(placed, found.clusters, found.refused, views, around)
-    return replace(found, clusters=clusters, refused=refused)
-
-
-def clear_background(
-    cloud: SplatCloud, found: Found, bodies: Bodies, removed: list[int], views: list[View], masks: np.ndarray,
-    lift: ShadowLift | None = None,
-) -> SplatCloud:
-    """The cloud without the objects `removed` (ids of `bodies`) and their shadows, without what hangs over the support,
-    ground filled in."""
-    level, clear = found.support.surface.height_m, found.clear_m
-    stays = (bodies.labels > 0) & ~np.isin(bodies.labels, removed)
-    drop = np.isin(bodies.labels, removed)
-    loose = hanging(cloud, found.support, origin=found.origin, cell=found.cell, clear_m=0.6 * clear, top_m=0.7 * found.scales.distance)
-    for r in found.refused:
-        near = (np.abs(cloud.means - r.centre) < r.extents / 2 + clear).all(axis=1)
-        loose &= ~near
-    drop |= loose & ~stays
-    if not removed:
-        return cloud.take(~drop)
-    solids = [bodies.solids[k - 1] for k in removed]
-    spacing = max(0.9 * found.scales.voxel, 0.0012)
-    patch, origin, zone, core = fill_ground(
-        solids, found.support, views, [np.isin(m, removed) for m in masks], spacing=spacing, margin=2.2 * clear, lift=lift,
-        hidden=found.once is not None,
-    )  # fmt: skip
-    under = over_zone(cloud, origin, zone, spacing, low=level - 2 * clear, high=level + 2 * clear)
-    under |= reaching(cloud, origin, core, spacing, low=level - 3 * clear, high=level + 2 * clear)
-    drop |= under & ~stays
-    rest = cloud.take(~drop)
-    kept = [rest if lift is None else without_shadows(rest, lift, level), patch]
-    if found.once is not None:
-        kept.append(behind(found, views[0], np.isin(masks[0], removed)))
-    return SplatCloud.concatenate(kept)
+    if there is None or not placed:
+        return there
+    founds = list(there.founds)
+    for p in placed:
+        i = max(range(len(founds)), key=lambda k: nearness(p, founds[k].clusters, founds[k].refused, views[p.view]))
+        f = founds[i]
+        around = Surroundings(level=f.support.surface.height_m, clear_m=f.clear_m, cell=f.cell)
+        clusters, refused = segmenter.pointed([p], f.clusters, f.refused, views, around)
+        founds[i] = replace(f, clusters=clusters, refused=refused)
+    return replace(there, founds=tuple(founds))
 
 
 def write_masks(folder: Path, masks: np.ndarray, ids: list[int], views: list[View], cameras: Cameras) -> None:

@@ -91,6 +91,8 @@ class Asset:
     material: str = "unknown"
     label: str = "object"
     """Class name for semantics and language."""
+    support: str = ""
+    """Name of the surface it was captured on; empty for the scene's first."""
     seen_fraction: float = 1.0
     """Share of the surface that some camera saw."""
     notes: tuple[str, ...] = ()
@@ -109,8 +111,8 @@ class Asset:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SupportSurface:
-    """A horizontal surface that things stand on (z up in its own frame, outline in its xy plane)."""
+class PlanarSurface:
+    """A flat part of the static world: z of its own frame is the outward normal, the outline lies in its xy plane."""
 
     name: str
     T_world_surface: Pose
@@ -119,9 +121,29 @@ class SupportSurface:
     friction: Interval = field(default_factory=lambda: Interval(value=0.6, low=0.3, high=0.9, why="unknown surface"))
     material: str = "unknown"
 
+    def beside(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """How far world points (n, 3) lie before the surface, and how far inside its outline: two (n,) [m]."""
+        local = self.T_world_surface.inverse().apply(np.asarray(points, float))
+        edge = np.roll(self.outline, -1, axis=0) - self.outline
+        inward = np.stack([-edge[:, 1], edge[:, 0]], axis=1) / np.maximum(np.linalg.norm(edge, axis=1, keepdims=True), 1e-12)
+        inside = np.full(len(local), np.inf)
+        for corner, n in zip(self.outline, inward):
+            inside = np.minimum(inside, (local[:, :2] - corner) @ n)
+        return local[:, 2], inside
+
+
+@dataclass(frozen=True, kw_only=True)
+class SupportSurface(PlanarSurface):
+    """A horizontal surface that things stand on: a table, a shelf board, the floor."""
+
     @property
     def height_m(self) -> float:
         return float(self.T_world_surface.translation[2])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wall(PlanarSurface):
+    """An upright surface: things bump into it, nothing stands on it. y of its frame points up."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,17 +174,33 @@ class Scene:
     metric: dict[str, Any]
     """Scale and up with intervals and the evidence, as in `cameras/metric.json`."""
     supports: tuple[SupportSurface, ...]
-    """Empty for a background-only scene."""
+    """The main one first, the one that was filmed; empty for a background-only scene."""
     assets: tuple[Asset, ...]
     background: SplatCloud
     """Splats of everything that does not move, with the uncovered table filled in."""
     background_mesh: TexturedMesh | None
     light: Light = field(default_factory=Light.default)
     validity: dict[str, Any] = field(default_factory=dict)
-    """Where novel views are supported, around the support's middle: `{"center": [3], "radius_m": [lo, hi],
+    """Where novel views are supported, around the main support's middle: `{"center": [3], "radius_m": [lo, hi],
     "elevation_rad": [lo, hi], "azimuth_rad": [lo, hi], "map": …}`, the shell that holds all supported views and the map by
     direction and distance (`assets.validity.validity_of` reads it); empty when unknown."""
+    walls: tuple[Wall, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def surfaces(self) -> tuple[PlanarSurface, ...]:
+        """Everything static that physics knows of: supports, then walls."""
+        return (*self.supports, *self.walls)
+
+    def support_of(self, asset: Asset) -> SupportSurface:
+        """The surface it was captured on. Raises `InputError` when the scene has none of that name."""
+        for s in self.supports:
+            if asset.support in ("", s.name):
+                return s
+        raise InputError(
+            f"{asset.name} stands on {asset.support!r}, which is no support of the scene;",
+            hint=did_you_mean(asset.support, [s.name for s in self.supports]),
+        )
 
     def asset(self, name: str) -> Asset:
         """The asset of that name, or of the library (`assets.library`: `shape:can:3`); `@1.1` behind it is a size factor."""
@@ -198,16 +236,8 @@ class Scene:
             {
                 "schema": SCHEMA,
                 "metric": self.metric,
-                "supports": [
-                    {
-                        "name": s.name,
-                        "T_world_surface": s.T_world_surface.to_json(),
-                        "outline": s.outline.tolist(),
-                        "friction": s.friction.to_json(),
-                        "material": s.material,
-                    }
-                    for s in self.supports
-                ],
+                "supports": [surface_json(s) for s in self.supports],
+                "walls": [surface_json(w) for w in self.walls],
                 "assets": [r["name"] for r in rows],
                 "light": {
                     "direction": self.light.direction.tolist(),
@@ -231,6 +261,16 @@ class Scene:
         return read_scene(folder)
 
 
+def surface_json(s: PlanarSurface) -> dict[str, Any]:
+    return {
+        "name": s.name,
+        "T_world_surface": s.T_world_surface.to_json(),
+        "outline": s.outline.tolist(),
+        "friction": s.friction.to_json(),
+        "material": s.material,
+    }
+
+
 def asset_json(a: Asset) -> dict[str, Any]:
     """The public description of an asset, as in `asset.json` and `build --json`; paths relative to its folder."""
     return {
@@ -247,6 +287,7 @@ def asset_json(a: Asset) -> dict[str, Any]:
         "inertia": a.inertia.moments.tolist(),
         "posterior": a.inertia.posterior(),
         "T_world_asset": a.T_world_asset.to_json(),
+        "support": a.support,
         "seen_fraction": a.seen_fraction,
         "visual": "visual.glb",
         "hulls": [f"hulls/hull_{i:03d}.obj" for i in range(len(a.hulls))],

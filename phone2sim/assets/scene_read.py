@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from phone2sim.assets.mesh import TexturedMesh
 from phone2sim.assets.primitives import Primitive
-from phone2sim.assets.scene import SCHEMA, Asset, Inertia, Light, Scene, SupportSurface
+from phone2sim.assets.scene import SCHEMA, Asset, Inertia, Light, PlanarSurface, Scene, SupportSurface, Wall
 from phone2sim.config import read_json
 from phone2sim.errors import InputError, Phone2SimError
 from phone2sim.intervals import Interval
@@ -33,7 +33,8 @@ def read_scene(folder: Path) -> Scene:
         if data.get("schema") != SCHEMA:
             raise InputError(f"{path} has schema {data.get('schema')}, this version reads {SCHEMA}.")
         names = list(data["assets"])
-        supports = tuple(_support(s) for s in data["supports"])
+        supports = tuple(_surface(SupportSurface, s) for s in data["supports"])
+        walls = tuple(_surface(Wall, s) for s in data.get("walls", []))  # scenes made before walls were looked for have none
         light = Light(
             direction=_array(data["light"], "direction", (3,)), key_rgb=_array(data["light"], "key_rgb", (3,)),
             ambient_sh=_array(data["light"], "ambient_sh", (9, 3)),
@@ -43,7 +44,7 @@ def read_scene(folder: Path) -> Scene:
     with _reading(folder / "cameras.json"):
         cameras = Cameras.load(folder / "cameras.json")
     return Scene(
-        cameras=cameras, metric=metric, supports=supports, assets=tuple(_asset(folder, n) for n in names),
+        cameras=cameras, metric=metric, supports=supports, walls=walls, assets=tuple(_asset(folder, n) for n in names),
         background=_splat(folder / "background" / "splat.ply"), background_mesh=_glb(mesh) if mesh.exists() else None,
         light=light, validity=validity, notes=notes,
     )  # fmt: skip
@@ -78,16 +79,20 @@ def _asset(scene: Path, name: str) -> Asset:
             stiffness_pa=Interval.from_json(d["stiffness_pa"]) if d.get("stiffness_pa") else None,
             material=str(d["material"]),
             label=str(d["label"]),
+            support=str(d.get("support", "")),
             seen_fraction=float(d["seen_fraction"]),
             notes=tuple(d["notes"]),
         )
 
 
-def _support(s: dict[str, Any]) -> SupportSurface:
+S = TypeVar("S", bound=PlanarSurface)
+
+
+def _surface(kind: type[S], s: dict[str, Any]) -> S:
     outline = np.array(s["outline"], dtype=float)
     if outline.ndim != 2 or outline.shape[1:] != (2,) or len(outline) < 3:
         raise InputError(f"the outline of {s['name']} is not a list of three or more points", hint=HINT)
-    return SupportSurface(
+    return kind(
         name=s["name"], T_world_surface=Pose.from_json(s["T_world_surface"]), outline=outline,
         friction=Interval.from_json(s["friction"]), material=s.get("material", "unknown"),
     )  # fmt: skip

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from phone2sim.assets.appearance import coloured_apart, explained_by_ground, is_ground, stands_out
+from phone2sim.assets.scene import PlanarSurface
 from phone2sim.assets.split import split
+from phone2sim.assets.statics import on_others
 from phone2sim.assets.support import Support
 from phone2sim.assets.views import View
-from phone2sim.reconstruct.mesh.fusion import Field
+from phone2sim.reconstruct.mesh.fusion import Field, dilate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,12 +56,13 @@ def clearance(support: Support, voxel: float, minimum: float) -> float:
 
 def find_clusters(
     field: Field, support: Support, views: list[View], *, clear_m: float, min_size_m: float, max_share: float, min_views: int = 3,
-    min_share: float = 0.3,
+    min_share: float = 0.3, others: Sequence[PlanarSurface] = (),
 ) -> tuple[list[Cluster], list[Rejected]]:
     """Connected parts of the surface above the support, largest first, and the parts refused with the reason.
 
     `min_size_m` is the least height and diagonal; `max_share` the largest footprint relative to the support's.
     Fewer than `min_views` views, or than the share `min_share` of all, are not enough: badly seen ground grows bumps.
+    What is of `others`, higher supports and walls, or stands on them, is left out.
     """
     from scipy import ndimage
 
@@ -74,6 +78,7 @@ def find_clusters(
         s[:-1] |= cross
     z = grid.origin[2] + grid.voxel * np.arange(grid.shape[2])
     surface[:, :, z < level + clear_m] = False
+    carried = _without_others(surface, field, others, near_m=clear_m)
 
     labels, count = ndimage.label(surface, np.ones((3, 3, 3)))
     if count == 0:
@@ -109,6 +114,8 @@ def find_clusters(
         reason = ""
         if border:
             reason = "reaches the border of the region"
+        elif carried is not None and carried[tuple(ijk[ijk[:, 2] >= ijk[:, 2].max() - 1].T)].mean() > 0.5:
+            reason = "carries another surface"
         elif within < 0.9:
             reason = "not on the support"
         elif base > 3 * grid.voxel + 0.25 * extents[2]:
@@ -132,6 +139,18 @@ def find_clusters(
         else:
             clusters.append(Cluster(points=points, views=seen, base_m=base_m, top_m=top_m))
     return clusters, refused
+
+
+def _without_others(surface: np.ndarray, field: Field, others: Sequence[PlanarSurface], *, near_m: float) -> np.ndarray | None:
+    """Take the voxels of other surfaces out of `surface` (nx, ny, nz); returns the ones close to a board, where what carries it ends."""
+    if not others:
+        return None
+    ijk = np.argwhere(surface)
+    boards, walls = on_others(field.grid.origin + field.grid.voxel * (ijk + 0.5), others, near_m=near_m)
+    surface[tuple(ijk[boards | walls].T)] = False
+    carried = np.zeros(surface.shape, bool)
+    carried[tuple(ijk[boards].T)] = True
+    return dilate(carried, 2)
 
 
 def join_stacked(parts: list[np.ndarray]) -> list[np.ndarray]:

@@ -41,14 +41,14 @@ def region(views: list[View], points: np.ndarray | None = None) -> tuple[np.ndar
     return middle, float(np.median(distance))
 
 
-def surface_heights(field: Field, *, below: float) -> np.ndarray:
-    """(nx, ny) height [m] of the lowest upward-facing zero crossing above -`below`, NaN where none was seen."""
+def surface_heights(field: Field, *, above: float) -> np.ndarray:
+    """(nx, ny) height [m] of the lowest upward-facing zero crossing higher than `above`, NaN where none was seen."""
     grid = field.grid
     v = field.dense(unseen=np.nan, min_weight=3)
     lower, upper = v[:, :, :-1], v[:, :, 1:]
     cross = (lower < 0) & (upper >= 0)
     z = grid.origin[2] + grid.voxel * np.arange(grid.shape[2] - 1)
-    cross &= (z > -below)[None, None]
+    cross &= (z > above)[None, None]
     k = np.argmax(cross, axis=2)
     found = cross.any(axis=2)
     i, j = np.nonzero(found)
@@ -59,8 +59,8 @@ def surface_heights(field: Field, *, below: float) -> np.ndarray:
     return out
 
 
-def find_support(field: Field, middle: np.ndarray, *, name: str = "table", search_m: float) -> Support | None:
-    """The plane near z = 0 with its outline, or None when the fused surface shows none.
+def find_support(field: Field, middle: np.ndarray, *, name: str = "table", search_m: float, near_m: float = 0.0) -> Support | None:
+    """The plane near z = `near_m` with its outline, or None when the fused surface shows none.
 
     The height is the mode of the surface heights within `search_m`; the outline is the convex hull of the connected
     cells on it nearest to `middle`.
@@ -69,12 +69,12 @@ def find_support(field: Field, middle: np.ndarray, *, name: str = "table", searc
     from scipy import ndimage
 
     grid = field.grid
-    heights = surface_heights(field, below=search_m)
-    near = np.isfinite(heights) & (np.abs(heights) < search_m)
+    heights = surface_heights(field, above=near_m - search_m)
+    near = np.isfinite(heights) & (np.abs(heights - near_m) < search_m)
     if near.sum() < 100:
         return None
     z = heights[near]
-    bins = np.histogram(z, bins=max(8, int(2 * search_m / (grid.voxel / 2))), range=(-search_m, search_m))
+    bins = np.histogram(z, bins=max(8, int(2 * search_m / (grid.voxel / 2))), range=(near_m - search_m, near_m + search_m))
     smooth = np.convolve(bins[0], [1, 2, 3, 2, 1], "same")
     level = float(bins[1][np.argmax(smooth)] + (bins[1][1] - bins[1][0]) / 2)
     spread = 2 * grid.voxel

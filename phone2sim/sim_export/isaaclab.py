@@ -49,7 +49,7 @@ def package_name(scene_dir: Path) -> str:
 
 def scene_source(scene: Scene, background: str | None) -> str:
     """The module with `SceneCfg` (physics and looks) and `CameraSceneCfg` (the same, with cameras of the capture)."""
-    fields = [_static(s.name, f"supports/{s.name}.usd", s.T_world_surface) for s in scene.supports]
+    fields = [_static(s.name, f"supports/{s.name}.usd", s.T_world_surface) for s in scene.surfaces]
     fields += [_rigid(a) for a in scene.assets]
     if background:
         fields.append(_static("background", background, Pose.identity()))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from phone2sim.assets.mesh import TexturedMesh
-from phone2sim.assets.scene import Asset, Scene, SupportSurface
+from phone2sim.assets.scene import Asset, PlanarSurface, Scene, SupportSurface
 from phone2sim.errors import InputError, did_you_mean
 from phone2sim.poses import Pose
 from phone2sim.reconstruct.cameras import Cameras, evenly
@@ -17,7 +17,7 @@ from phone2sim.sim_export.friction import SUPPORT_FRICTION
 
 TIMESTEP_S = 0.002
 SLAB_M = 0.06
-"""Thickness of a support's slab below its surface."""
+"""Thickness of a slab behind its surface."""
 
 
 def base_spec(name: str) -> Any:
@@ -42,7 +42,7 @@ ROLLING = (0.005, 0.0005)
 
 
 def build_mjcf(scene: Scene, *, cameras: int = 0) -> Any:
-    """A `mujoco.MjSpec` of the captured arrangement: supports as slabs, each asset a free body with its own inertia.
+    """A `mujoco.MjSpec` of the captured arrangement: supports and walls as slabs, each asset a free body with its own inertia.
 
     Each pair of an object's hull and a support has the object's friction written down, so that nothing added later can
     change it. `cameras`: at most this many of the capture's, as `frame_00012`. Meshes and pictures are in `spec.assets` under `assets/…`, so that the spec compiles in memory and its XML loads
@@ -60,8 +60,8 @@ def build_mjcf(scene: Scene, *, cameras: int = 0) -> Any:
     spec.visual.headlight.ambient = np.clip(scene.light.ambient_sh[0] * 0.28, 0.1, 0.9)
     spec.visual.headlight.diffuse = [0.15] * 3
     spec.visual.headlight.specular = [0.0] * 3
-    for support in scene.supports:
-        add_support(spec, support, files)
+    for surface in scene.surfaces:
+        add_surface(spec, surface, files)
     if scene.background_mesh is not None:
         _add_visual(spec, files, spec.worldbody, "background", scene.background_mesh)
     for asset in scene.assets:
@@ -102,20 +102,20 @@ def find_support(scene: Scene, name: str) -> SupportSurface:
     )
 
 
-def add_support(spec: Any, support: SupportSurface, files: dict[str, bytes]) -> None:
-    """A fixed slab whose top is the surface and whose outline is where it was seen."""
+def add_surface(spec: Any, surface: PlanarSurface, files: dict[str, bytes]) -> None:
+    """A fixed slab whose front is the surface and whose outline is where it was seen."""
     import mujoco
     import trimesh
 
-    o = np.asarray(support.outline, float)
+    o = np.asarray(surface.outline, float)
     slab = np.concatenate([np.c_[o, np.zeros(len(o))], np.c_[o, np.full(len(o), -SLAB_M)]])
     hull = trimesh.convex.convex_hull(slab)
-    name = f"assets/{support.name}_slab.obj"
+    name = f"assets/{surface.name}_slab.obj"
     files[name] = obj_bytes(TexturedMesh(vertices=hull.vertices, faces=hull.faces))
-    spec.add_mesh(name=f"{support.name}_slab", file=name)
+    spec.add_mesh(name=f"{surface.name}_slab", file=name)
     spec.worldbody.add_geom(
-        name=support.name, type=mujoco.mjtGeom.mjGEOM_MESH, meshname=f"{support.name}_slab",
-        pos=support.T_world_surface.translation, quat=support.T_world_surface.quat_wxyz, group=3,
+        name=surface.name, type=mujoco.mjtGeom.mjGEOM_MESH, meshname=f"{surface.name}_slab",
+        pos=surface.T_world_surface.translation, quat=surface.T_world_surface.quat_wxyz, group=3,
         condim=4, friction=[SUPPORT_FRICTION, 0.001, 0.0001], rgba=[0.6, 0.5, 0.4, 1],
     )  # fmt: skip
 

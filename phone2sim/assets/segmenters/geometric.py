@@ -56,6 +56,12 @@ def meant(p: Placed, clusters: list[Cluster], refused: list[Rejected], view: Vie
     return best[1]
 
 
+def nearness(p: Placed, clusters: list[Cluster], refused: list[Rejected], view: View) -> float:
+    """How well a prompt means any of these, 0–1."""
+    points = [c.points for c in clusters] + [r.points for r in refused if r.points is not None]
+    return max((_hit(p, q, view) for q in points), default=0.0)
+
+
 def _hit(p: Placed, points: np.ndarray, view: View) -> float:
     """How well a cluster's visible points answer to a prompt; 0 for not at all."""
     index, z, inside = view.pixels(points)

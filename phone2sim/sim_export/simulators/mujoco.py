@@ -15,7 +15,7 @@ from phone2sim.augment.spec import EpisodeSpec
 from phone2sim.errors import InputError
 from phone2sim.poses import Pose
 from phone2sim.sim_export.episode import Episode
-from phone2sim.sim_export.mjcf import TIMESTEP_S, add_object, add_support, base_spec, find_support
+from phone2sim.sim_export.mjcf import TIMESTEP_S, add_object, add_surface, base_spec, find_support
 from phone2sim.sim_export.robots import get_robot
 from phone2sim.sim_export.robots.base import Robot
 from phone2sim.sim_export.simulators.base import Futures
@@ -28,10 +28,12 @@ CLASH_EVERY = 3
 
 
 def compile_world(scene: Scene, spec: EpisodeSpec, robot: Robot) -> Any:
-    """`MjModel` of the spec's support, objects and robot (names prefixed `robot/`), before anything is placed."""
+    """`MjModel` of the scene's surfaces, the spec's objects and its robot (names prefixed `robot/`), before anything is placed."""
     world = base_spec("phone2sim_episode")
     files: dict[str, bytes] = {}
-    add_support(world, find_support(scene, spec.support), files)
+    find_support(scene, spec.support)
+    for surface in scene.surfaces:
+        add_surface(world, surface, files)
     for o in spec.objects:
         add_object(world, scene.asset(o.asset), o.name, files)
     arm = robot.build(visual=False)

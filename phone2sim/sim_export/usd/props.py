@@ -1,4 +1,4 @@
-"""One file per asset (a dynamic prop) and per support surface (a static slab)."""
+"""One file per asset (a dynamic prop) and per support or wall (a static slab)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from phone2sim._native.mesh import srgb_to_linear
 from phone2sim.assets.mesh import TexturedMesh
-from phone2sim.assets.scene import Asset, SupportSurface
+from phone2sim.assets.scene import Asset, PlanarSurface, SupportSurface
 from phone2sim.errors import AssetError
 from phone2sim.intervals import Interval
 from phone2sim.sim_export.friction import SUPPORT_FRICTION
@@ -22,7 +22,7 @@ from phone2sim.sim_export.usd.simready import asset_file, set_provenance, wikida
 from phone2sim.sim_export.usd.splat import supported, write_splat
 
 SLAB_M = 0.06
-"""Thickness of a support's collider below its surface."""
+"""Thickness of a collider behind its surface."""
 APPEARANCES = ("mesh", "splat", "both")
 """Variants of an asset that has a splat, the default first."""
 
@@ -101,27 +101,27 @@ def _appearance_variants(stage: Any, at: str, splat: str) -> None:
                 stage.OverridePrim(f"{at}/Geometry").SetActive(False)
 
 
-def write_support(support: SupportSurface, folder: Path) -> Path:
-    """`folder/<name>.usd`: the seen outline as a slab whose top is the surface, invisible (the background shows it).
+def write_surface(surface: PlanarSurface, folder: Path) -> Path:
+    """`folder/<name>.usd`: the seen outline as a slab whose front is the surface, invisible (the background shows it).
 
     It is slick, so that what stands on it slides with its own friction.
     """
     from pxr import Sdf, Usd, UsdGeom
 
-    path = folder / f"{support.name}.usd"
+    path = folder / f"{surface.name}.usd"
     with new_stage(path) as stage:
-        at = f"/{support.name}"
+        at = f"/{surface.name}"
         root = UsdGeom.Xform.Define(stage, at).GetPrim()
         set_root(stage, root, "component")
-        Usd.ModelAPI(root).SetAssetName(support.name)
-        Usd.ModelAPI(root).SetAssetIdentifier(Sdf.AssetPath(f"./{support.name}.usd"))
+        Usd.ModelAPI(root).SetAssetName(surface.name)
+        Usd.ModelAPI(root).SetAssetIdentifier(Sdf.AssetPath(f"./{surface.name}.usd"))
         UsdGeom.Scope.Define(stage, f"{at}/Looks")
         physics = physics_material(
             stage, f"{at}/Looks/Physics", friction=SUPPORT_FRICTION, restitution=0.1, name="unknown"
         )
-        add_colliders(stage, f"{at}/Collision", (slab(support.outline),), physics)
-        label(root, "support surface")
-        root.SetCustomDataByKey("phone2sim:friction", interval_data(support.friction))
+        add_colliders(stage, f"{at}/Collision", (slab(surface.outline),), physics)
+        label(root, "support surface" if isinstance(surface, SupportSurface) else "wall")
+        root.SetCustomDataByKey("phone2sim:friction", interval_data(surface.friction))
         extents_hint(root)
     return path
 

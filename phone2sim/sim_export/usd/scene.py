@@ -12,7 +12,7 @@ from phone2sim.progress import progress
 from phone2sim.sim_export.usd.background import add_appearance, place_background, write_background
 from phone2sim.sim_export.usd.config import UsdConfig
 from phone2sim.sim_export.usd.layer import attribute, new_stage, set_pose, set_root
-from phone2sim.sim_export.usd.props import APPEARANCES, has_splat, write_asset, write_support
+from phone2sim.sim_export.usd.props import APPEARANCES, has_splat, write_asset, write_surface
 from phone2sim.sim_export.usd.simready import asset_file
 from phone2sim.sim_export.usd.views import add_cameras, add_lights
 
@@ -25,7 +25,7 @@ def write_usd(scene: Scene, folder: Path, config: UsdConfig | None = None) -> Pa
     physics engine can take.
     """
     config = config or UsdConfig()
-    names = [a.name for a in scene.assets] + [s.name for s in scene.supports]
+    names = [a.name for a in scene.assets] + [s.name for s in scene.surfaces]
     if len(set(names)) < len(names):
         raise AssetError(
             f"Names in the scene are not unique: {', '.join(sorted(names))}.", hint="Rename in scene/assets.toml."
@@ -34,8 +34,8 @@ def write_usd(scene: Scene, folder: Path, config: UsdConfig | None = None) -> Pa
         for asset in scene.assets:
             write_asset(asset, folder, config)
             bar.advance(1, note=asset.name)
-        for support in scene.supports:
-            write_support(support, folder / "supports")
+        for surface in scene.surfaces:
+            write_surface(surface, folder / "supports")
             bar.advance(1)
         layers = write_background(scene, folder / "background", splats=config.splats)
         bar.advance(1)
@@ -63,8 +63,8 @@ def _assemble(stage: Any, scene: Scene, config: UsdConfig, layers: dict[str, str
     add_physics(stage, "/World/PhysicsScene")
     for group in ("Static", "Props"):
         Usd.ModelAPI(UsdGeom.Xform.Define(stage, f"/World/{group}").GetPrim()).SetKind("group")
-    for support in scene.supports:
-        prim = _place(stage, f"/World/Static/{support.name}", f"./supports/{support.name}.usd", support.T_world_surface)
+    for surface in scene.surfaces:
+        prim = _place(stage, f"/World/Static/{surface.name}", f"./supports/{surface.name}.usd", surface.T_world_surface)
         prim.SetInstanceable(True)
     for asset in scene.assets:
         _place(stage, f"/World/Props/{asset.name}", f"./{asset_file(asset.name)}", asset.T_world_asset)
