@@ -17,7 +17,7 @@ OTHERS = 8
 
 
 def task_bodies(scene: Scene, recipe: Recipe, key: Key, ws: Workspace) -> tuple[Resting, ...]:
-    """What the task may be about. Raises `RecipeError` when it asks for captured places of things not captured."""
+    """What the task may be about; of what was captured elsewhere only where it can be placed anew. Raises `RecipeError` when it asks for captured places of things not captured."""
     sources = recipe.objects.sources
     if recipe.objects.placement == "captured" and sources != ("scene",):
         raise RecipeError(
@@ -34,7 +34,9 @@ def clutter_bodies(scene: Scene, recipe: Recipe, key: Key, ws: Workspace, bodies
 
 
 def _bodies(scene: Scene, recipe: Recipe, sources: tuple[str, ...], key: Key, ws: Workspace) -> tuple[Resting, ...]:
-    names = [a.name for a in scene.assets] if "scene" in sources else []
+    there = recipe.objects.placement == "captured" or recipe.clutter.placement == "captured"
+    own = [a for a in scene.assets if not there or scene.support_of(a).name == ws.support.name]
+    names = [a.name for a in own] if "scene" in sources else []
     others = _references(tuple(s for s in sources if s != "scene"))
     if others:
         order = key.child("sources").rng().permutation(len(others))[:OTHERS]

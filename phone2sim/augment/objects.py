@@ -174,6 +174,7 @@ def find_spot(
     hi = np.minimum(ws.outline.max(axis=0), ws.base_xy + ws.reach.far_m + 0.1)
     if not (hi > lo).all():
         return None
+    others = [*others, *((r, EDGE_M) for r in ws.roofs)]
     xy = lo + (hi - lo) * key.rng().random((TRIES, 2))
     radius = float(np.linalg.norm(foot, axis=1).max())
     r = np.linalg.norm(xy - ws.base_xy, axis=1)

@@ -11,6 +11,9 @@ from phone2sim.augment.footprints import area, centroid, convex_hull_2d, inset, 
 from phone2sim.errors import AssetError
 from phone2sim.poses import Pose
 
+ROOF_M = 0.8
+"""An arm needs this much height over what it grasps."""
+
 
 class PlacementError(AssetError):
     """Objects could not be placed as the recipe asks; the hint lists remedies. A generator records it as rejected."""
@@ -55,6 +58,8 @@ class Workspace:
     reach: RobotReach
     middle: np.ndarray
     """(2,) centre of the part in reach, surface frame [m]."""
+    roofs: tuple[np.ndarray, ...] = ()
+    """(k, 2) convex outlines of boards over the support, surface frame [m]: nothing is placed under them."""
 
     def in_reach(self, xy: np.ndarray) -> np.ndarray:
         """(n,) bool for points (n, 2) of the surface."""
@@ -95,30 +100,38 @@ def choose_support(scene: Scene) -> SupportSurface:
             "The scene has no objects.", hint="Rebuild with objects on the support, or lower the size limit."
         )
 
-    def standing(s: SupportSurface) -> int:
-        p = s.T_world_surface.inverse().apply(np.stack([a.T_world_asset.translation for a in scene.assets]))
-        return int(((np.abs(p[:, 2]) < 0.05) & (inset(convex_hull_2d(s.outline), p[:, :2]) > -0.05)).sum())
+    standing = [scene.support_of(a).name for a in scene.assets]
+    return max(scene.supports, key=lambda s: (standing.count(s.name), area(convex_hull_2d(s.outline))))
 
-    return max(scene.supports, key=lambda s: (standing(s), area(convex_hull_2d(s.outline))))
+
+def roofs_over(scene: Scene, support: SupportSurface) -> tuple[np.ndarray, ...]:
+    """(k, 2) outlines, in its frame [m], of what lies less than `ROOF_M` over a support: a shelf's boards."""
+    T_surface_world = support.T_world_surface.inverse()
+    others = [s for s in scene.supports if 0 < s.height_m - support.height_m < ROOF_M]
+    outlines = [(T_surface_world @ s.T_world_surface).apply(np.c_[s.outline, np.zeros(len(s.outline))]) for s in others]
+    return tuple(convex_hull_2d(o[:, :2]) for o in outlines)
 
 
 def choose_workspace(scene: Scene, reach: RobotReach, *, keep_captured: bool = False) -> Workspace:
     """Bolt the robot beside the support, facing its middle, where it reaches most of it.
 
-    Candidates are 24 directions around the middle, at the edge or somewhat outside it. With `keep_captured` the
+    Candidates are 24 directions around the middle, at the edge or somewhat outside it, clear of walls and shelves. With `keep_captured` the
     objects stay where they are, so reaching them counts first and the base keeps off them. Where the capture saw the
     support from one side only, the base goes opposite, to face the cameras.
     """
     support = choose_support(scene)
     outline = convex_hull_2d(support.outline)
     T_surface_world = support.T_world_surface.inverse()
-    objects = T_surface_world.apply(np.stack([a.T_world_asset.translation for a in scene.assets]))[:, :2]
+    own = [a for a in scene.assets if scene.support_of(a).name == support.name]
+    objects = T_surface_world.apply(np.array([a.T_world_asset.translation for a in own]).reshape(-1, 3))[:, :2]
     inside = inset(outline, objects) > 0
     middle = centroid(outline)
     # Phones look at the objects: on a large table the seen-best part is around them.
     focus = 0.5 * (middle + objects[inside].mean(axis=0)) if inside.any() else middle
+    roofs = roofs_over(scene, support)
     grid = _grid(outline, 0.02)
-    radii = [_radius(a) for a in scene.assets]
+    grid = grid[[all(inset(r, p[None])[0] < 0 for r in roofs) for p in grid]] if roofs else grid
+    radii = [_radius(a) for a in own]
     views = T_surface_world.apply(scene.cameras.centres)[:, :2] - focus
     facing = views.mean(axis=0) / max(float(np.linalg.norm(views, axis=1).mean()), 1e-9)
 
@@ -131,15 +144,17 @@ def choose_workspace(scene: Scene, reach: RobotReach, *, keep_captured: bool = F
             if edge + shift < reach.near_m:
                 continue
             ws = Workspace(
-                support=support, outline=outline, base_xy=focus + (edge + shift) * out, reach=reach, middle=focus,
+                support=support, outline=outline, base_xy=focus + (edge + shift) * out, reach=reach, middle=focus, roofs=roofs,
                 base_yaw_rad=float((angle + 2 * np.pi) % (2 * np.pi) - np.pi),
             )  # fmt: skip
+            if not _is_clear(scene, ws):
+                continue
             hit = grid[ws.in_reach(grid)]
             near = np.linalg.norm(hit - focus, axis=1) < 0.35
             score = (
                 float(near.sum()) / max(len(grid), 1) - 0.1 * max(shift, 0) - 0.15 * float(facing @ out) + 0.2 * square
             )
-            if keep_captured:
+            if keep_captured and own:
                 score += float(np.mean(ws.in_reach(objects)))
                 room = np.linalg.norm(objects - ws.base_xy, axis=1) - np.array(radii) - reach.base_radius_m
                 score -= 2.0 * float((room < 0.02).any())
@@ -152,6 +167,19 @@ def choose_workspace(scene: Scene, reach: RobotReach, *, keep_captured: bool = F
             hint="Capture more of the support.",
         )
     return best[1]
+
+
+def _is_clear(scene: Scene, ws: Workspace) -> bool:
+    """Whether the robot's base is as a whole in front of every wall that rises beside it, and not where a higher surface is."""
+    if any(inset(r, ws.base_xy[None])[0] > -ws.reach.base_radius_m for r in ws.roofs):
+        return False
+    at = ws.to_world(ws.base_xy, 0.05)[None]
+    middle = ws.to_world(ws.middle, 0.05)[None]
+    for wall in scene.walls:
+        before, inside = (x[0] for x in wall.beside(at))
+        if before < ws.reach.base_radius_m and inside > -ws.reach.base_radius_m and wall.beside(middle)[0][0] > 0:
+            return False
+    return True
 
 
 def _with_middle(ws: Workspace, hit: np.ndarray) -> Workspace:

@@ -12,7 +12,6 @@ from phone2sim.assets.scene import Asset, Scene
 from phone2sim.augment.footprints import footprint, inset
 from phone2sim.augment.recipe import Recipe
 from phone2sim.augment.variation import Variation
-from phone2sim.augment.workspace import choose_support
 from phone2sim.intervals import Interval
 from phone2sim.poses import Pose, quat_to_matrix
 from phone2sim.sim_export.usd.config import UsdConfig
@@ -95,14 +94,14 @@ def _interval(x: Interval, how: str, gain: Variation | None) -> np.ndarray:
 
 def _shift(scene: Scene, asset: Asset) -> float:
     """How far [m] along either axis an object may be moved from where it stands, whatever the others do."""
-    support = choose_support(scene)
+    support = scene.support_of(asset)
     R = support.T_world_surface.rotation.T
     T = support.T_world_surface.inverse() @ asset.T_world_asset
     foot = footprint(asset, R @ asset.T_world_asset.rotation)
     reach = float(np.linalg.norm(foot, axis=1).max())
     room = [float(inset(support.outline, T.translation[None, :2])[0]) - reach]
     for b in scene.assets:
-        if b is not asset:
+        if b is not asset and scene.support_of(b).name == support.name:
             other = float(np.linalg.norm(footprint(b, R @ b.T_world_asset.rotation), axis=1).max())
             apart = float(np.linalg.norm((support.T_world_surface.inverse() @ b.T_world_asset).translation[:2] - T.translation[:2]))
             room.append((apart - reach - other) / 2)

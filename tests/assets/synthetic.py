@@ -53,6 +53,8 @@ def albedo(points: np.ndarray, part: int) -> np.ndarray:
 @dataclass(frozen=True)
 class Truth:
     cameras: Cameras
+    static: dict[str, trimesh.Trimesh]
+    """Table, shelves, walls."""
     meshes: dict[str, trimesh.Trimesh]
     views: list[View]
     masks: list[np.ndarray]
@@ -61,11 +63,15 @@ class Truth:
 
 def raycast(with_bodies: bool = True, seed: int = 3) -> Truth:
     """Noisy depth, photos and masks of the known scene."""
-    cams = cameras()
-    meshes = bodies() if with_bodies else {}
     table = trimesh.creation.box((0.7, 0.6, 0.02))
     table.apply_translation([0, 0, -0.01])
-    parts = [table, *meshes.values()]
+    return looked_at(cameras(), {"table": table}, bodies() if with_bodies else {}, seed=seed)
+
+
+def looked_at(cams: Cameras, static: dict[str, trimesh.Trimesh], meshes: dict[str, trimesh.Trimesh], *, seed: int = 3) -> Truth:
+    """Noisy depth, photos and masks of the movable `meshes` among `static` ones; black where there is nothing."""
+    parts = [*static.values(), *meshes.values()]
+    owner = np.array([0] * len(static) + list(range(1, len(meshes) + 1)))
     o3d = load_open3d()
 
     rays = o3d.t.geometry.RaycastingScene(nthreads=1)
@@ -80,11 +86,11 @@ def raycast(with_bodies: bool = True, seed: int = 3) -> Truth:
         world = d @ cams.T_world_camera[i, :3, :3].T
         hit = rays.cast_rays(np.concatenate([np.broadcast_to(cams.centres[i], world.shape), world], -1).astype(np.float32))
         depth = hit["t_hit"].numpy()
-        part = np.where(np.isfinite(depth), hit["geometry_ids"].numpy().astype(np.int64), 0)
+        part = np.where(np.isfinite(depth), owner[np.minimum(hit["geometry_ids"].numpy(), len(parts) - 1)], 0)
         depth = np.where(np.isfinite(depth), depth, 0).astype(np.float32)
         points = cams.centres[i] + world * depth[..., None]
         rgb = np.zeros((h, w, 3))
-        for k in range(len(parts)):
+        for k in range(len(meshes) + 1):
             rgb[part == k] = albedo(points[part == k], k)
         rgb[depth == 0] = 0.1
         noisy = np.where(depth > 0, depth + rng.normal(0, NOISE, depth.shape), 0).astype(np.float32)
@@ -92,16 +98,32 @@ def raycast(with_bodies: bool = True, seed: int = 3) -> Truth:
             View(name=cams.names[i], photo=(rgb * 255).astype(np.uint8), depth=noisy, K=cams.K[i], T_camera_world=cams.T_camera_world[i])
         )
         masks.append(part.astype(np.uint8))
-    return Truth(cameras=cams, meshes=meshes, views=views, masks=masks)
+    return Truth(cameras=cams, static=static, meshes=meshes, views=views, masks=masks)
 
 
-def splat(truth: Truth, seed: int = 5) -> SplatCloud:
-    """Flat Gaussians on every visible surface: what a perfect training would give."""
+def _faces_of(box: trimesh.Trimesh, step: float) -> tuple[np.ndarray, np.ndarray]:
+    """Points (n, 3) on a grid over the large faces of an upright box that can be seen from above, and their normals."""
+    low, high = box.bounds
+    points, normals = [], []
+    for axis, sign in ((2, 1), (0, 1), (0, -1), (1, 1), (1, -1)):
+        a, b = (k for k in range(3) if k != axis)
+        if min(high[a] - low[a], high[b] - low[b]) < 0.05:
+            continue
+        u, v = np.meshgrid(*(np.arange(low[k] + step / 2, high[k], step) for k in (a, b)))
+        p = np.zeros((u.size, 3))
+        p[:, a], p[:, b], p[:, axis] = u.ravel(), v.ravel(), (high if sign > 0 else low)[axis]
+        points.append(p)
+        normals.append(np.tile(sign * np.eye(3)[axis], (len(p), 1)))
+    return np.concatenate(points), np.concatenate(normals)
+
+
+def splat(truth: Truth, seed: int = 5, step: float = 0.004) -> SplatCloud:
+    """Flat Gaussians on every visible surface, every `step` [m] of the static ones: what a perfect training would give."""
     rng = np.random.default_rng(seed)
-    g = np.arange(-0.35, 0.35, 0.004)
-    x, y = np.meshgrid(g, g[np.abs(g) < 0.3])
-    table = np.column_stack([x.ravel(), y.ravel(), np.zeros(x.size)])
-    points, normals, colors = [table], [np.tile([0.0, 0, 1], (len(table), 1))], [albedo(table, 0)]
+    seen = [_faces_of(m, step) for m in truth.static.values()]
+    points, normals = [p for p, _ in seen], [n for _, n in seen]
+    colors = [albedo(p, 0) for p in points]
+    coarse = sum(len(p) for p in points)
     for k, m in enumerate(truth.meshes.values(), start=1):
         n = int(m.area / 0.0028**2)
         bary = rng.dirichlet([1, 1, 1], n)
@@ -115,11 +137,11 @@ def splat(truth: Truth, seed: int = 5) -> SplatCloud:
     q[np.linalg.norm(q, axis=1) < 1e-6] = [0, 1, 0, 0]
     q /= np.linalg.norm(q, axis=1, keepdims=True)
     scales = np.tile([0.0019, 0.0019, 0.0005], (len(p), 1))
-    scales[: len(table), :2] = 0.003
+    scales[:coarse, :2] = 0.75 * step
     return SplatCloud(means=p, quats_wxyz=q, scales=scales, opacities=np.full(len(p), 0.95), sh=((c - 0.5) / SH_C0)[:, None])
 
 
-def write_scene_dir(truth: Truth, folder: Path, *, support: bool = True) -> Path:
+def write_scene_dir(truth: Truth, folder: Path, *, support: bool = True, step: float = 0.004) -> Path:
     """The folder of a reconstructed capture, ready for `build_assets`."""
     from phone2sim.config import write_json
     from phone2sim.images import write_rgb
@@ -130,7 +152,7 @@ def write_scene_dir(truth: Truth, folder: Path, *, support: bool = True) -> Path
     scale = {"value": 1.0, "low": 0.997, "high": 1.003, "why": "truth"}
     metric = {"scale": scale, "scale_source": "truth", "support": {"height_m": 0.0} if support else None}
     write_json(folder / "cameras" / "metric.json", metric)
-    splat(truth).save_ply(folder / "splat" / "splat.ply")
+    splat(truth, step=step).save_ply(folder / "splat" / "splat.ply")
     for stage in ("capture", "cameras", "splat"):
         write_json(folder / stage / "manifest.json", {"schema": 1, "fingerprint": f"{stage}-synthetic"})
     return folder

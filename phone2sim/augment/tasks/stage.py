@@ -136,7 +136,7 @@ class Stage:
         """Whether an outline lies on the table, clear of what is fixed and of `others`."""
         if inset(self.ws.outline, outline).min() < EDGE_M:
             return False
-        return all(gap(outline, foot) >= 0.01 for foot in self._feet(*others))
+        return all(gap(outline, foot) >= 0.01 for foot in (*self._feet(*others), *self.ws.roofs))
 
     def in_base(self, xy: np.ndarray) -> np.ndarray:
         """(2,) a point of the surface in the robot's base frame (x forward, y left) [m]."""
