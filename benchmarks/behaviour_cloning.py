@@ -49,7 +49,7 @@ class ClonedPolicy:
 
 
 def train(images: np.ndarray, chunks: np.ndarray, *, seed: int, steps: int, batch: int = 64) -> dict[str, Any]:
-    """Fit pictures (d, r, 3, h, w) uint8, r renderings of each of d demonstrations, to chunks (d, t, a). Adam with a falling
+    """Fit pictures (d, 3, h, w) uint8, one of each of d demonstrations, to their chunks (d, t, a). Adam with a falling
     rate on the mean squared error; single-threaded and seeded, so the same every time."""
     torch.manual_seed(seed)
     torch.set_num_threads(1)
@@ -60,7 +60,7 @@ def train(images: np.ndarray, chunks: np.ndarray, *, seed: int, steps: int, batc
     share = torch.from_numpy((s[:COMPONENTS] / s[0]).astype(np.float32))
     weights = torch.from_numpy((flat @ basis.T / (basis**2).sum(1)).astype(np.float32))
     model = Cloner()
-    model(torch.zeros(1, *images.shape[2:]))  # sizes the lazy layer
+    model(torch.zeros(1, *images.shape[1:]))  # sizes the lazy layer
     optimiser = torch.optim.AdamW(model.parameters(), 2e-3, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=steps)
     rng = np.random.default_rng(seed)
@@ -68,8 +68,7 @@ def train(images: np.ndarray, chunks: np.ndarray, *, seed: int, steps: int, batc
     recent: list[float] = []
     for _ in range(steps):
         at = torch.from_numpy(rng.integers(len(images), size=batch))
-        which = torch.from_numpy(rng.integers(images.shape[1], size=batch))
-        error = (model(pictures[at, which].float() / 255) - weights[at]) * share
+        error = (model(pictures[at].float() / 255) - weights[at]) * share
         loss = (error**2).mean()
         optimiser.zero_grad(), loss.backward(), optimiser.step(), schedule.step()
         recent = [*recent[-49:], float(loss.detach())]

@@ -2,8 +2,8 @@
 
     python benchmarks/value.py SCENE -o OUT [--episodes 40] [--seeds 0 1 2]
 
-Episodes are generated and branched without pictures. Per seed a fifth of the episodes, drawn anew, is held out; the model is
-trained on the futures of the others.
+Episodes are generated and branched without pictures, with heavier and slipperier objects than captured, so that futures fail in
+several ways. Per seed a fifth of the episodes, drawn anew, is held out; the model is trained on the futures of the others.
 """
 
 from __future__ import annotations
@@ -20,6 +20,11 @@ from phone2sim.sim_export.branches import BranchConfig, ValueModel, branch
 from phone2sim.sim_export.branches.value import rank_table
 from phone2sim.sim_export.generate import GenerateConfig, generate
 
+RECIPE = """
+extends: default
+physics: {mass_gain: {log_uniform: [1, 6]}, friction_gain: {log_uniform: [0.3, 1]}}
+"""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -30,8 +35,10 @@ def main() -> None:
     parser.add_argument("--branches", type=int, default=8)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     args = parser.parse_args()
-    data = args.out / "episodes"
-    generate(args.scene, data, GenerateConfig(episodes=args.episodes, pictures=False, seed=5))
+    args.out.mkdir(parents=True, exist_ok=True)
+    data, recipe = args.out / "episodes", args.out / "hard.yaml"
+    recipe.write_text(RECIPE)
+    kept = generate(args.scene, data, GenerateConfig(recipe=str(recipe), episodes=args.episodes, pictures=False, seed=5))
     config = BranchConfig(episodes=args.episodes, states=args.states, branches=args.branches, pictures=False)
     made = branch(data, args.out / "branches", config)
     rows = [json.loads(line) for line in (args.out / "branches" / "branches.jsonl").read_text().splitlines()]
@@ -42,7 +49,7 @@ def main() -> None:
     }
     kinds = {k: [r["success"] for r in rows if r["kind"] == k] for k in sorted({r["kind"] for r in rows})}
     result: dict[str, Any] = {
-        "futures": made["branches"], "states": made["states"], "successes": made["successes"], "seeds": args.seeds,
+        "episodes": kept["kept"], "attempts": kept["attempts"], "futures": made["branches"], "states": made["states"], "successes": made["successes"], "seeds": args.seeds,
         "success_by_kind": {k: [sum(v), len(v)] for k, v in kinds.items()}, "mean": mean, "by_seed": by_seed,
     }  # fmt: skip
     (args.out / "value.json").write_text(json.dumps(result, indent=1) + "\n")

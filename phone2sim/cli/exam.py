@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from phone2sim.cli.options import Json, Quiet, SceneDir, Seed, check_output, check_scene
+from phone2sim.cli.options import Json, Quiet, SceneDir, Seed, TaskName, check_output, check_scene
 from phone2sim.cli.output import output
 
 
@@ -30,8 +30,9 @@ def exam(
     ] = "",
     episodes: Annotated[int, typer.Option("--episodes", "-n", min=1, help="Held-out episodes per level.")] = 20,
     recipe: Annotated[
-        str, typer.Option("--recipe", help="Gives the task, the cameras and where objects may stand.")
+        str, typer.Option("--recipe", help="Gives the cameras, where objects may stand and, without --task, the task.")
     ] = "default",
+    task: TaskName = "",
     control: Annotated[
         str,
         typer.Option(
@@ -68,7 +69,7 @@ def exam(
         start = time.monotonic()
         names = [*(policy or []), *(("scripted", "random") if references else ())]
         config = ExamConfig(
-            axes=tuple(a.strip() for a in axes.split(",")) if axes else tuple(EXAM_AXES), episodes=episodes, recipe=recipe,
+            axes=tuple(a.strip() for a in axes.split(",")) if axes else tuple(EXAM_AXES), episodes=episodes, recipe=recipe, task=task,
             seed=seed, control=control, execute=execute,
         )  # fmt: skip
         result = run_exam(scene, [load_policy(n, layout=layout) for n in dict.fromkeys(names)], out, config)

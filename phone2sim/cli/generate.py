@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from phone2sim.cli.options import Json, Quiet, SceneDir, Seed, SimulatorName, Split, check_output, check_scene
+from phone2sim.cli.options import Json, Quiet, SceneDir, Seed, SimulatorName, Split, TaskName, check_output, check_scene
 from phone2sim.cli.output import output
 from phone2sim.errors import GateError, InputError
 
@@ -37,13 +37,7 @@ def generate(
             "--sim", help="Physics: MuJoCo, PhysX (ovphysx), or Isaac Sim, which also draws. doctor says what is found."
         ),
     ] = SimulatorName.mujoco,
-    task: Annotated[
-        str,
-        typer.Option(
-            "--task", metavar="TASK", help="pick, place, push, stack or clear; a sentence such as \"put the mug left of the "
-            "box\"; or a Python file with a task of your own. docs/tasks.md", show_default=False,
-        ),
-    ] = "",
+    task: TaskName = "",
     robot: Annotated[
         str,
         typer.Option(

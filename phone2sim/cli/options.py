@@ -26,6 +26,13 @@ ForceCapture = Annotated[
 SceneDir = Annotated[
     Path, typer.Argument(metavar="SCENE", help="Scene folder made by `phone2sim build`.", show_default=False)
 ]
+TaskName = Annotated[
+    str,
+    typer.Option(
+        "--task", metavar="TASK", help="pick, place, push, stack or clear; a sentence such as \"put the mug left of the "
+        "box\"; or a Python file with a task of your own. docs/tasks.md", show_default=False,
+    ),
+]  # fmt: skip
 DatasetDir = Annotated[
     Path, typer.Argument(metavar="DATASET", help="Dataset folder made by `phone2sim generate`.", show_default=False)
 ]

@@ -146,6 +146,15 @@ def test_a_tower_goes_up_and_clutter_keeps_off_all_of_it():
     assert [o.name for o in cubes.objects] == ["cube", "cube_2", "cube_3"]
 
 
+def test_any_object_is_one_that_fits_the_named_one():
+    thin = box_asset("thin", size=(0.02, 0.02, 0.06), xy=(0.3, 0.1))
+    scene = scene_of(*SCENE.assets, thin, bowl_asset("cup", radius=0.032, xy=(0.3, 0.2)))
+    for kind, relation, reference in (("place", "in", "cup"), ("place", "'on'", "can"), ("stack", "''", "can")):
+        for spec in draw(f"kind: {kind}, relation: {relation}, reference: {reference}", n=4, scene=scene):
+            target, other = (o.asset for o in spec.objects[:2])
+            assert other == reference and target in (("thin",) if relation == "in" else ("cube", "thin", "box"))
+
+
 def test_clearing_sends_everything_to_one_side():
     spec = draw("kind: clear, count: 3")[0]
     assert len(spec.task.goals) == len(spec.objects) >= 2 and "everything" in spec.task.language

@@ -290,4 +290,9 @@ def test_the_command(scene, tmp_path, capfd):
     assert main([*args, "--axes", "robot_start"]) == 0
     result = json.loads(capfd.readouterr().out)
     assert {c["policy"] for c in result["cells"]} == {"scripted", "random"}
+    assert result["task"] == "place"
+    assert main([*args[:2], "-o", str(tmp_path / "p"), *args[4:], "--axes", "robot_start", "--task", "pick up the cube"]) == 0
+    result = json.loads(capfd.readouterr().out)
+    assert result["task"] == "pick up the cube" and max(c["progress"] for c in result["cells"] if c["policy"] == "scripted") == 1
+    assert "Task: pick up the cube." in (tmp_path / "p" / "exam.html").read_text()
     assert load_recipe("default").name == "default" and result["scene"] == "s"

@@ -1,11 +1,15 @@
 """Grasps obey the gripper; the expert succeeds on simple things and says why it cannot do others."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from phone2sim.assets.library import library_asset
 from phone2sim.assets.surface import surface_of
 from phone2sim.augment.sampler import sample_episode
 from phone2sim.keys import Key
+from phone2sim.poses import Pose
 from phone2sim.sim_export.experts import Infeasible, make_expert
 from phone2sim.sim_export.experts.grasp import find_grasps
 from phone2sim.sim_export.experts.ik import ArmIK, pointing_down
@@ -13,7 +17,7 @@ from phone2sim.sim_export.judge import Judge
 from phone2sim.sim_export.robots.arm import ARM
 from phone2sim.sim_export.simulators.mujoco import MujocoSimulator
 from phone2sim.sim_export.workers import Job, Maker
-from tests.sim_export.scenes import box_asset, can_asset, cube_scene, scene_of
+from tests.sim_export.scenes import bowl_asset, box_asset, can_asset, cube_scene, scene_of
 
 NOTHING = np.zeros((0, 3))
 
@@ -80,11 +84,11 @@ def test_pointing_down_is_a_rotation_with_the_closing_direction():
     np.testing.assert_allclose(R[:, 2], [0, 0, -1])
 
 
-def maker(scene, tmp_path, seed=0):
+def maker(scene, tmp_path, seed=0, task=""):
     return Maker(
         Job(
             scene_dir=tmp_path, dataset_dir=tmp_path, recipe="default", seed=seed, scene_fingerprint="",
-            simulator="mujoco", pictures=False,
+            simulator="mujoco", pictures=False, task=task,
         ),
         scene=scene,
     )  # fmt: skip
@@ -133,3 +137,53 @@ def test_mixed_objects_among_clutter(tmp_path):
     m = maker(cube_scene(cans=2, boxes=2), tmp_path, seed=2)
     results = [m.simulate(m.sample(i)) for i in range(6)]
     assert sum(e.success for e in results) >= 5, [e.reason for e in results]
+
+
+def put_in(scene, tmp_path, n):
+    """Episodes of putting something in the bowl; of those that count as done, the object truly lies in it."""
+    m = maker(scene, tmp_path, task="put any object in the bowl")
+    done = [m.simulate(m.sample(i)) for i in range(n)]
+    for e in (e for e in done if e.success):
+        names = [o.name for o in e.spec.objects]
+        goal = e.spec.task.goals[0]
+        points = []
+        for name in (goal.object, goal.on):
+            pose, asset = e.object_poses[-1, names.index(name)], scene.asset(name)
+            hulls = np.concatenate([h.vertices for h in asset.hulls])
+            points.append(Pose(pose[:3], pose[3:]).apply(hulls))
+        inner, bowl = points
+        middle, half = 0.5 * (bowl.min(0) + bowl.max(0)), 0.5 * np.ptp(bowl, axis=0)
+        assert np.linalg.norm((inner - middle)[:, :2], axis=1).max() < half[:2].max()
+        assert inner[:, 2].min() < middle[2] and inner[:, 2].min() > bowl[:, 2].min()
+    return done
+
+
+def test_things_are_put_in_a_bowl(tmp_path):
+    cube, can = box_asset("cube", size=(0.04, 0.04, 0.04)), can_asset("can", radius=0.02, height=0.06, xy=(-0.2, 0.1))
+    done = put_in(scene_of(cube, can, bowl_asset("bowl", xy=(0, 0.2))), tmp_path, 4)
+    assert sum(e.success for e in done) >= 3, [e.reason for e in done]
+    # Beside the bowl, on its rim, or held over it is not in it.
+    e = next(e for e in done if e.success)
+    goal, judge = e.spec.task.goals[0], Judge(e.spec, e.object_poses[0])
+    still = np.zeros(len(e.spec.objects))
+    k, on = ([o.name for o in e.spec.objects].index(n) for n in (goal.object, goal.on))
+
+    def judged(x, z, touched=False):
+        poses = e.object_poses[-1].copy()
+        poses[k, :3] = poses[on, :3] + [x, 0, z]
+        judge.moment(e.object_poses[-1] + [0, 0, 0.1, 0, 0, 0, 0], still, still > 0, remember=True)
+        return judge.failure(judge.moment(poses, still, np.arange(len(still)) == k if touched else still > 0))
+
+    assert judged(0, 0.006) == "" and judged(0, 0.006, touched=True) == "still_held"
+    assert judged(0.09, 0) != "" and judged(0.05, 0.05) != "" and judged(0, 0.06) != ""
+
+
+@pytest.mark.slow
+def test_fruit_is_put_in_the_bowl_of_the_sample(tmp_path):
+    """True meshes; the bowl's hollow is what the convex decomposition leaves of it."""
+    assets = [
+        replace(library_asset(f"shape:{n}:0"), name=n, T_world_asset=Pose.from_xyz_yaw(np.array([*xy, 0.0]), 0.3))
+        for n, xy in (("bowl", (0.0, 0.2)), ("ball", (0.1, 0.0)), ("pear", (-0.1, 0.0)))
+    ]
+    done = put_in(scene_of(*assets), tmp_path, 10)
+    assert sum(e.success for e in done) >= 9, [e.reason for e in done]

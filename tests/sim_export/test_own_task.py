@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from phone2sim.augment.tasks import TASKS
+from phone2sim.augment.tasks import TASKS, register
+from phone2sim.augment.tasks.pick import Pick
 from phone2sim.sim_export.generate import GenerateConfig, generate
 from phone2sim.sim_export.replay import replay
 from phone2sim.sim_export.workers import Job, Maker
@@ -41,6 +42,24 @@ def test_the_planner_solves_it_from_progress_alone(scene, tmp_path):
         assert "together" in e.spec.task.language or "Push" in e.spec.task.language
         if e.success:
             assert e.progress[0] == pytest.approx(0, abs=1e-6) and e.progress.max() > 0.9
+
+
+def test_a_task_made_from_pick_is_lifted_too(scene, tmp_path):
+    @register
+    class Show(Pick):
+        kind = "show"
+
+    try:
+        recipe = tmp_path / "show.yaml"
+        recipe.write_text("extends: default\nclutter: {count: 0}\ntask: {kind: show, target: box}\n")
+        job = Job(
+            scene_dir=tmp_path / "scene", dataset_dir=tmp_path, recipe=str(recipe), seed=0, scene_fingerprint="",
+            simulator="mujoco", pictures=False,
+        )  # fmt: skip
+        maker = Maker(job)
+        assert maker.simulate(maker.sample(0)).success
+    finally:
+        TASKS.pop("show", None)
 
 
 @pytest.mark.slow

@@ -111,6 +111,8 @@ class Task(ABC):
     expert: ClassVar[str] = "scripted"
     """`scripted` carries the goals' objects to them in order; `planner` needs `progress` alone."""
     needs_gripper: ClassVar[bool] = True
+    lift_only: ClassVar[bool] = False
+    """The scripted expert ends with the object held in the air."""
     attempts: ClassVar[int] = 12
     """How often a draft may come out as None."""
 

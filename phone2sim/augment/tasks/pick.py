@@ -15,6 +15,7 @@ class Pick(Task):
     """Done when the object is held `LIFT_M` or more above where it stood."""
 
     kind = "pick"
+    lift_only = True
     templates = ("Pick up the {target}.", "Grasp the {target} and lift it.", "Take the {target}.")
 
     def draft(self, stage: Stage, *cast: Resting) -> Draft | None:

@@ -29,7 +29,7 @@ class Place(Task):
         if fits is None:
             target, among = stage.target(grasped=self.needs_gripper), None
         else:
-            target = stage.target(fits=lambda b: any(fits(b, other) for other in stage.bodies if other is not b))
+            target = stage.target(fits=lambda b: any(fits(b, other) for other in stage.holders() if other is not b))
             among = [b for b in stage.bodies if b is not target and fits(target, b)]
         if not relation:
             return (target,)

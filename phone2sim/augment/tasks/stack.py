@@ -19,10 +19,17 @@ class Stack(Task):
     def cast(self, stage: Stage) -> tuple[Resting, ...]:
         """From the second lowest up, the lowest last."""
         wanted = stage.recipe.task.count
-        upper = [stage.target(fits=None if wanted < 3 else lambda b: any(stands_on(o, b) for o in stage.graspable()))]
+
+        def fits(b: Resting) -> bool:
+            """Stands on something, and where more are to come, something stands on it."""
+            if wanted > 2:
+                return any(stands_on(o, b) for o in stage.graspable())
+            return any(stands_on(b, o) for o in stage.holders() if o is not b)
+
+        upper = [stage.target(fits=fits)]
         while len(upper) < wanted - 1:
-            fits = [b for b in stage.graspable() if stands_on(b, upper[-1])]
-            more = stage.among(fits, *upper, role=f"level_{len(upper)}")
+            able = [b for b in stage.graspable() if stands_on(b, upper[-1])]
+            more = stage.among(able, *upper, role=f"level_{len(upper)}")
             if more is None:
                 raise PlacementError(f"Nothing in the scene can stand on {upper[-1].asset.name}.")
             upper.append(more)

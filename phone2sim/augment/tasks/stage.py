@@ -76,11 +76,21 @@ class Stage:
             bodies = [b for b in able if fits(b)] or bodies
         return choose_target(bodies, self.recipe.task, self.key.child("task"), self.ws, grasped=grasped)
 
+    def named_reference(self) -> Resting | None:
+        """The object that the recipe asks for as the reference; None where any will do."""
+        wanted = self.recipe.task.reference(self.key.child("task", "reference").rng())
+        return None if wanted == "any" else named_body(list(self.bodies), str(wanted), "task.reference")
+
+    def holders(self) -> tuple[Resting, ...]:
+        """What the recipe lets the target be put on or in: the named reference, else every object."""
+        named = self.named_reference()
+        return self.bodies if named is None else (named,)
+
     def reference(self, *taken: Resting, among: Sequence[Resting] | None = None) -> Resting | None:
         """Another object: the recipe's reference, or any of `among` not yet taken; None when there is none."""
-        wanted = self.recipe.task.reference(self.key.child("task", "reference").rng())
-        if wanted != "any":
-            return named_body(list(self.bodies), str(wanted), "task.reference")
+        named = self.named_reference()
+        if named is not None:
+            return named
         return self.among(self.bodies if among is None else among, *taken, role="reference_any")
 
     def among(self, options: Sequence[Resting], *taken: Resting, role: str) -> Resting | None:

@@ -92,6 +92,18 @@ def stands_on(upper: Resting, lower: Resting) -> bool:
 
 
 def lies_in(inner: Resting, outer: Resting) -> bool:
-    """Whether `inner` fits into the hollow of `outer`."""
+    """Whether `inner`, held upright over the hollow of `outer`, goes down to its floor: at every height on its way the wall
+    leaves room for all of it that gets there."""
     seat = hollow(outer)
-    return seat is not None and inner.radius_m + WALL_ROOM_M <= seat.room_m
+    if seat is None:
+        return False
+    p, _ = resting_points(inner)
+    wall, _ = resting_points(outer)
+    r_wall = np.linalg.norm(wall[:, :2] - seat.xy, axis=1)
+    above = wall[:, 2] - seat.height_m
+    sides = (above > FLAT_M) & (r_wall > FLAT_M)
+    order = np.argsort(above[sides])
+    room = np.minimum.accumulate(r_wall[sides][order][::-1])[::-1]  # of the wall from here up
+    at = np.searchsorted(above[sides][order], p[:, 2])
+    inside = at < len(room)
+    return bool((np.linalg.norm(p[inside, :2], axis=1) + WALL_ROOM_M <= room[at[inside]]).all())

@@ -31,7 +31,7 @@ def write_exam(result: dict[str, Any], out: Path) -> None:
     tiles = [(f"{p}, scene as captured", f"{100 * c['rate']:.0f} %") for p, c in nominal.items()]
     sections = [("curves", "Success by axis", f'<div class="wide">{svg}</div>{_how(result)}')] if svg else []
     sections.append(("numbers", "Every number", _table(result)))
-    lead = f"{result['episodes']} held-out episodes per level, seed {result['seed']}; one thing varied at a time."
+    lead = f"Task: {result['task']}. {result['episodes']} held-out episodes per level, seed {result['seed']}; one thing varied at a time."
     (out / "exam.html").write_text(
         page(f"Exam in {result['scene'] or 'a scene'}", lead, "", tiles, sections), encoding="utf-8"
     )

@@ -15,6 +15,7 @@ from phone2sim.assets.scene import Scene
 from phone2sim.augment.recipe import Recipe, load_recipe
 from phone2sim.augment.sampler import sample_episode
 from phone2sim.augment.spec import EpisodeSpec
+from phone2sim.augment.tasks.grammar import with_task
 from phone2sim.augment.workspace import PlacementError, Workspace
 from phone2sim.config import Config, read_json, write_json
 from phone2sim.errors import GateError, InputError, did_you_mean
@@ -41,6 +42,8 @@ class ExamConfig(Config):
     """Per level; the same ones at every level and for every policy."""
     recipe: str = "default"
     """Gives the task, the cameras' names and size, and where objects may stand."""
+    task: str = ""
+    """Kind, file or sentence; empty leaves the recipe's own."""
     seed: int = 0
     control: Control = "joints"
     """What an action means, see `World`."""
@@ -82,11 +85,11 @@ def examine(
     """As `run_exam`, for a scene in memory; `recipe` may be given as a value."""
     from phone2sim.sim_export.exam.report import write_exam
 
-    recipe = nominal(recipe or load_recipe(config.recipe))
+    recipe = nominal(with_task(recipe or load_recipe(config.recipe), config.task, scene))
     grid = {a: EXAM_AXES[a].levels for a in config.axes}
     identity: dict[str, Any] = {
         "fingerprint": fingerprint(VERSION, scene_fp, recipe.model_dump_json(), config.model_dump_json()),
-        "scene": scene_name, "recipe": config.recipe, "seed": config.seed, "episodes": config.episodes,
+        "scene": scene_name, "recipe": config.recipe, "task": config.task or recipe.task.kind, "seed": config.seed, "episodes": config.episodes,
         "control": config.control, "execute": config.execute,
     }  # fmt: skip
     cells = _earlier(out, identity["fingerprint"])

@@ -63,7 +63,7 @@ class DemonstrationExpert:
         column = below(spec, goal)
         reason = "unreachable"
         for grasp in self.carrier.grasps(sim, spec, goal):
-            path = retarget(recording, grasp, now.poses[k, :3], now.goal_position(goal), lift_only=spec.task.kind == "pick")
+            path = retarget(recording, grasp, now.poses[k, :3], now.goal_position(goal), lift_only=judge.task.lift_only)
             plan = self._follow(path, grasp, spec, self.carrier.ik(spec.robot.model), robot.opening_m)
             if plan is None:
                 continue

@@ -35,7 +35,7 @@ class ScriptedExpert:
                 return  # what it should stand on is not where it should be; the judge says why
             plan = self.carrier.plan(
                 sim, spec, goal, now.goal_position(goal), q, gripper, seconds=spec.duration_s / len(goals),
-                lift_only=spec.task.kind == "pick",
+                lift_only=judge.task.lift_only,
             )  # fmt: skip
             for q, gripper in zip(plan.joints_rad, plan.gripper):
                 yield Command(q, float(gripper))
