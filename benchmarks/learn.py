@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -102,7 +103,9 @@ def demonstrations(scene: Scene, dataset: Path, recipe: Recipe, name: str) -> tu
         drawn = SpecPictures(scene, spec, e.robot_bodies, cache=cache).draw(e.object_poses[0], e.robot_poses[0], 0)
         images.append(drawn[CAMERA].transpose(2, 0, 1))
         chunks.append(e.actions[: round(UNTIL * len(e))].astype(float))
-    np.savez(kept, images=np.stack(images), chunks=np.stack(chunks))
+    partial = kept.with_name(f".{kept.stem}-{os.getpid()}.npz")
+    np.savez(partial, images=np.stack(images), chunks=np.stack(chunks))
+    partial.rename(kept)
     return np.stack(images), np.stack(chunks)
 
 
@@ -121,9 +124,9 @@ def main() -> None:
         default=list(VARIED),
         help="train and examine these; a last run without it puts all together",
     )
-    parser.add_argument("--steps", type=int, default=600, help="of training")
+    parser.add_argument("--steps", type=int, default=500, help="of training")
     parser.add_argument("--size", type=int, default=64)
-    parser.add_argument("--exam-episodes", type=int, default=12)
+    parser.add_argument("--exam-episodes", type=int, default=10)
     parser.add_argument("--exam-seed", type=int, default=2611)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)

@@ -23,6 +23,7 @@ from phone2sim.sim_export.replay import replay
 RECIPE = """
 extends: default
 camera: {names: [front, side], width: 128, height: 128}
+task: {duration_s: 6, fps: 10}
 """
 
 

@@ -23,6 +23,7 @@ from phone2sim.sim_export.generate import GenerateConfig, generate
 RECIPE = """
 extends: default
 physics: {mass_gain: {log_uniform: [1, 6]}, friction_gain: {log_uniform: [0.3, 1]}}
+task: {duration_s: 6, fps: 10}
 """
 
 

@@ -1,4 +1,4 @@
-"""Open a dataset with the real LeRobotDataset: indexing, delta timestamps, a shuffled loader, statistics.
+"""Open a dataset with the real LeRobotDataset: indexing, delta timestamps, a shuffled loader, statistics, progress, pairs.
 
 Run by `lerobot_check.sh` in its own environment; knows nothing of phone2sim but the folder it is given.
 """
@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from torchvision_stub import prepare_torchvision
 
@@ -47,10 +48,38 @@ def main(folder: Path) -> None:
     for key in ["observation.state", "action", *cameras]:
         stats = plain.meta.stats[key]
         assert (stats["min"] <= stats["mean"]).all() and (stats["mean"] <= stats["max"]).all(), key
+    pairs = check_pairs(plain, cameras) if "pair_id" in plain.meta.episodes.column_names else 0
     print(
         f"lerobot_check: opened {plain.num_episodes} episodes, {len(plain)} frames, {len(cameras)} cameras, "
-        f"task {last['task']!r} in {time.monotonic() - start:.1f} s"
+        f"{pairs} pairs, task {last['task']!r} in {time.monotonic() - start:.1f} s"
     )
+
+
+def check_pairs(dataset: Any, cameras: list[str]) -> int:
+    """Episodes of one `pair_id`: one simulated (no `variant`), the others its renderings: the same columns, other pixels."""
+    import torch
+
+    rows = dataset.hf_dataset.with_format("numpy")
+    pairs: dict[str, list[dict[str, Any]]] = {}
+    for e in dataset.meta.episodes:
+        first, end = e["dataset_from_index"], e["dataset_to_index"]
+        progress = rows[first:end]["progress"]
+        assert progress.min() >= 0 and progress.max() <= 1 and progress[-1] > progress[0], e["episode_index"]
+        if e["pair_id"]:
+            pairs.setdefault(e["pair_id"], []).append(e)
+    assert pairs, "no episode has a pair_id"
+    for pair_id, episodes in pairs.items():
+        variants = [e["variant"] for e in episodes]
+        assert variants.count("") == 1 and len(set(variants)) == len(variants) > 1, (pair_id, variants)
+        simulated = episodes[variants.index("")]
+        for e in episodes:
+            for key in ("observation.state", "action", "progress", "timestamp"):
+                a, b = (rows[x["dataset_from_index"] : x["dataset_to_index"]][key] for x in (simulated, e))
+                assert a.tobytes() == b.tobytes(), (pair_id, e["variant"], key)
+            a, b = (dataset[x["dataset_from_index"]] for x in (simulated, e))
+            if e["variant"]:
+                assert any(not torch.equal(a[c], b[c]) for c in cameras), (pair_id, e["variant"], "same pixels")
+    return len(pairs)
 
 
 if __name__ == "__main__":
