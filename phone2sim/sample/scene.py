@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -81,8 +82,11 @@ class SampleScene:
         return self.part_ids[image.part].astype(np.uint8)
 
 
-def make_scene(config: SampleConfig | None = None, *, threads: int = 0) -> SampleScene:
-    """Build the world of `config` in memory (a second or two)."""
+def make_scene(
+    config: SampleConfig | None = None, *, furniture: Sequence[MeshPart] = (), places: Mapping[str, Pose] | None = None, threads: int = 0
+) -> SampleScene:
+    """Build the world of `config` in memory (a second or two), with more `furniture` in world coordinates, and with the objects
+    named in `places` there rather than where the layout puts them."""
     config = config or SampleConfig()
     key = Key(config.seed).child("sample")
     names = config.objects
@@ -90,10 +94,12 @@ def make_scene(config: SampleConfig | None = None, *, threads: int = 0) -> Sampl
         raise InputError("Sample objects must be named once each.")
     objects = tuple(make_object(n, key.child("object", n)) for n in names)
     placement = arrange(objects, config.layout, config.sheet, key.child("layout"))
-    poses, T_sheet = placement.T_world_object, placement.T_world_sheet
+    poses, T_sheet = _placed(objects, placement.T_world_object, places or {}), placement.T_world_sheet
     parts: list[MeshPart] = make_room(key.child("room"))
     T = [np.eye(4)] * len(parts)
     n_room = len(parts)
+    parts += furniture
+    T += [np.eye(4)] * len(furniture)
     if T_sheet is not None:
         w, h = sheet.PAGE_M
         page = np.repeat(sheet.picture()[..., None], 3, 2)
@@ -126,6 +132,14 @@ def make_scene(config: SampleConfig | None = None, *, threads: int = 0) -> Sampl
         objects=objects, T_world_object=poses, T_world_sheet=T_sheet, light=light, world=world, T_world_part=T_world_part,
         part_ids=ids, _maps=maps, _casts=casts, contacts=placement.contacts, spread=placement.spread,
     )  # fmt: skip
+
+
+def _placed(objects: Sequence[SampleObject], poses: Pose, places: Mapping[str, Pose]) -> Pose:
+    at, turned = poses.translation.copy(), poses.quat_wxyz.copy()
+    for k, o in enumerate(objects):
+        if o.name in places:
+            at[k], turned[k] = places[o.name].translation, places[o.name].quat_wxyz
+    return Pose(at, turned)
 
 
 def _light_maps(
