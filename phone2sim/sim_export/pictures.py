@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,14 +26,17 @@ class SpecPictures:
 
     def __init__(
         self, scene: Scene, spec: EpisodeSpec, bodies: tuple[str, ...], *, cache: Any = None,
-        still: Mapping[str, np.ndarray] | None = None,
+        still: Mapping[str, np.ndarray] | None = None, samples: int = 0,
     ) -> None:  # fmt: skip
         """`bodies` name the rows of `robot_poses`; `cache` (a `BackgroundCache`) may be shared between specs; parts in
-        `still` (`still_parts`) are known not to move, and cost nothing."""
+        `still` (`still_parts`) are known not to move, and cost nothing. With `samples`, pictures are path traced with so
+        many paths a pixel. Raises `MissingDependencyError` when that is asked for without Mitsuba."""
         from phone2sim.sim_export.render.compositor import EpisodeRenderer
+        from phone2sim.sim_export.render.pathtrace import PathTracedRenderer
 
         self.spec, self.parts = spec, spec_parts(scene, spec)
-        self._renderer = EpisodeRenderer(
+        kind = partial(PathTracedRenderer, samples=samples) if samples else EpisodeRenderer
+        self._renderer: EpisodeRenderer = kind(
             background=scene.background, parts=self.parts, lights=spec.lights, cameras=spec.cameras,
             sensor=spec.sensor, key=Key(spec.seed).child("episode", spec.index, "pictures"), surfaces=spec.surfaces,
             support_height_m=find_support(scene, spec.support).height_m, background_cache=cache, still=still,

@@ -20,9 +20,10 @@ from phone2sim.sim_export.robots import get_robot, robot_workspace
 COLUMNS = 4
 
 
-def preview(scene: Scene, recipe: Recipe, out: Path, *, n: int, seed: int) -> dict[str, int]:
+def preview(scene: Scene, recipe: Recipe, out: Path, *, n: int, seed: int, samples: int = 0) -> dict[str, int]:
     """Write a contact sheet of `n` episodes, each as its first camera sees it, to the picture `out`. Objects stand where they are
-    placed, a millimetre above the table. Returns `drawn` and `rejected`. Raises `GateError` when nothing could be placed."""
+    placed, a millimetre above the table. With `samples` it is path traced, with so many paths a pixel. Returns `drawn` and
+    `rejected`. Raises `GateError` when nothing could be placed, `MissingDependencyError` for paths without Mitsuba."""
     from phone2sim.images import write_rgb
 
     pictures, rejected = [], 0
@@ -32,7 +33,7 @@ def preview(scene: Scene, recipe: Recipe, out: Path, *, n: int, seed: int) -> di
             if rejected > 10 * n:
                 break
             continue
-        pictures.append(_look(scene, spec))
+        pictures.append(_look(scene, spec, samples))
         if len(pictures) == n:
             break
     if not pictures:
@@ -60,12 +61,12 @@ def _specs(scene: Scene, recipe: Recipe, seed: int) -> Iterator[EpisodeSpec | No
         index += 1
 
 
-def _look(scene: Scene, spec: EpisodeSpec) -> np.ndarray:
+def _look(scene: Scene, spec: EpisodeSpec, samples: int) -> np.ndarray:
     robot = get_robot(spec.robot.model)
     bodies = tuple(dict.fromkeys(p.body for p in robot.render_parts()))
     spec = spec.model_copy(update={"cameras": spec.cameras[:1]})
     objects = np.array([[*o.pose.translation, *o.pose.quat_wxyz] for o in spec.objects])
-    return next(iter(SpecPictures(scene, spec, bodies).draw(objects, start_poses(spec, bodies), 0).values()))
+    return next(iter(SpecPictures(scene, spec, bodies, samples=samples).draw(objects, start_poses(spec, bodies), 0).values()))
 
 
 def start_poses(spec: EpisodeSpec, bodies: tuple[str, ...]) -> np.ndarray:
