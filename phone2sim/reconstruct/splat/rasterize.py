@@ -26,8 +26,8 @@ class SplatImage:
     """(h, w) float32 where half of the light is absorbed; 0 where less than half is."""
     depth_expected: np.ndarray
     """(h, w) float32 mean over what is absorbed; 0 where nothing is."""
-    depth_mode: np.ndarray
-    """(h, w) float32 mean over the layer that absorbs most, within 0.6 % of depth: the surface where faint Gaussians hang
+    depth_mode: np.ndarray | None
+    """(h, w) float32, unless left out: mean over the layer that absorbs most, within 0.6 % of depth: the surface where faint Gaussians hang
     before or behind it, which shift the median; 0 where less than half is absorbed."""
     normals: np.ndarray | None = None
     """(h, w, 3) float32, when asked for: unit normals in the world, towards the camera; 0 where nothing is. Blended from
@@ -51,20 +51,21 @@ def rasterize(
     background: tuple[float, float, float] = (0.0, 0.0, 0.0),
     antialiased: bool = False,
     normals: bool = False,
+    mode: bool = True,
     threads: int = 0,
 ) -> SplatImage:
     """Render `cloud` seen by a pinhole camera.
 
     K: (3, 3) intrinsics [px], pixel centres at +0.5. T_camera_world: (4, 4) world-to-camera, OpenCV axes.
     `antialiased` dims Gaussians smaller than a pixel instead of widening them (Mip-Splatting). `normals` fills
-    `SplatImage.normals`. `threads` 0 takes what OpenMP offers; the result is the same at any number. EWA splatting with the constants of 3DGS: 0.3 px²
+    `SplatImage.normals`; without `mode` there is no `depth_mode`. `threads` 0 takes what OpenMP offers; the result is the same at any number. EWA splatting with the constants of 3DGS: 0.3 px²
     screen blur, contributions below 1/255 dropped.
     """
     K, T = np.asarray(K), np.asarray(T_camera_world)
     if K.shape != (3, 3) or T.shape != (4, 4):
         raise ShapeError(f"rasterize: expected K (3, 3) and T_camera_world (4, 4), got {K.shape} and {T.shape}.")
     raster = load("splat").Rasterizer(int(width), int(height), threads)
-    rgb, transmittance, median, expected, normal, mode = raster.forward(
+    rgb, transmittance, median, expected, normal, *densest = raster.forward(
         *raw_parameters(cloud),
         K=np.ascontiguousarray(K, np.float32),
         T_camera_world=np.ascontiguousarray(T, np.float32),
@@ -74,7 +75,7 @@ def rasterize(
         near=NEAR,
         depth=True,
         normals=normals,
-        mode=True,
+        mode=mode,
     )
     if normals:
         normal = normal.transpose(1, 2, 0)
@@ -82,5 +83,5 @@ def rasterize(
         normal = np.where(length > 1 / 255, normal / np.maximum(length, 1e-9), 0).astype(np.float32)
     return SplatImage(
         rgb=np.ascontiguousarray(rgb.transpose(1, 2, 0)), alpha=1 - transmittance,
-        depth_median=median, depth_expected=expected, depth_mode=mode, normals=normal,
+        depth_median=median, depth_expected=expected, depth_mode=densest[0] if mode else None, normals=normal,
     )  # fmt: skip

@@ -42,18 +42,18 @@ def camera_matrices(camera: CameraSpec) -> tuple[np.ndarray, np.ndarray]:
 
 def draw_background(
     cloud: SplatCloud, camera: CameraSpec, *, support_height_m: float = 0.0, threads: int = 1,
-    T_world_camera: np.ndarray | None = None,
+    T_world_camera: np.ndarray | None = None, fill_rgb: tuple[float, float, float] | None = None,
 ) -> BackgroundView:  # fmt: skip
     """Rasterise `cloud`. Depth within `SNAP_M` of the support's height becomes the plane, so that splat noise neither
-    hides the feet of what stands there nor ripples its shadow. `T_world_camera` (4, 4) overrides the camera's pose."""
+    hides the feet of what stands there nor ripples its shadow. `T_world_camera` (4, 4) overrides the camera's pose. Holes
+    show `fill_rgb`, or else `mean_colour`."""
     from phone2sim.reconstruct.splat.rasterize import rasterize
 
     K, T = camera_matrices(camera)
     T = T if T_world_camera is None else T_world_camera
-    fill = np.average(cloud.colors, axis=0, weights=cloud.opacities + 1e-6) if len(cloud) else np.full(3, 0.5)
     image = rasterize(
         cloud, K=K, T_camera_world=np.linalg.inv(T), width=camera.width, height=camera.height,
-        background=(float(fill[0]), float(fill[1]), float(fill[2])), threads=threads,
+        background=fill_rgb or mean_colour(cloud), mode=False, threads=threads,
     )  # fmt: skip
     depth = np.where(image.depth_median > 0, image.depth_median, np.inf).astype(np.float32)
     x, y = np.arange(camera.width) + 0.5, np.arange(camera.height) + 0.5
@@ -65,6 +65,14 @@ def draw_background(
     snapped = _surface(off)
     depth = np.where(snapped, plane, depth).astype(np.float32)
     return BackgroundView(rgb=srgb_to_linear(np.clip(image.rgb, 0, 1)), depth=depth, on_support=snapped, table=_without_specks(snapped))
+
+
+def mean_colour(cloud: SplatCloud) -> tuple[float, float, float]:
+    """What the splats show on average; grey where there are none."""
+    if not len(cloud):
+        return 0.5, 0.5, 0.5
+    r, g, b = np.average(cloud.colors, axis=0, weights=cloud.opacities + 1e-6)
+    return float(r), float(g), float(b)
 
 
 def _surface(off: np.ndarray) -> np.ndarray:

@@ -18,6 +18,7 @@ from phone2sim.sim_export.render.background import (
     BackgroundView,
     camera_matrices,
     draw_background,
+    mean_colour,
 )
 from phone2sim.sim_export.render.optics import Lens, compressed, exposed, exposes
 from phone2sim.sim_export.render.parts import PartSet, RenderPart
@@ -76,6 +77,7 @@ class EpisodeRenderer:
         self._T_still = np.array([still[self.names[i]] for i in fixed]).reshape(-1, 4, 4)
         if any(c.mount for c in self.cameras):
             self._all = PartSet(parts)
+            self._fill = mean_colour(background)
         self._still_maps = self._light_maps(self._resting, self._T_still)
         self._lenses = {c.name: Lens.of(c) for c in self.cameras}
         cache = background_cache or BackgroundCache()
@@ -164,13 +166,14 @@ class EpisodeRenderer:
         drawn = self._pinhole(camera)
         K, T_mount_camera = camera_matrices(drawn)
         T = np.asarray(mounts[camera.mount], float) @ T_mount_camera
-        view = draw_background(self._cloud, drawn, support_height_m=self._support, threads=self.threads, T_world_camera=T)
+        view = draw_background(self._cloud, drawn, support_height_m=self._support, threads=self.threads, T_world_camera=T, fill_rgb=self._fill)
         options: dict[str, Any] = {
             "K": K, "T_world_camera": T, "shadow_map": maps[0], "contact_map": maps[1], "threads": self.threads,
         }  # fmt: skip
         image = render(
             self._all.world, T_world_part, width=drawn.width, height=drawn.height, light=self._light, behind_depth=view.depth,
-            supersample=self._supersample, rgb_gain=self._all.rgb_gain, **options,
+            supersample=self._supersample, rgb_gain=self._all.rgb_gain,
+            visible=self._all.in_view(T_world_part, K, T, drawn.width, drawn.height), **options,
         )  # fmt: skip
         dress = dressed(view, self._surfaces, self._lights, K=K, T_world_camera=T)
         rgb = composite(image, dress, view.depth, shadow=self._lights.shadow, **options)

@@ -49,6 +49,16 @@ class PartSet:
     def __len__(self) -> int:
         return len(self._radii)
 
+    def in_view(self, T_world_part: np.ndarray, K: np.ndarray, T_world_camera: np.ndarray, width: int, height: int) -> np.ndarray:
+        """(n,) bool: parts at `T_world_part` (n, 4, 4) whose bounding sphere reaches into the picture's pyramid."""
+        at = np.einsum("nij,nj->ni", T_world_part[:, :3, :3], self._centres) + T_world_part[:, :3, 3]
+        p = (at - T_world_camera[:3, 3]) @ T_world_camera[:3, :3]
+        x0, y0, _ = np.linalg.solve(K, [0.0, 0.0, 1.0])
+        x1, y1, _ = np.linalg.solve(K, [float(width), float(height), 1.0])
+        sides = np.array([[1, 0, -x0], [-1, 0, x1], [0, 1, -y0], [0, -1, y1], [0, 0, 1]])
+        inside = p @ (sides / np.linalg.norm(sides, axis=1, keepdims=True)).T
+        return np.asarray((inside > -self._radii[:, None] - 1e-4).all(axis=1))
+
     def light_maps(
         self, T_world_part: np.ndarray, *, direction: np.ndarray, texel_m: float, support_height_m: float, threads: int
     ) -> tuple[ShadowMap | None, ContactMap | None]:

@@ -184,21 +184,26 @@ def _bsdf(part: RenderPart) -> dict[str, Any]:
     """Matte, or under a clear coat whose highlight is as strong as `gloss` says.
 
     The compositor adds gloss · cos^64 of the half vector; a Beckmann lobe of the roughness that goes with that exponent
-    (Walter 2007) has its peak at 8.2 F0 of the key, which gives F0 and so the coat's index of refraction.
+    (Walter 2007) has its peak at 8.2 F0 of the key, which gives F0 and so the coat's index of refraction. What the coat
+    turns back never reaches the body; the body is that much whiter, so that its albedo is still the mesh's.
     """
-    gain = np.array(part.rgb_gain)
+    root = np.sqrt(min(part.gloss / 8.2, 0.5))
+    index = float((1 + root) / (1 - root))
+    gain = np.array(part.rgb_gain) / (_coat_transmits(index) if part.gloss > 0 else 1)
     if part.mesh.texture is None or part.mesh.uv is None:
         colour = _colour(np.array(part.rgb) * gain)
     else:
         colour = _bitmap(np.clip(srgb_to_linear(part.mesh.texture / 255.0) * gain, 0, MAX_ALBEDO).astype(np.float32))
     if part.gloss <= 0:
         return _diffuse(colour)
-    root = np.sqrt(min(part.gloss / 8.2, 0.5))
-    coat = {
-        "type": "roughplastic", "diffuse_reflectance": colour, "int_ior": float((1 + root) / (1 - root)),
-        "alpha": float(np.sqrt(2 / 66)),
-    }  # fmt: skip
+    coat = {"type": "roughplastic", "diffuse_reflectance": colour, "int_ior": index, "alpha": float(np.sqrt(2 / 66))}
     return {"type": "twosided", "coat": coat}
+
+
+def _coat_transmits(index: float) -> float:
+    """Share of diffuse light that enters a dielectric of that index (Egan & Hilgeman 1973)."""
+    inside = -1.4399 / index**2 + 0.7099 / index + 0.6681 + 0.0636 * index
+    return float(np.clip(index**2 * (1 - inside), 0.5, 1.0))
 
 
 def _diffuse(colour: dict[str, Any]) -> dict[str, Any]:
