@@ -1,9 +1,9 @@
 """CPU-seconds of a dataset's episodes by stage, and what they depend on. One thread; CPU time, so a busy machine tells little less.
 
     python benchmarks/episodes.py SCENE                          table, and episodes/h on two cores
-    python benchmarks/episodes.py SCENE --sweep                  also cost against cameras, resolution, objects; wrist camera
-    python benchmarks/episodes.py SCENE --episodes 1000 --memory memory over many episodes (hours)
-    python benchmarks/episodes.py SCENE --json out.json
+    python benchmarks/episodes.py SCENE --variants               also with a wrist camera, and with motion blur
+    python benchmarks/episodes.py SCENE --sweep --plot cost.svg  also cost against episodes, cameras, resolution and objects
+    python benchmarks/episodes.py SCENE --json out.json          (memory over many episodes: memory.py)
 """
 
 from __future__ import annotations
@@ -19,25 +19,22 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from line_plot import Curve, write_svg
+
 from phone2sim.sim_export.datasets.lerobot import write_lerobot
 from phone2sim.sim_export.episode import StoredEpisodes
 from phone2sim.sim_export.workers import Job, Maker, episode_folder
 
-VARIANTS = {
-    "1 camera": "camera: {names: [front]}",
-    "2 cameras": "camera: {names: [front, side]}",
-    "4 cameras": "camera: {names: [front, side, left, right]}",
-    "128²": "camera: {width: 128, height: 128}",
-    "256²": "camera: {width: 256, height: 256}",
-    "512²": "camera: {width: 512, height: 512}",
-    "2 + wrist": "camera: {wrist: true}",
-    "0 other objects": "clutter: {count: 0}",
-    "5 other objects": "clutter: {count: 5}",
-    "motion blur": "sensor: {shutter_s: 0.03}",
+SWEEPS = {
+    "cameras": [(n, f"camera: {{names: [{', '.join(('front', 'side', 'left', 'right')[:n])}]}}") for n in (1, 2, 4)],
+    "picture side, px": [(n, f"camera: {{width: {n}, height: {n}}}") for n in (128, 256, 512)],
+    "objects": [(n, f"clutter: {{count: {n - 1}}}") for n in (1, 2, 4, 8)],
 }
+"""What is varied → (its value, the recipe's change)."""
+VARIANTS = {"wrist camera too": "camera: {wrist: true}", "motion blur": "sensor: {shutter_s: 0.03}"}
 
 
-def run(scene: Path, recipe: str, episodes: int, *, seed: int = 0, memory: bool = False) -> dict:
+def run(scene: Path, recipe: str, episodes: int, *, seed: int = 0) -> dict:
     """Make `episodes` successes; seconds by stage per success, the failed attempts' included, LeRobot written at the end."""
     with tempfile.TemporaryDirectory() as tmp:
         folder = Path(tmp) / "d"
@@ -48,15 +45,15 @@ def run(scene: Path, recipe: str, episodes: int, *, seed: int = 0, memory: bool 
         maker = Maker(job)
         warm = next(i for i in range(100) if maker.attempt(10_000 + i).success)  # imports, models, first touches
         total: Counter[str] = Counter()
-        kept, index, sizes = [], 0, []
+        kept: list[int] = []
+        index, after = 0, {}
         del warm
         while len(kept) < episodes:
             a = maker.attempt(index)
             total.update(a.cpu_s)
             if a.success:
                 kept.append(index)
-            if memory and len(kept) % 10 == 0 and a.success:
-                sizes.append(resident_mb())
+                after[len(kept)] = round(sum(total.values()), 3)
             index += 1
         start = time.process_time()
         write_lerobot(StoredEpisodes(episode_folder(folder, i) for i in kept), folder / "lerobot")
@@ -65,7 +62,7 @@ def run(scene: Path, recipe: str, episodes: int, *, seed: int = 0, memory: bool 
     each = sum(total.values()) / episodes
     return {
         "episodes": episodes, "attempts": index, "cpu_s": table, "total_cpu_s": round(each, 3),
-        "per_hour_2_cores": round(2 * 3600 / each), **({"resident_mb": sizes} if memory else {}),
+        "per_hour_2_cores": round(2 * 3600 / each), "cpu_s_after": after,
     }  # fmt: skip
 
 
@@ -80,25 +77,39 @@ def main() -> None:
     parser.add_argument("--recipe", default="default")
     parser.add_argument("--episodes", type=int, default=10)
     parser.add_argument("--sweep", action="store_true")
-    parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--variants", action="store_true")
+    parser.add_argument("--plot", type=Path)
     parser.add_argument("--json", type=Path)
     a = parser.parse_args()
-    out = {a.recipe: run(a.scene, a.recipe, a.episodes, memory=a.memory)}
+    changes = VARIANTS if a.variants else {}
     if a.sweep:
-        with tempfile.TemporaryDirectory() as tmp:
-            for name, text in VARIANTS.items():
-                path = Path(tmp) / "r.yaml"
-                path.write_text(f"extends: {a.recipe}\n{text}\n")
-                out[name] = run(a.scene, str(path), max(2, a.episodes // 3))
+        changes = {**changes, **{f"{n} {axis}": text for axis, points in SWEEPS.items() for n, text in points}}
+    out = {a.recipe: run(a.scene, a.recipe, a.episodes)}
+    with tempfile.TemporaryDirectory() as tmp:
+        for name, text in changes.items():
+            path = Path(tmp) / "r.yaml"
+            path.write_text(f"extends: {a.recipe}\n{text}\n")
+            out[name] = run(a.scene, str(path), max(2, a.episodes // 2))
+            print(name, out[name]["total_cpu_s"], flush=True)
     stages = list(dict.fromkeys(k for r in out.values() for k in r["cpu_s"]))
     print("CPU s an episode".ljust(20) + "".join(s.rjust(9) for s in stages) + "    total   1/h on 2 cores")
     for name, r in out.items():
         row = "".join(f"{r['cpu_s'].get(s, 0):9.2f}" for s in stages)
         print(f"{name:20}{row}{r['total_cpu_s']:9.2f}   {r['per_hour_2_cores']:6d}   ({r['episodes']} of {r['attempts']} attempts)")
-        if "resident_mb" in r:
-            print("resident MB every 10 episodes:", *r["resident_mb"])
     if a.json:
         a.json.write_text(json.dumps(out, indent=1))
+    if a.plot and a.sweep:
+        plot(a.plot, a.recipe, out)
+
+
+def plot(path: Path, recipe: str, out: dict) -> None:
+    """CPU seconds against what was varied; the first panel's are of all episodes, LeRobot left out."""
+    made = [{"x": int(n), "y": s} for n, s in out[recipe]["cpu_s_after"].items()]
+    panels = [("episodes", "CPU s of all", [Curve("", made, "x", "y")])]
+    for axis, points in SWEEPS.items():
+        rows = [{"x": n, "y": out[f"{n} {axis}"]["total_cpu_s"]} for n, _ in points]
+        panels.append((axis, "CPU s an episode", [Curve("", rows, "x", "y")]))
+    write_svg(path, panels)
 
 
 if __name__ == "__main__":

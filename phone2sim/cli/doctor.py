@@ -59,6 +59,7 @@ BACKENDS = (
         modules=("torch", "torchvision", "lpips"),
         install="pip install 'phone2sim[lpips]'",
     ),
+    Backend(name="mitsuba", job="path-traced reference pictures", modules=("mitsuba",), install="pip install 'phone2sim[pbr]'"),
     Backend(name="spz", job="compressed splats", modules=("gsply",), install="pip install 'phone2sim[spz]'"),
     Backend(
         name="sam",

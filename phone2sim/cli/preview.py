@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,16 @@ import typer
 
 from phone2sim.cli.options import Json, Quiet, SceneDir, Seed, Split, check_scene
 from phone2sim.cli.output import output
+
+PATHS = 256
+"""Paths a pixel of `--quality pbr`."""
+
+
+class Quality(str, Enum):
+    """How pictures are drawn."""
+
+    fast = "fast"
+    pbr = "pbr"
 
 
 def preview(
@@ -19,6 +30,10 @@ def preview(
     n: Annotated[int, typer.Option("--n", "-n", min=1, max=400, help="Episodes to show.")] = 16,
     out: Annotated[Path, typer.Option("--output", "-o", metavar="PICTURE", help="Contact sheet to write.")] = Path("preview.png"),
     split: Annotated[Split, typer.Option("--split", help="train, or ood: the recipe's ranges out of distribution.")] = Split.train,
+    quality: Annotated[
+        Quality,
+        typer.Option("--quality", help="fast, as in episodes; or pbr: path traced, about ten seconds a picture (needs Mitsuba)."),
+    ] = Quality.fast,
     seed: Seed = 0,
     json: Json = False,
     quiet: Quiet = False,
@@ -33,6 +48,7 @@ def preview(
         from phone2sim.augment.recipe import load_recipe
         from phone2sim.sim_export.preview import preview as run_preview
 
-        result = run_preview(Scene.load(scene), load_recipe(recipe).for_split(split.value), out, n=n, seed=seed)
+        samples = PATHS if quality is Quality.pbr else 0
+        result = run_preview(Scene.load(scene), load_recipe(recipe).for_split(split.value), out, n=n, seed=seed, samples=samples)
         o.result({"picture": str(out), **result})
         o.show(f"{result['drawn']} episodes on {out}; {result['rejected']} arrangements did not fit.")
