@@ -26,9 +26,9 @@ class SplatImage:
     """(h, w) float32 where half of the light is absorbed; 0 where less than half is."""
     depth_expected: np.ndarray
     """(h, w) float32 mean over what is absorbed; 0 where nothing is."""
-    depth_mode: np.ndarray | None
-    """(h, w) float32, unless left out: mean over the layer that absorbs most, within 0.6 % of depth: the surface where faint Gaussians hang
-    before or behind it, which shift the median; 0 where less than half is absorbed."""
+    depth_mode: np.ndarray
+    """(h, w) float32 mean over the layer that absorbs most, within 0.6 % of depth: the surface where faint Gaussians hang
+    before or behind it, which shift the median; 0 where less than half is absorbed, and everywhere when it was left out."""
     normals: np.ndarray | None = None
     """(h, w, 3) float32, when asked for: unit normals in the world, towards the camera; 0 where nothing is. Blended from
     the shortest axis of each Gaussian."""
@@ -58,7 +58,7 @@ def rasterize(
 
     K: (3, 3) intrinsics [px], pixel centres at +0.5. T_camera_world: (4, 4) world-to-camera, OpenCV axes.
     `antialiased` dims Gaussians smaller than a pixel instead of widening them (Mip-Splatting). `normals` fills
-    `SplatImage.normals`; without `mode` there is no `depth_mode`. `threads` 0 takes what OpenMP offers; the result is the same at any number. EWA splatting with the constants of 3DGS: 0.3 px²
+    `SplatImage.normals`; without `mode` `depth_mode` is left out. `threads` 0 takes what OpenMP offers; the result is the same at any number. EWA splatting with the constants of 3DGS: 0.3 px²
     screen blur, contributions below 1/255 dropped.
     """
     K, T = np.asarray(K), np.asarray(T_camera_world)
@@ -83,5 +83,5 @@ def rasterize(
         normal = np.where(length > 1 / 255, normal / np.maximum(length, 1e-9), 0).astype(np.float32)
     return SplatImage(
         rgb=np.ascontiguousarray(rgb.transpose(1, 2, 0)), alpha=1 - transmittance,
-        depth_median=median, depth_expected=expected, depth_mode=densest[0] if mode else None, normals=normal,
+        depth_median=median, depth_expected=expected, depth_mode=densest[0] if mode else np.zeros_like(median), normals=normal,
     )  # fmt: skip

@@ -7,7 +7,7 @@ the backdrop comes out as it is. Light is the episode's: second-order SH as an e
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -122,7 +122,8 @@ class PathTracedRenderer(EpisodeRenderer):
         mean = albedo[view.table].mean(axis=0)
         on = corner.reshape(-1, 3)[np.unique(squares)]
         around = _outside(on[:, :2].min(0) - TABLE_MARGIN_M, on[:, :2].max(0) + TABLE_MARGIN_M, self._support, K, T_world_camera, w, h)
-        return [top, *([_shape(mi, *around, None, _diffuse(_colour(mean)))] if len(around[1]) else [])]
+        beside = [_shape(mi, around[0], around[1], None, _diffuse(_colour(mean)))] if len(around[1]) else []
+        return [top, *beside]
 
 
 def load_mitsuba() -> Any:
@@ -225,7 +226,7 @@ def _bitmap(linear: np.ndarray, *, nearest: bool = False) -> dict[str, Any]:
 
 def _outside(
     low: np.ndarray, high: np.ndarray, height_m: float, K: np.ndarray, T_world_camera: np.ndarray, width: int, picture_height: int
-) -> tuple[np.ndarray, Sequence[Any] | np.ndarray]:  # fmt: skip
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Vertices and faces of the cells of the plane from `low` to `high` (2,) that no pixel sees."""
     n = np.ceil((high - low) / TABLE_CELL_M).astype(int) + 1
     gy, gx = np.mgrid[0 : n[1], 0 : n[0]]
