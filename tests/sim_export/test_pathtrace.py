@@ -7,6 +7,7 @@ import pytest
 
 from phone2sim._native.mesh import srgb_to_linear
 from phone2sim.assets.mesh import TexturedMesh
+from phone2sim.augment.environment import directions
 from phone2sim.augment.lighting import sh_irradiance
 from phone2sim.augment.spec import CameraSpec, LightSpec, PoseSpec, SensorSpec
 from phone2sim.errors import MissingDependencyError
@@ -32,11 +33,8 @@ def light() -> LightSpec:
 @pytest.mark.parametrize("n", [(1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0.6, 0, 0.8)])
 def test_the_environment_lights_a_surface_as_the_key_and_the_harmonics_do(n):
     picture, lights = environment_picture(light(), 256), light()
-    rows, columns = np.arange(256) + 0.5, np.arange(512) + 0.5
-    theta, phi = np.pi * rows / 256, np.pi * (1 - columns / 256)
-    d = np.stack(np.broadcast_arrays(
-        np.sin(theta)[:, None] * np.cos(phi), np.sin(theta)[:, None] * np.sin(phi), np.cos(theta)[:, None]), -1)  # fmt: skip
-    weight = np.maximum(d @ np.array(n), 0) * np.sin(theta)[:, None] * (np.pi / 256) ** 2 / np.pi
+    d, area = directions((256, 512))
+    weight = np.maximum(d @ np.array(n), 0) * area / np.pi
     got = (picture * weight[..., None]).sum(axis=(0, 1))
     key = np.array(lights.key_rgb) * max(0.0, -float(np.dot(lights.direction, n)))
     np.testing.assert_allclose(got, key + sh_irradiance(np.array(lights.ambient_sh), np.array(n, float)), rtol=0.02)

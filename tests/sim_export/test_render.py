@@ -116,6 +116,19 @@ def test_a_frame_repeats_alone_and_in_any_order(plain):
     assert (plain.frame(HERE, 1)["front"] != first[0]).mean() > 0.5  # noise differs from frame to frame
 
 
+@pytest.mark.parametrize("stands", [False, True])
+def test_a_moved_object_leaves_no_ghost_where_it_was(stands):
+    away, gone = HERE.copy(), HERE.copy()
+    away[0, 0, 3], gone[0, 2, 3] = 0.28, -9.0
+    there, bare = (
+        renderer(still={"box": T[0]}).frame(HERE, 0)["front"] if stands else renderer().frame(T, 0)["front"] for T in (away, gone)
+    )
+    here = renderer().frame(HERE, 0)["front"]
+    old, new = (np.abs(p.astype(int) - bare).max(-1) > 0 for p in (here, there))  # shadow and contact included
+    assert new.sum() > 300 and old.sum() > 300
+    assert not (old & new).any()  # the old place is that of the bare table, to the byte
+
+
 def test_light_changes_pixels_but_no_mask():
     a, b = renderer(), renderer(lights=lights((-0.6, 0.1, -0.7), relight_rgb=(1.0, 0.9, 0.7)))
     ta, tb = a.masks_depth(HERE)["front"], b.masks_depth(HERE)["front"]

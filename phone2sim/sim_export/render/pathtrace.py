@@ -73,7 +73,9 @@ class PathTracedRenderer(EpisodeRenderer):
             out[c.name] = Shot(rgb=rgb, truth=fast[c.name].truth)
         return out
 
-    def _traced(self, T_world_part: np.ndarray, view: BackgroundView, K: np.ndarray, T_world_camera: np.ndarray, *, seed: int) -> np.ndarray:
+    def _traced(
+        self, T_world_part: np.ndarray, view: BackgroundView, K: np.ndarray, T_world_camera: np.ndarray, *, seed: int
+    ) -> np.ndarray:  # fmt: skip
         """(h, w, 3) float32 linear."""
         mi = self._mitsuba
         h, w = view.depth.shape
@@ -86,7 +88,10 @@ class PathTracedRenderer(EpisodeRenderer):
         scene = mi.load_dict(
             {
                 "type": "scene",
-                "integrator": {"type": "aov", "aovs": "distance:depth", "path": {"type": "path", "max_depth": BOUNCES + 1, "hide_emitters": True}},
+                "integrator": {
+                    "type": "aov", "aovs": "distance:depth",
+                    "path": {"type": "path", "max_depth": BOUNCES + 1, "hide_emitters": True},
+                },
                 "sensor": _sensor(mi, K, T_world_camera, w, h),
                 "light": {"type": "envmap", "bitmap": mi.Bitmap(self._environment), "to_world": mi.ScalarTransform4f(_Z_UP)},
                 **{f"part_{i}": s for i, s in enumerate([*parts, *table])},
@@ -163,7 +168,9 @@ def _sensor(mi: Any, K: np.ndarray, T_world_camera: np.ndarray, width: int, heig
     }  # fmt: skip
 
 
-def _shape(mi: Any, vertices: np.ndarray, faces: np.ndarray, uv: np.ndarray | None, bsdf: dict[str, Any], normals: np.ndarray | None = None) -> Any:
+def _shape(
+    mi: Any, vertices: np.ndarray, faces: np.ndarray, uv: np.ndarray | None, bsdf: dict[str, Any], normals: np.ndarray | None = None
+) -> Any:  # fmt: skip
     """A mesh in the world; `uv` has its origin at the bottom left, Mitsuba's at the top left."""
     properties = mi.Properties()
     properties["bsdf"] = mi.load_dict(bsdf)
