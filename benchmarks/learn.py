@@ -84,8 +84,9 @@ def recipe_file(folder: Path, name: str, *, target: str, size: int) -> Path:
     for section, fields in VARIED[name].items():
         data[section] = {**data.get(section, {}), **fields}
     path = folder / f"{name}.yaml"
-    path.write_text(yaml.safe_dump(data))
-    return path
+    partial = path.with_name(f".{name}-{os.getpid()}.yaml")  # several seeds may run side by side
+    partial.write_text(yaml.safe_dump(data))
+    return partial.rename(path)
 
 
 def demonstrations(scene: Scene, dataset: Path, recipe: Recipe, name: str) -> tuple[np.ndarray, np.ndarray]:

@@ -26,6 +26,8 @@ ROTOR = 0.1
 """Inertia of a geared motor [kg m²] where the file leaves it out: without it a small wrist chatters."""
 TORQUE_NM = 80.0
 """Where the file names none."""
+FIRM_SOLREF, FIRM_SOLIMP = [0.006, 1], [0.95, 0.99, 0.001, 0.5, 2]
+"""Contact of fingers, as our own arm's pads: with MuJoCo's softer default what is held creeps out while it is carried."""
 
 
 def load_robot(name: str) -> Robot:
@@ -230,6 +232,8 @@ def _clean(spec: Any, found: _Arm) -> None:
         geom.group = 2 if _shows(geom) else 3
         if not _shows(geom):
             geom.contype, geom.conaffinity = 2, 1  # touches objects and tables, never itself
+    for geom in (g for b in spec.bodies if any(j.name in found.fingers for j in b.joints) for g in _geoms_below(b)):
+        geom.solref, geom.solimp = FIRM_SOLREF, FIRM_SOLIMP
     for body in spec.bodies[1:]:  # as compiled, so that it stays when geoms go
         b = model.body(body.name).id
         body.mass, body.ipos, body.iquat = model.body_mass[b], model.body_ipos[b], model.body_iquat[b]
@@ -252,6 +256,10 @@ def _clean(spec: Any, found: _Arm) -> None:
     for element in (*(b for b in spec.bodies if b.name == "base" != found.root), *(s for s in spec.sites if s.name == "pinch")):
         element.name = f"{element.name}_"  # our names
     root.name = "base"
+
+
+def _geoms_below(body: Any) -> list[Any]:
+    return [g for b in (body, *body.find_all("body")) for g in b.geoms]
 
 
 def _drive_arm(spec: Any, found: _Arm) -> None:
