@@ -12,7 +12,11 @@ from phone2sim.cli.options import (
     ClassifierName,
     ClassifierOption,
     ClipModel,
+    Faces,
     Force,
+    HullConcavity,
+    HullFaces,
+    HullParts,
     Json,
     Picks,
     Quiet,
@@ -44,6 +48,10 @@ def assets(
     sam_checkpoint: Weights = None,
     classifier: ClassifierOption = ClassifierName.none,
     clip_model: ClipModel = None,
+    faces: Faces = None,
+    hull_concavity: HullConcavity = None,
+    hulls: HullParts = None,
+    hull_faces: HullFaces = None,
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -55,7 +63,10 @@ def assets(
     check_exists(scene, "Scene")
     if not (scene / "splat" / "manifest.json").exists():
         raise InputError(f"{scene} has no splat yet.", hint=f"First: phone2sim reconstruct CAPTURE -o {scene}")
-    chosen = asset_options(segmenter, sam_model, sam_checkpoint, pick, box, classifier, clip_model)
+    chosen = asset_options(
+        segmenter, sam_model, sam_checkpoint, pick, box, classifier, clip_model,
+        faces=faces, hull_concavity=hull_concavity, hull_parts=hulls, hull_faces=hull_faces,
+    )  # fmt: skip
     with output(json=json, quiet=quiet) as o:
         from phone2sim.assets.pipeline import AssetsConfig, build_assets
         from phone2sim.cli.summary import assets_json, assets_table

@@ -15,7 +15,11 @@ from phone2sim.cli.options import (
     ClassifierOption,
     ClipModel,
     DepthModelName,
+    Faces,
     ForceCapture,
+    HullConcavity,
+    HullFaces,
+    HullParts,
     Json,
     Length,
     LengthPoints,
@@ -63,6 +67,10 @@ def build(
     sam_checkpoint: SamCheckpoint = None,
     classifier: ClassifierOption = ClassifierName.none,
     clip_model: ClipModel = None,
+    faces: Faces = None,
+    hull_concavity: HullConcavity = None,
+    hulls: HullParts = None,
+    hull_faces: HullFaces = None,
     seed: Seed = 0,
     force: ForceCapture = False,
     json: Json = False,
@@ -81,7 +89,10 @@ def build(
     ) | splat_backend(backend, nerfstudio_env)  # fmt: skip
     lengths = tuple(length or ())
     check_lengths(lengths)
-    chosen = asset_options(segmenter, sam_model, sam_checkpoint, pick, box, classifier, clip_model)
+    chosen = asset_options(
+        segmenter, sam_model, sam_checkpoint, pick, box, classifier, clip_model,
+        faces=faces, hull_concavity=hull_concavity, hull_parts=hulls, hull_faces=hull_faces,
+    )  # fmt: skip
     with output(json=json, quiet=quiet) as o:
         from phone2sim.cli.summary import assets_table, build_json, next_steps, scene_panel
 

@@ -224,12 +224,38 @@ Boxes = Annotated[
     ),
 ]  # fmt: skip
 
+Faces = Annotated[
+    int | None,
+    typer.Option("--faces", min=100, help="Triangles of an object's visual mesh at most; 4000 unless told.", show_default=False),
+]
+HullConcavity = Annotated[
+    float | None,
+    typer.Option(
+        "--hull-concavity", min=0.01, max=1.0,
+        help="How concave a collision hull may be, where one is not enough: CoACD's bound, 0.06 unless told. Smaller: more hulls.",
+        show_default=False,
+    ),
+]  # fmt: skip
+HullParts = Annotated[
+    int | None,
+    typer.Option(
+        "--hulls", min=1, max=256, help="Collision hulls of an object at most, concave or not; 12 unless told.", show_default=False
+    ),
+]
+HullFaces = Annotated[
+    int | None,
+    typer.Option("--hull-faces", min=12, max=2000, help="Triangles of one collision hull at most; 124 unless told.", show_default=False),
+]
+
 
 def asset_options(
     segmenter: SegmenterName, sam_model: SamModel, sam_checkpoint: Path | None, picks: list[str] | None, boxes: list[str] | None,
-    classifier: ClassifierName = ClassifierName.none, clip_model: str | None = None,
+    classifier: ClassifierName = ClassifierName.none, clip_model: str | None = None, **shape: float | None,
 ) -> dict[str, Any]:  # fmt: skip
-    """What cuts objects out, what tells what they are, and which are wanted, as `AssetsConfig` takes it; checked before anything is computed."""
+    """What cuts objects out, what tells what they are, and which are wanted, as `AssetsConfig` takes it; checked before anything is computed.
+
+    `shape` are its bounds on meshes and hulls; None leaves the default.
+    """
     from phone2sim.assets.segmenters import parse_box, parse_pick
 
     for text in picks or ():
@@ -237,6 +263,7 @@ def asset_options(
     for text in boxes or ():
         parse_box(text)
     chosen: dict[str, Any] = {"picks": tuple(picks or ()), "boxes": tuple(boxes or ())}
+    chosen |= {k: v for k, v in shape.items() if v is not None}
     if classifier is ClassifierName.clip:
         from phone2sim.assets import classify
 

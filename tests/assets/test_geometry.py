@@ -181,3 +181,28 @@ def test_body_matches_the_truth(truth, name):
     assert np.linalg.norm(solid.mesh.center_mass - mesh.center_mass) < 0.003
     assert np.abs(solid.mesh.extents - mesh.extents).max() < 0.005
     assert solid.mesh.volume == pytest.approx(mesh.volume, rel=0.15)
+
+
+def test_bounds_on_meshes_and_hulls_reach_the_stage_from_the_command_line(tmp_path, monkeypatch, capfd):
+    from phone2sim.assets import pipeline
+    from phone2sim.cli import main
+    from phone2sim.errors import InputError
+    from phone2sim.reconstruct.metric import rescale
+
+    asked = []
+
+    def record(_, config, force):
+        asked.append(config)
+        raise InputError("far enough")
+
+    (tmp_path / "splat").mkdir()
+    (tmp_path / "splat" / "manifest.json").write_text("{}")
+    monkeypatch.setattr(rescale, "settle_splat", lambda _: None)
+    monkeypatch.setattr(pipeline, "build_assets", record)
+    told = ["--faces", "900", "--hull-concavity", "0.03", "--hulls", "20", "--hull-faces", "40"]
+    assert main(["assets", str(tmp_path), *told]) == 2 and main(["assets", str(tmp_path)]) == 2
+    assert asked[0] == pipeline.AssetsConfig(faces=900, hull_concavity=0.03, hull_parts=20, hull_faces=40)
+    assert asked[1] == pipeline.AssetsConfig()
+    assert main(["assets", str(tmp_path), "--hulls", "0"]) == 2
+    assert len(asked) == 2
+    assert "'--hulls': Input should be greater than or equal to 1" in capfd.readouterr().err
