@@ -45,11 +45,11 @@ def label_by_solids(cloud: SplatCloud, solids: list[Solid], *, reach_m: float, l
     return labels
 
 
-def label_low(cloud: SplatCloud, labels: np.ndarray, low: list[np.ndarray], *, cell: float, depth_m: float) -> np.ndarray:
-    """The labels (n,) with the Gaussians of every object's low parts (k, 3), `depth_m` deep, where they are nobody's yet."""
+def label_low(cloud: SplatCloud, labels: np.ndarray, low: list[np.ndarray], *, cell: float, level: float, depth_m: float) -> np.ndarray:
+    """The labels (n,) with the Gaussians of every object's low parts (k, 3), see `on_low`, where they are nobody's yet."""
     labels = labels.copy()
     for k, part in enumerate(low, start=1):
-        labels[(labels == 0) & on_low(cloud.means, part, cell=cell, depth_m=depth_m)] = k
+        labels[(labels == 0) & on_low(cloud.means, part, cell=cell, level=level, depth_m=depth_m)] = k
     return labels
 
 

@@ -15,6 +15,7 @@ from phone2sim.assets.labels import label_by_clusters, label_by_solids, label_lo
 from phone2sim.assets.low import least_height, with_low_parts
 from phone2sim.assets.mesh import TexturedMesh
 from phone2sim.assets.overrides import Override
+from phone2sim.assets.relief import photo_relief
 from phone2sim.assets.scene import Asset, PlanarSurface
 from phone2sim.assets.segment import Cluster, Rejected, clearance, find_clusters
 from phone2sim.assets.segmenters import GeometricSegmenter, Proposals, Segmenter
@@ -67,6 +68,8 @@ class Found:
     scales: Scales
     others: tuple[PlanarSurface, ...] = ()
     """Higher supports and walls around it."""
+    low_cell: float = 0.0
+    """Cell of the raster that `Cluster.low` is on [m]."""
     once: np.ndarray | None = None
     """(h, w) int, where a single picture is all there is: 1 + index of the cluster of each of its pixels."""
 
@@ -102,10 +105,12 @@ def on_support(
     clusters, refused = find_clusters(
         field, support, views, clear_m=clear, min_size_m=min_size * distance, max_share=max_share, others=others
     )
-    clusters = with_low_parts(clusters, field, support, views, clear_m=clear, min_size_m=min_size * distance)
+    cell, most = field.grid.voxel, 3 * least_height(support, field.grid.voxel)
+    relief = photo_relief(views, support, origin=field.grid.origin[:2], cell=cell, distance=distance, most_m=most)
+    clusters = with_low_parts(clusters, relief, field, support, views, clear_m=clear, min_size_m=min_size * distance)
     return Found(
         support=support, origin=field.grid.origin[:2], cell=field.grid.voxel, clear_m=clear, clusters=clusters,
-        refused=refused, scales=scales, others=tuple(others),
+        refused=refused, scales=scales, others=tuple(others), low_cell=relief.cell,
     )  # fmt: skip
 
 
@@ -147,7 +152,7 @@ def close_bodies(
     boxes = [c.bounds + [[-grown] * 3, [grown] * 3] for c in found.clusters]
     depth = least_height(found.support, found.cell)
     labels = label_by_clusters(cloud, found.clusters, reach_m=clear + 1.5 * found.cell, level=level, floor_m=0.4 * clear)
-    labels = label_low(cloud, labels, [c.low for c in found.clusters], cell=found.cell, depth_m=depth)
+    labels = label_low(cloud, labels, [c.low for c in found.clusters], cell=found.low_cell, level=level, depth_m=depth)
     floor_z = level + 0.35 * clear
     masks = segmenter.segment(Proposals(cloud=cloud, labels=labels, boxes=boxes, floor_z=floor_z), chosen).masks
     slants = [slant(view) for view in chosen]
@@ -160,7 +165,7 @@ def close_bodies(
             solid = build_solid(
                 low - pad, high + pad, chosen, slants, [m == k for m in masks], level=level if cluster.base_m is None else cluster.base_m,
                 voxel=scales.voxel, skirt_m=skirt(cluster, scales.voxel, found.support.noise_m), seed=cluster.points,
-                others=beside(cluster, found.clusters, low - pad, high + pad), top_m=cluster.top_m, low_parts=cluster.low, cell=found.cell,
+                others=beside(cluster, found.clusters, low - pad, high + pad), top_m=cluster.top_m, low_parts=cluster.low, cell=found.low_cell,
             )  # fmt: skip
         except AssetError as e:
             message(f"An object near {cluster.points.mean(0).round(3).tolist()} was left out: {e.message}")
@@ -174,7 +179,7 @@ def close_bodies(
     order = np.argsort([-s.mesh.volume for s in solids], kind="stable")
     solids = [solids[i] for i in order]
     labels = label_by_solids(cloud, solids, reach_m=2.5 * scales.voxel, level=level, floor_m=0.35 * clear)
-    labels = label_low(cloud, labels, [low_parts[i] for i in order], cell=found.cell, depth_m=depth)
+    labels = label_low(cloud, labels, [low_parts[i] for i in order], cell=found.low_cell, level=level, depth_m=depth)
     boxes = [s.mesh.bounds + [[-grown] * 3, [grown] * 3] for s in solids]
     last = segmenter.segment(Proposals(cloud=cloud, labels=labels, boxes=boxes, floor_z=floor_z), views)
     return Bodies(solids=solids, labels=last.labels, masks=last.masks)

@@ -1,5 +1,6 @@
 """What is too low for the clearance above the support, such as the blade of a knife or the floor of a plate, but belongs to
-something that is not. Its cells are found on the support's raster and told from bumps of the ground by their colour."""
+something that is not, or is a thing of its own. Its cells are found on the fused surface and by the photos' relief, and told from
+bumps of the ground by their colour."""
 
 from __future__ import annotations
 
@@ -7,11 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from phone2sim.assets.appearance import coloured_as_ground
-from phone2sim.assets.segment import Cluster
+from phone2sim.assets.appearance import coloured_as_ground, stands_out
+from phone2sim.assets.relief import Relief, grown
+from phone2sim.assets.segment import Cluster, sees
 from phone2sim.assets.support import Support, surface_heights
 from phone2sim.assets.views import View
-from phone2sim.reconstruct.mesh.fusion import Field
+from phone2sim.reconstruct.mesh.fusion import Field, dilate
 
 
 def least_height(support: Support, cell: float) -> float:
@@ -20,13 +22,12 @@ def least_height(support: Support, cell: float) -> float:
 
 
 def with_low_parts(
-    clusters: list[Cluster], field: Field, support: Support, views: list[View], *, clear_m: float, min_size_m: float
+    clusters: list[Cluster], relief: Relief, field: Field, support: Support, views: list[View], *, clear_m: float, min_size_m: float
 ) -> list[Cluster]:
-    """The clusters with the low cells that border on them, or that their outline encloses, as `Cluster.low`."""
+    """The clusters with the low parts that border on them, or that their outline encloses, as `Cluster.low`, and a new one for
+    each low thing that stands alone."""
     from scipy import ndimage
 
-    if not clusters:
-        return []
     grid, level = field.grid, support.surface.height_m
     heights = surface_heights(field, above=level - clear_m) - level
     owner = np.zeros(grid.shape[:2], int)
@@ -34,35 +35,77 @@ def with_low_parts(
         if c.base_m is None:
             ij = np.floor((c.points[:, :2] - grid.origin[:2]) / grid.voxel).astype(int)
             owner[ij[:, 0], ij[:, 1]] = k
-    low = support.inside & (heights > least_height(support, grid.voxel)) & (heights < clear_m + grid.voxel) & (owner == 0)
-    low = ndimage.binary_opening(low)
+    fused = support.inside & (heights > least_height(support, grid.voxel)) & (heights < clear_m + grid.voxel) & (owner == 0)
+    fused = ndimage.binary_opening(fused)
+    cells = [np.floor((o + relief.cell * np.arange(n) - g) / grid.voxel + 0.5).astype(int)
+             for o, n, g in zip(relief.origin, relief.height_m.shape, grid.origin)]  # fmt: skip
+    at = np.ix_(*(np.clip(c, 0, n - 1) for c, n in zip(cells, grid.shape)))
+    heights, owner, fused = heights[at], owner[at], fused[at]
+    fused &= (ndimage.distance_transform_edt(fused | (owner > 0)) * relief.cell > 0.5 * grid.voxel) & ~relief.flat
+    known = np.abs(heights) < clear_m + grid.voxel
+    denied = (relief.height_m > 2 * least_height(support, grid.voxel)) & (heights < 0.25 * relief.height_m)  # depth would show it
+    shown = _shown(relief, relief.flat | denied, known, owner > 0, clear_m=clear_m, width_m=0.5 * min_size_m)
+    z = level + ndimage.median_filter(np.where(relief.raised | ~known, relief.height_m, heights), 3)
+
+    low = (fused | shown) & (owner == 0)
     parts, count = ndimage.label(low, np.ones((3, 3)))
-    i, j = ndimage.distance_transform_edt(owner == 0, return_distances=False, return_indices=True)
-    nearest, border = owner[i, j], ndimage.binary_dilation(owner > 0, np.ones((3, 3)), iterations=2)
+    i, j = ndimage.distance_transform_edt(owner == 0, return_distances=False, return_indices=True) if owner.any() else np.indices(owner.shape)
+    near = round(2 * grid.voxel / relief.cell)
+    nearest, border = owner[i, j], dilate(owner > 0, near)
+    enclosed = [ndimage.binary_fill_holes(owner == k) for k in range(1, len(clusters) + 1)]
     mine: list[list[np.ndarray]] = [[] for _ in clusters]
-    for n in range(1, count + 1):
-        part = parts == n
+    least, more = 0.5 * (min_size_m / relief.cell) ** 2, []
+    for n, box in enumerate(ndimage.find_objects(parts), start=1):
+        part = np.zeros_like(low)
+        part[box] = parts[box] == n
+        if part.sum() < least / 4:
+            continue
         if not (part & border).any():
+            if part.sum() >= 6 * least:
+                more.append(part)
             continue
         for k in np.unique(nearest[part]):
-            ij = np.argwhere(part & (nearest == k))
-            points = np.column_stack([grid.origin[:2] + grid.voxel * ij, level + heights[ij[:, 0], ij[:, 1]]])
-            inside = ndimage.binary_fill_holes(owner == k)[ij[:, 0], ij[:, 1]].mean() > 0.6
-            if inside or (len(ij) >= 0.5 * (min_size_m / grid.voxel) ** 2 and not coloured_as_ground(points, views, level)):
+            own = part & (nearest == k)
+            points = relief.points(own, z)
+            if enclosed[k - 1][own].mean() > 0.6 or (own.sum() >= least and not coloured_as_ground(points, views, level)):
                 mine[k - 1].append(points)
-    return [replace(c, low=np.concatenate(m)) if m else c for c, m in zip(clusters, mine)]
+    found = [replace(c, low=np.concatenate(m)) if m else c for c, m in zip(clusters, mine)]
+    for part in more:
+        points = relief.points(part, z)
+        seen = sum(sees(view, points) for view in views)
+        tall = np.percentile(points[:, 2], 90) - level >= 0.4 * clear_m
+        if tall and seen >= 0.5 * len(views) and stands_out(points, views, level):
+            found.append(Cluster(points=points, views=seen, low=points))
+    return found
 
 
-def on_low(points: np.ndarray, low: np.ndarray, *, cell: float, depth_m: float) -> np.ndarray:
-    """(n,) bool: points over the cells `low` (k, 3), no deeper than `depth_m` below their surface and no higher than a cell."""
+def _shown(relief: Relief, flat: np.ndarray, known: np.ndarray, owned: np.ndarray, *, clear_m: float, width_m: float) -> np.ndarray:
+    """(nx, ny) bool: cells that the photos show raised, in parts that are somewhere `width_m` wide and not just the foot of
+    something taller, whose lower end photos see beside it. `flat` are cells of the ground, `known` those where it was fused."""
+    from scipy import ndimage
+
+    free = known & ~flat & ~owned
+    raised = ndimage.binary_opening(relief.raised & free, np.ones((3, 3)))
+    joined = ndimage.binary_closing(raised | owned, np.ones((5, 5))) & free
+    foot = dilate(owned, round(clear_m / relief.cell))
+    core = ndimage.distance_transform_edt(joined) * relief.cell >= 0.5 * width_m
+    found = ndimage.binary_propagation(core & ~foot, mask=joined, structure=np.ones((3, 3)))
+    return ndimage.binary_fill_holes(grown(relief, found, flat, owned | ~known, reach_m=3 * width_m)) & free
+
+
+def on_low(points: np.ndarray, low: np.ndarray, *, cell: float, level: float, depth_m: float) -> np.ndarray:
+    """(n,) bool: points over the cells `low` (k, 3), from `depth_m` below z = `level` to as much above their surface.
+
+    A splat has what lies flat about as deep as the ground itself: what is seen there is the low part.
+    """
     from scipy.spatial import cKDTree
 
     out = np.zeros(len(points), bool)
     if len(low):
         distance, index = cKDTree(low[:, :2]).query(points[:, :2], distance_upper_bound=0.75 * cell)
         near = np.flatnonzero(np.isfinite(distance))
-        above = points[near, 2] - low[index[near], 2]
-        out[near] = (above > -depth_m) & (above < cell)
+        z = points[near, 2]
+        out[near] = (z > level - depth_m) & (z < low[index[near], 2] + depth_m)
     return out
 
 

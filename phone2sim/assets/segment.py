@@ -110,7 +110,7 @@ def find_clusters(
         border = (ijk[:, :2] <= 1).any() or (ijk[:, :2] >= np.array(grid.shape[:2]) - 2).any()
         within = support.inside[columns].mean()
         base = points[:, 2].min() - (level + clear_m if base_m is None else base_m)
-        seen = int(sum(_sees(view, points) for view in views))
+        seen = int(sum(sees(view, points) for view in views))
         reason = ""
         if border:
             reason = "reaches the border of the region"
@@ -174,7 +174,7 @@ def join_stacked(parts: list[np.ndarray]) -> list[np.ndarray]:
     return [np.concatenate(g) for g in groups]
 
 
-def _sees(view: View, points: np.ndarray) -> bool:
+def sees(view: View, points: np.ndarray) -> bool:
     """Whether at least 15% of a cluster's points are on the visible surface of the picture."""
     some = points[:: max(1, len(points) // 400)]
     index, z, inside = view.pixels(some)

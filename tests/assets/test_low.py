@@ -41,8 +41,9 @@ def test_the_blade_belongs_to_its_handle(knife, monkeypatch):
 def test_on_low_is_a_slab_over_its_cells():
     low = np.array([[0.0, 0, 0.004], [0.003, 0, 0.004]])
     points = np.array([[0.001, 0, 0.0035], [0.001, 0, 0.001], [0.001, 0, 0.009], [0.02, 0, 0.004]])
-    assert on_low(points, low, cell=0.003, depth_m=0.0015).tolist() == [True, False, False, False]
-    assert not on_low(points, np.zeros((0, 3)), cell=0.003, depth_m=0.0015).any()
+    points = np.concatenate([points, [[0.001, 0, -0.002]]])
+    assert on_low(points, low, cell=0.003, level=0.0, depth_m=0.0015).tolist() == [True, True, False, False, False]
+    assert not on_low(points, np.zeros((0, 3)), cell=0.003, level=0.0, depth_m=0.0015).any()
 
 
 def test_low_field_reaches_down_and_stays_within_the_outline():
