@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from phone2sim.assets.carving import seen_distance, silhouette_distance
+from phone2sim.assets.cavity import hollowed
 from phone2sim.assets.low import low_field
 from phone2sim.assets.symmetry import Symmetry
 from phone2sim.assets.views import View
@@ -76,6 +77,7 @@ def build_solid(
         tsdf[above] = np.maximum(tsdf[above], _theirs(points[above], seed, others, truncation))
     if top_m is not None:
         tsdf[above] = np.maximum(tsdf[above], np.clip(points[above, 2] - top_m, -truncation, truncation))
+    tsdf = hollowed(tsdf.reshape(grid.shape), grid, views, level=level, base_m=skirt_m + 2 * grid.voxel).ravel()
     floor = None
     if low_parts is not None and len(low_parts):
         nodes = points.reshape(*grid.shape, 3)

@@ -1,0 +1,81 @@
+"""The inside of vessels, as far as cameras looked in and below."""
+
+import numpy as np
+import pytest
+import synthetic
+import trimesh
+
+from phone2sim.assets.carving import slant
+from phone2sim.assets.hulls import decompose
+from phone2sim.assets.solid import build_solid, simplify
+
+RADIUS, HEIGHT, WALL = 0.038, 0.09, 0.005
+SKIRT, VOXEL = 0.0088, 0.0022
+
+
+def vessel(base):
+    """A beaker whose inside begins `base` [m] above its foot."""
+    import manifold3d
+
+    outer = manifold3d.Manifold.cylinder(HEIGHT, RADIUS, RADIUS, 48)
+    m = (outer - manifold3d.Manifold.cylinder(HEIGHT, RADIUS - WALL, RADIUS - WALL, 48).translate((0, 0, base))).to_mesh()
+    return trimesh.Trimesh(m.vert_properties[:, :3], m.tri_verts, process=False)
+
+
+@pytest.fixture(scope="module")
+def closed():
+    """The bodies closed from views of vessels with their floors at 8 and 50 mm, and of one without an opening."""
+    out = {}
+    with pytest.MonkeyPatch.context() as m:
+        m.setattr(synthetic, "NOISE", 0.0005)
+        for base in (0.008, 0.05, HEIGHT):
+            true = vessel(base)
+            m.setattr(synthetic, "bodies", lambda true=true: {"vessel": true})
+            scene = synthetic.raycast()
+            masks, slants = [k == 1 for k in scene.masks], [slant(v) for v in scene.views]
+            low, high = np.array([-0.06, -0.06, 0]), np.array([0.06, 0.06, 0.11])
+            out[base] = build_solid(low, high, scene.views, slants, masks, level=0.0, voxel=VOXEL, skirt_m=SKIRT, seed=true.vertices)
+    return out
+
+
+def tops(solid):
+    """Highest matter [m] at places in the middle third of the vessel."""
+    g, inside = solid.grid, solid.distance < 0
+    z = g.origin[2] + g.voxel * np.arange(g.shape[2])
+    x, y = (g.origin[a] + g.voxel * np.arange(g.shape[a]) for a in range(2))
+    middle = np.argwhere(np.hypot(x[:, None], y) < RADIUS / 3)
+    return np.array([z[inside[i, j]].max() for i, j in middle])
+
+
+def test_a_mug_is_empty_down_to_a_floor_that_no_camera_saw(closed):
+    assert tops(closed[0.008]).max() < SKIRT + 5 * VOXEL
+    assert closed[0.008].mesh.volume < 1.7 * vessel(0.008).volume
+    assert closed[0.008].mesh.is_watertight
+
+
+def test_a_floor_that_was_seen_stays(closed):
+    assert np.median(tops(closed[0.05])) == pytest.approx(0.05, abs=VOXEL)
+    assert closed[0.05].mesh.volume == pytest.approx(vessel(0.05).volume, rel=0.2)
+
+
+def test_what_has_no_opening_stays_full(closed):
+    assert tops(closed[HEIGHT]).min() == pytest.approx(HEIGHT, abs=VOXEL)
+
+
+def test_a_ball_falls_into_the_hulls_of_a_mug(closed):
+    import mujoco
+
+    mesh = simplify(closed[0.008].mesh, faces=2000, tolerance=3e-4)
+    spec = mujoco.MjSpec()
+    for k, part in enumerate(decompose(mesh).parts):
+        spec.add_mesh(name=f"{k}", uservert=part.vertices.astype(float).ravel().tolist(), userface=part.faces.ravel().tolist())
+        spec.worldbody.add_geom(type=mujoco.mjtGeom.mjGEOM_MESH, meshname=f"{k}")
+    radius = (RADIUS - WALL) / 3
+    ball = spec.worldbody.add_body(pos=[0, 0, HEIGHT + 0.03])
+    ball.add_freejoint()
+    ball.add_geom(type=mujoco.mjtGeom.mjGEOM_SPHERE, size=[radius, 0, 0], density=500)
+    model = spec.compile()
+    data = mujoco.MjData(model)
+    for _ in range(1000):
+        mujoco.mj_step(model, data)
+    assert data.qpos[2] - radius < HEIGHT / 2 and np.hypot(*data.qpos[:2]) < RADIUS
