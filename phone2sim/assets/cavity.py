@@ -28,7 +28,7 @@ def hollowed(field: np.ndarray, grid: Grid, views: list[View], *, level: float, 
     z = grid.origin[2] + voxel * np.arange(grid.shape[2])
     solid = field < 0
     solid[:, :, z < level + voxel] = False
-    layers = np.flatnonzero(solid.any(axis=(0, 1)))
+    layers = [int(k) for k in np.flatnonzero(solid.any(axis=(0, 1)))]
     if len(layers) < 8:
         return field
     enclosed = np.zeros_like(solid)
