@@ -59,7 +59,8 @@ def build_solid(
 
     Below `skirt_m` above the plane the field is continued downwards: there the plane's own noise hides the
     object. `seed` (n, 3) are points of the object; the connected body nearest to them is kept. What is nearer to
-    `others` (m, 3), points of objects in contact, is theirs, and what is higher than `top_m` belongs to what stands on it. `low_parts` (k, 3) are surface points on
+    `others` (m, 3), points of objects in contact, is theirs, what nobody saw beside them stays within the outline of
+    `seed` from above, and what is higher than `top_m` belongs to what stands on it. `low_parts` (k, 3) are surface points on
     cells of edge `cell` that may be lower than the skirt; they reach down to the support.
     """
     low = np.array([*low[:2], level - 4 * voxel])
@@ -71,8 +72,12 @@ def build_solid(
     seen_points = points.T[:, above].T
     hull = silhouette_distance(seen_points, views, masks, truncation=truncation)
     fused, count = seen_distance(seen_points, views, slants, voxel=grid.voxel)
-    unseen = np.where(count >= 2, fused, -truncation)
-    tsdf[above] = np.maximum(unseen, hull)
+    hidden: Any = -truncation
+    if others is not None and len(others):
+        own = seed if low_parts is None else np.concatenate([seed, low_parts])
+        hidden = np.broadcast_to(beside_outline(grid, own[:, :2])[..., None], grid.shape).ravel()[above] - 0.5 * cell
+        hidden = np.clip(hidden, -truncation, truncation)
+    tsdf[above] = np.maximum(np.where(count >= 2, fused, hidden), hull)
     if others is not None and len(others):
         tsdf[above] = np.maximum(tsdf[above], _theirs(points[above], seed, others, truncation))
     if top_m is not None:
@@ -88,6 +93,16 @@ def build_solid(
             nodes[:, :, 0, :2], nodes[0, 0, :, 2], low_parts, outline.reshape(grid.shape)[:, :, just_above], cell=cell, outside=truncation
         )
     return closed_body(tsdf.reshape(grid.shape), grid, level=level, skirt_m=skirt_m, seed=seed, truncation=truncation, floor=floor)
+
+
+def beside_outline(grid: Grid, xy: np.ndarray) -> np.ndarray:
+    """(nx, ny) float32 [m] distance of the grid's columns outside (+) or inside (−) the convex outline of points (n, 2)."""
+    import cv2
+
+    outline = cv2.convexHull(xy.astype(np.float32))
+    base = grid.origin[:2] + grid.voxel * np.indices(grid.shape[:2]).transpose(1, 2, 0)
+    flat = [-cv2.pointPolygonTest(outline, (float(x), float(y)), True) for x, y in base.reshape(-1, 2)]
+    return np.array(flat, np.float32).reshape(grid.shape[:2])
 
 
 def _theirs(nodes: np.ndarray, own: np.ndarray, others: np.ndarray, truncation: float) -> np.ndarray:
@@ -144,7 +159,6 @@ def build_half_seen(
     `empty` maps world points to metres, positive in space seen empty. `odd` are the visible parts that the symmetry
     leaves out, a handle for instance: points (m, 3) and the thickness [m] each part is given behind them.
     """
-    import cv2
     from scipy.spatial import cKDTree
 
     images = symmetry.images(points[:: max(1, len(points) // 4000)])
@@ -154,11 +168,9 @@ def build_half_seen(
     grid = Grid.around(low, high, voxel, limit=6_000_000)
     nodes = np.asarray(grid.points(), np.float64)
     truncation = 4 * grid.voxel
-    outline = cv2.convexHull(images[:, :2].astype(np.float32))
-    base = nodes.reshape(*grid.shape, 3)[:, :, 0, :2].reshape(-1, 2)
-    beside = np.array([-cv2.pointPolygonTest(outline, (float(x), float(y)), True) for x, y in base]) - 0.5 * grid.voxel
+    beside = beside_outline(grid, images[:, :2]) - 0.5 * grid.voxel
     free = empty(nodes)
-    field = np.maximum(symmetry.field(nodes), np.broadcast_to(beside.reshape(*grid.shape[:2], 1), grid.shape).ravel())
+    field = np.maximum(symmetry.field(nodes), np.broadcast_to(beside[..., None], grid.shape).ravel())
     for part, thickness in odd:
         distance, _ = cKDTree(part).query(nodes, distance_upper_bound=thickness + truncation)
         field = np.minimum(field, np.minimum(distance, thickness + truncation) - thickness)

@@ -120,3 +120,26 @@ def test_beside_a_low_thing_the_tall_one_keeps_its_whole_height():
     assert len(pieces) == 2
     plate = min(pieces, key=lambda p: p.ijk[:, 0].mean())
     assert np.ptp(plate.ijk[:, 2]) * CELL < 0.02
+
+
+def test_what_a_touching_ball_hides_does_not_lengthen_its_neighbour(monkeypatch):
+    import synthetic
+    import trimesh
+
+    from phone2sim.assets.carving import slant
+    from phone2sim.assets.solid import build_solid
+
+    side, radius, voxel = 0.048, 0.032, 0.0024
+    box = trimesh.creation.box((side, side, side))
+    box.apply_translation([-side / 2, 0, side / 2])
+    ball = trimesh.creation.icosphere(4, radius)
+    ball.apply_translation([radius, 0, radius])
+    monkeypatch.setattr(synthetic, "NOISE", 0.0005)
+    monkeypatch.setattr(synthetic, "bodies", lambda: {"box": box, "ball": ball})
+    scene = synthetic.raycast()
+    own, other = (np.asarray(m.sample(1500, seed=0)) for m in (box, ball))
+    solid = build_solid(
+        box.bounds[0] - 0.015, box.bounds[1] + 0.015, scene.views, [slant(v) for v in scene.views], [m == 1 for m in scene.masks],
+        level=0.0, voxel=voxel, skirt_m=0.0096, seed=own[own[:, 2] > 0.01], others=other[other[:, 2] > 0.01], cell=0.001,
+    )  # fmt: skip
+    assert np.ptp(solid.mesh.vertices[:, 0]) == pytest.approx(side, abs=0.002)
