@@ -14,13 +14,15 @@ DEEP = 0.3, 0.4
 """Least depth seen into the opening, relative to the body's height and to the opening's width."""
 VOUCHED = 3
 """So many views with a surface there make a floor or a content of what lies in the opening."""
+FLOOR, SURELY = 0.15, 0.4
+"""Shares of the views that must show a floor for it to be one, and, where none was, what else lies below the opening."""
 
 
 def hollowed(field: np.ndarray, grid: Grid, views: list[View], *, level: float, base_m: float) -> np.ndarray:
     """The signed distances (nx, ny, nz) [m] with an opening at the top continued down, no lower than `base_m` above z = `level`.
 
-    It goes on straight below what was seen to be empty, until a surface was seen, or the outside is as near as the wall is
-    thick at the rim. A body without a deep opening is returned as it is.
+    Where the floor was seen, only what is hidden straight below what was seen empty, and above any surface, is emptied. Where it
+    was not, everything below the opening is, except for a floor, and for a wall as thick as at the rim. A body without a deep opening is returned as it is.
     """
     from scipy import ndimage
 
@@ -52,7 +54,8 @@ def hollowed(field: np.ndarray, grid: Grid, views: list[View], *, level: float, 
     depth, width = voxel * (rim - floor), voxel * float(np.sqrt(areas.max()))
     if depth < max(DEEP[0] * voxel * len(layers), DEEP[1] * width):
         return field
-    outside = ~solid & ~empty
+    around, _ = ndimage.label(~solid & ~empty)
+    outside = around == around[0, 0, -1]  # not the pockets inside
     outside[:, :, z < level + voxel] = False
     away = voxel * ndimage.distance_transform_edt(~outside)
     edge = empty & ndimage.binary_dilation(solid)
@@ -60,10 +63,14 @@ def hollowed(field: np.ndarray, grid: Grid, views: list[View], *, level: float, 
     wall = float(np.clip(np.median(away[edge]), 2 * voxel, 0.25 * width)) if edge.any() else 3 * voxel
     below = np.cumsum(empty[:, :, ::-1], axis=2)[:, :, ::-1] > 0  # under something seen empty
     asked = below & solid & (away >= wall) & (z >= level + max(base_m, wall))
-    asked[asked] = ~_surface_at(grid.points(np.flatnonzero(asked)), views, voxel)
-    hollow = empty.copy()
-    for k in range(rim - 1, layers[0] - 1, -1):
-        hollow[:, :, k] |= hollow[:, :, k + 1] & asked[:, :, k]
+    count = np.zeros(field.shape, int)
+    count[asked] = _surfaces_at(grid.points(np.flatnonzero(asked)), views, voxel)
+    if _floor_seen(empty, count >= max(VOUCHED, FLOOR * len(views)), floor, rim):
+        hollow = empty.copy()
+        for k in range(rim - 1, layers[0] - 1, -1):  # straight down, where nothing was seen
+            hollow[:, :, k] |= hollow[:, :, k + 1] & asked[:, :, k] & (count[:, :, k] < VOUCHED)
+    else:  # the few views that see a wall below the opening see it badly
+        hollow = empty | (asked & (count < max(VOUCHED, SURELY * len(views))))
     new = hollow & ~empty
     if not new.any():
         return field
@@ -74,11 +81,20 @@ def hollowed(field: np.ndarray, grid: Grid, views: list[View], *, level: float, 
     return np.where(near, np.maximum(field, np.clip(np.where(free, inside, within), -4 * voxel, 4 * voxel)), field).astype(np.float32)
 
 
-def _surface_at(points: np.ndarray, views: list[View], voxel: float) -> np.ndarray:
-    """(n,) bool: points (n, 3) at which enough views have their visible surface."""
+def _floor_seen(empty: np.ndarray, surface: np.ndarray, floor: int, rim: int) -> bool:
+    """Whether most columns that were seen empty nearly as deep as any, (nx, ny, nz) bool, end at a surface that was seen."""
+    columns = empty.any(axis=2)
+    lowest = np.where(columns, np.argmax(empty, axis=2), rim)
+    i, j = np.nonzero(columns & (lowest <= floor + max(1, (rim - floor) // 4)))
+    under = [surface[i, j, np.maximum(lowest[i, j] - k, 0)] for k in range(1, 4)]
+    return bool(np.any(under, axis=0).mean() > 0.5)
+
+
+def _surfaces_at(points: np.ndarray, views: list[View], voxel: float) -> np.ndarray:
+    """(n,) int: how many views have their visible surface at points (n, 3)."""
     count = np.zeros(len(points), int)
     for view in views:
         index, depth, inside = view.pixels(points)
         d = view.depth.ravel()[index]
         count += inside & (d > 0) & (np.abs(d - depth) < BEHIND[0] * voxel)
-    return count >= VOUCHED
+    return count

@@ -122,12 +122,14 @@ def test_beside_a_low_thing_the_tall_one_keeps_its_whole_height():
     assert np.ptp(plate.ijk[:, 2]) * CELL < 0.02
 
 
-def test_what_a_touching_ball_hides_does_not_lengthen_its_neighbour(monkeypatch):
+def test_what_was_hidden_beside_a_neighbour_does_not_lengthen_a_box(monkeypatch):
+    """Filmed from one side, with a ball touching the other: what neither shows stays within the box's outline."""
     import synthetic
     import trimesh
 
     from phone2sim.assets.carving import slant
-    from phone2sim.assets.solid import build_solid
+    from phone2sim.assets.solid import beside_outline, build_solid
+    from phone2sim.reconstruct.mesh.fusion import Grid
 
     side, radius, voxel = 0.048, 0.032, 0.0024
     box = trimesh.creation.box((side, side, side))
@@ -137,9 +139,14 @@ def test_what_a_touching_ball_hides_does_not_lengthen_its_neighbour(monkeypatch)
     monkeypatch.setattr(synthetic, "NOISE", 0.0005)
     monkeypatch.setattr(synthetic, "bodies", lambda: {"box": box, "ball": ball})
     scene = synthetic.raycast()
+    some = [k for k, v in enumerate(scene.views) if v.centre[0] < -0.2]
+    views, masks = [scene.views[k] for k in some], [scene.masks[k] == 1 for k in some]
     own, other = (np.asarray(m.sample(1500, seed=0)) for m in (box, ball))
     solid = build_solid(
-        box.bounds[0] - 0.015, box.bounds[1] + 0.015, scene.views, [slant(v) for v in scene.views], [m == 1 for m in scene.masks],
-        level=0.0, voxel=voxel, skirt_m=0.0096, seed=own[own[:, 2] > 0.01], others=other[other[:, 2] > 0.01], cell=0.001,
+        box.bounds[0] - 0.015, box.bounds[1] + 0.015, views, [slant(v) for v in views], masks, level=0.0, voxel=voxel,
+        skirt_m=0.0096, seed=own[own[:, 2] > 0.01], others=other[other[:, 2] > 0.01], cell=0.001,
     )  # fmt: skip
-    assert np.ptp(solid.mesh.vertices[:, 0]) == pytest.approx(side, abs=0.002)
+    assert solid.mesh.vertices[:, 0].max() < 0.0035
+    grid = Grid(origin=np.zeros(3), voxel=0.1, shape=(21, 11, 2))
+    distance = beside_outline(grid, np.array([[0, 0], [1, 0], [1, 1], [0, 1.0]]))
+    assert distance[15, 5] == pytest.approx(0.5, abs=1e-5) and distance[9, 5] == pytest.approx(-0.1, abs=1e-5)
