@@ -32,6 +32,8 @@ class Solid:
     """`trimesh.Trimesh`, watertight, world frame [m], flat on the support."""
     level: float
     """Height of the support [m]."""
+    emptied: np.ndarray | None = None
+    """(shape) bool: its hollow that no camera saw to be empty."""
 
     def surface(self, coarser: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
         """Vertices [m] and faces before the cut at the support, from a field smoothed and resampled `coarser` times."""
@@ -45,9 +47,10 @@ class Solid:
         return self.grid.origin + scale * (v - 1), f
 
     def signed_distance(self, points: np.ndarray) -> np.ndarray:
-        """(n,) [m] by nearest node; large outside of the grid."""
+        """(n,) [m] by nearest node; large outside of the grid. What a splat has in a hollow that was only inferred is the object's."""
         flat, ok = self.grid.index(points)
-        return np.where(ok, self.distance.ravel()[flat], 1.0)
+        distance = np.where(ok, self.distance.ravel()[flat], 1.0)
+        return distance if self.emptied is None else np.where(ok & self.emptied.ravel()[flat], -self.grid.voxel, distance)
 
 
 def build_solid(
@@ -82,7 +85,9 @@ def build_solid(
         tsdf[above] = np.maximum(tsdf[above], _theirs(points[above], seed, others, truncation))
     if top_m is not None:
         tsdf[above] = np.maximum(tsdf[above], np.clip(points[above, 2] - top_m, -truncation, truncation))
-    tsdf = hollowed(tsdf.reshape(grid.shape), grid, views, level=level, base_m=skirt_m + 2 * grid.voxel).ravel()
+    full = tsdf.reshape(grid.shape)
+    tsdf = hollowed(full, grid, views, level=level, base_m=skirt_m + 2 * grid.voxel)
+    emptied = (full < 0) & (tsdf >= 0)
     floor = None
     if low_parts is not None and len(low_parts):
         nodes = points.reshape(*grid.shape, 3)
@@ -92,7 +97,8 @@ def build_solid(
         floor = low_field(
             nodes[:, :, 0, :2], nodes[0, 0, :, 2], low_parts, outline.reshape(grid.shape)[:, :, just_above], cell=cell, outside=truncation
         )
-    return closed_body(tsdf.reshape(grid.shape), grid, level=level, skirt_m=skirt_m, seed=seed, truncation=truncation, floor=floor)
+    solid = closed_body(tsdf, grid, level=level, skirt_m=skirt_m, seed=seed, truncation=truncation, floor=floor)
+    return replace(solid, emptied=emptied if emptied.any() else None)
 
 
 def beside_outline(grid: Grid, xy: np.ndarray) -> np.ndarray:

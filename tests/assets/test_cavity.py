@@ -53,6 +53,12 @@ def test_a_mug_is_empty_down_to_a_floor_that_no_camera_saw(closed):
     assert closed[0.008].mesh.is_watertight
 
 
+def test_what_a_splat_has_in_an_inferred_hollow_is_the_mugs(closed):
+    inside = np.array([[0, 0, SKIRT + 4 * VOXEL]])
+    assert closed[0.008].distance.ravel()[closed[0.008].grid.index(inside)[0]] > 0
+    assert closed[0.008].signed_distance(inside) < 0 < closed[0.008].signed_distance(np.array([[0, 0, HEIGHT - 0.01]]))
+
+
 def test_a_floor_that_was_seen_stays(closed):
     assert np.median(tops(closed[0.05])) == pytest.approx(0.05, abs=VOXEL)
     assert closed[0.05].mesh.volume == pytest.approx(vessel(0.05).volume, rel=0.2)
