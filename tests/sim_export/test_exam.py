@@ -2,6 +2,7 @@
 
 import json
 import threading
+from xml.etree import ElementTree
 
 import gymnasium
 import numpy as np
@@ -14,6 +15,7 @@ from phone2sim.cli import main
 from phone2sim.errors import InputError, ShapeError
 from phone2sim.keys import Key
 from phone2sim.sim_export.exam import EXAM_AXES, ExamConfig
+from phone2sim.sim_export.exam.curves import Line, curves_svg
 from phone2sim.sim_export.exam.grid import nominal, patched
 from phone2sim.sim_export.exam.run import curve, examine, wilson
 from phone2sim.sim_export.gym_env import SceneEnv
@@ -269,6 +271,16 @@ def test_an_exam_of_the_expert(scene, recipe, tmp_path):
     assert examine(scene, [Never()], tmp_path / "exam", config, recipe=recipe)["cells"][0]["rate"] == 1
     with pytest.raises(InputError, match="holds another exam"):
         examine(scene, policies, tmp_path / "exam", config.model_copy(update={"seed": 9}), recipe=recipe)
+
+
+def test_long_names_stay_inside_the_figure():
+    names = [f"trained with {what} varied" for what in ("nothing", "camera", "lighting")] + ["random"]
+    svg = curves_svg([(t, "u", [Line(name=n, points=[(0, 1, 0.9, 1), (1, 0.5, 0.3, 0.7)]) for n in names]) for t in "ab"])
+    root = ElementTree.fromstring(svg)
+    texts = {t.text: t for t in root.iter("{http://www.w3.org/2000/svg}text")}
+    for n in names:
+        assert float(texts[n].get("x")) + 6 * len(n) <= float(root.get("width")), n
+    assert len({(texts[n].get("x"), texts[n].get("y")) for n in names}) == len(names)
 
 
 def test_the_command(scene, tmp_path, capfd):

@@ -26,22 +26,34 @@ def curves_svg(panels: Sequence[tuple[str, str, Sequence[Line]]]) -> str:
     names = list(dict.fromkeys(line.name for _, _, lines in panels for line in lines))
     columns = min(COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
-    legend = 26
-    w, h = columns * WIDTH, rows * HEIGHT + legend
+    w = columns * WIDTH
+    places = _legend(names, w)
+    legend = 26 + max((y for _, y in places), default=0)
+    h = rows * HEIGHT + legend
     out = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {w} {h}" width="{w}" height="{h}" role="img" '
         f'font-family="ui-sans-serif,system-ui,sans-serif" font-size="11"><rect width="100%" height="100%" fill="#fff"/>'
     ]
-    x = float(LEFT)
-    for name in names:
+    for name, (x, y) in zip(names, places):
         colour, dash = _style(names, name)
-        out.append(f'<path d="M{x:.0f} 15h26" stroke="{colour}" stroke-width="2.5" stroke-dasharray="{dash}"/>')
-        out.append(f'<text x="{x + 32:.0f}" y="19" fill="#1b1c1e">{escape(name)}</text>')
-        x += 52 + 6.4 * len(name)
+        out.append(f'<path d="M{x} {y + 15}h26" stroke="{colour}" stroke-width="2.5" stroke-dasharray="{dash}"/>')
+        out.append(f'<text x="{x + 32}" y="{y + 19}" fill="#1b1c1e">{escape(name)}</text>')
     for i, (title, unit, lines) in enumerate(panels):
         at = f"{i % columns * WIDTH} {i // columns * HEIGHT + legend}"
         out.append(f'<g transform="translate({at})">{_panel(title, unit, lines, names)}</g>')
     return "".join(out) + "</svg>\n"
+
+
+def _legend(names: Sequence[str], width: int) -> list[tuple[int, int]]:
+    """Where each name stands, in as many rows as it takes."""
+    places, x, y = [], LEFT, 0
+    for name in names:
+        wide = round(52 + 6.4 * len(name))
+        if x > LEFT and x + wide > width:
+            x, y = LEFT, y + 18
+        places.append((x, y))
+        x += wide
+    return places
 
 
 def _style(names: list[str], name: str) -> tuple[str, str]:
