@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,10 +28,10 @@ RING = 1.4
 
 def clear_background(
     cloud: SplatCloud, there: Everywhere, bodies: Bodies, grounds: list[Found], removed: list[int], views: list[View],
-    masks: np.ndarray, lift: ShadowLift | None = None,
+    masks: np.ndarray, lifts: Mapping[str, ShadowLift],
 ) -> SplatCloud:  # fmt: skip
     """The cloud without the objects `removed` (ids of `bodies`, which stand on `grounds`) and their shadows, without what hangs
-    over the main support, ground filled in."""
+    over the main support, ground filled in. `lifts` are the shadows on each support, by name."""
     main = there.founds[0]
     stays = (bodies.labels > 0) & ~np.isin(bodies.labels, removed)
     drop = np.isin(bodies.labels, removed)
@@ -52,7 +52,7 @@ def clear_background(
         spacing = max(0.9 * found.scales.voxel, 0.0012)
         patch, origin, zone, core = fill_ground(
             solids, found.support, views, [np.isin(m, removed) for m in masks], spacing=spacing, margin=2.2 * clear,
-            lift=lift if found is main else None, hidden=found.once is not None,
+            lift=lifts.get(found.support.surface.name), hidden=found.once is not None,
         )  # fmt: skip
         under = over_zone(cloud, origin, zone, spacing, low=level - 2 * clear, high=level + 2 * clear)
         under |= reaching(cloud, origin, core, spacing, low=level - 3 * clear, high=level + 2 * clear)
@@ -61,7 +61,9 @@ def clear_background(
     rest = cloud.take(~drop)
     if not patches:
         return rest
-    kept = [rest if lift is None else without_shadows(rest, lift, main.support.surface.height_m), *patches]
+    for s in there.supports:
+        rest = without_shadows(rest, lifts[s.name], s.height_m) if s.name in lifts else rest
+    kept = [rest, *patches]
     if main.once is not None:
         kept.append(behind(main, views[0], np.isin(masks[0], removed)))
     return SplatCloud.concatenate(kept)

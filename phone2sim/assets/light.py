@@ -70,8 +70,8 @@ def see_ground(
     from phone2sim._native.mesh import srgb_to_linear
     from phone2sim.assets.background import columns
 
-    at = np.concatenate([s.mesh.bounds[:, :2] for s in solids])
     outline = support.surface.outline + support.surface.T_world_surface.translation[:2]
+    at = np.concatenate([s.mesh.bounds[:, :2] for s in solids]) if solids else outline
     low = np.maximum(outline.min(0), at.min(0) - reach)
     high = np.minimum(outline.max(0), at.max(0) + reach)
     nx, ny = (int(n) for n in np.ceil((high - low) / cell) + 1)

@@ -13,12 +13,12 @@ from phone2sim.assets.ambient import ambient_from_surfaces
 from phone2sim.assets.background import clear_background, slabs
 from phone2sim.assets.classify import DEFAULT as CLIP
 from phone2sim.assets.classify import ClipClassifier, cut_out, open_classifier
-from phone2sim.assets.deshade import albedo, shadow_lift
+from phone2sim.assets.deshade import ShadowLift, albedo, shadow_lift
 from phone2sim.assets.edits import edited, said_of
 from phone2sim.assets.everywhere import Everywhere, find_everywhere, joined
 from phone2sim.assets.halfseen import close_half_seen
 from phone2sim.assets.hidden import write_hidden
-from phone2sim.assets.lift import close_bodies, finish
+from phone2sim.assets.lift import Bodies, Found, close_bodies, finish
 from phone2sim.assets.light import CapturedLight, estimate_light, parts_of, see_ground
 from phone2sim.assets.once import find_objects_once, with_depth
 from phone2sim.assets.overrides import Override, read_overrides
@@ -225,7 +225,6 @@ def _objects(
         note = f"assets.toml names {unknown[0]!r}, which is not among the objects; {did_you_mean(unknown[0], names)}"
         notes.append(note)
         message(note)
-    level = found.support.surface.height_m
     some = _trained(views, folder.parent, config.max_views)
     chosen = [views[i] for i in some]
     assets: list[Asset] = []
@@ -248,21 +247,32 @@ def _objects(
         assets.append(replace(asset, support=ground.support.surface.name))
         ids.append(k)
         clock.lap("texture, hulls, physics")
-    on_main = [s for s, g in zip(bodies.solids, grounds) if g is found] or bodies.solids
-    floor = see_ground(found.support, on_main, chosen, [m > 0 for m in bodies.masks[some]])
-    shading = parts_of(assets)
-    light = estimate_light(floor, shading, level)
-    lift = None
-    if light.shadow.any():
-        light = replace(light, light=ambient_from_surfaces(assets, light.light, ground_m=level))
-        assets = albedo(assets, light.light, ground_m=level)
-        lift = shadow_lift(light, shading, floor, level)
+    light, assets, lifts = _lit(assets, standing, bodies, grounds, chosen, [m > 0 for m in bodies.masks[some]])
     clock.lap("light")
-    background = clear_background(cloud, there, bodies, grounds, [*ids, *sorted(edit.dropped)], chosen, bodies.masks[some], lift)
+    background = clear_background(cloud, there, bodies, grounds, [*ids, *sorted(edit.dropped)], chosen, bodies.masks[some], lifts)
     clock.lap("background")
     write_masks(folder / "masks", bodies.masks, ids, views, cameras)
     clock.lap("write masks")
     return assets, background, light
+
+
+def _lit(
+    assets: list[Asset], standing: list[Found], bodies: Bodies, grounds: list[Found], views: list[View], covered: list[np.ndarray]
+) -> tuple[CapturedLight, list[Asset], dict[str, ShadowLift]]:
+    """The captured light, from shadows on the main support; the assets without its shading; what it shades of each support."""
+    floors, levels = {}, {}
+    for f in standing:
+        name = f.support.surface.name
+        floors[name] = see_ground(f.support, [s for s, g in zip(bodies.solids, grounds) if g is f], views, covered)
+        levels[name] = f.support.surface.height_m
+    groups = {name: [a for a in assets if a.support == name] for name in floors}  # in the order of the assets
+    main = next(iter(floors))
+    light = estimate_light(floors[main], parts_of(groups[main]), levels[main])
+    if not light.shadow.any():
+        return light, assets, {}
+    light = replace(light, light=ambient_from_surfaces(assets, light.light, ground_m=levels[main]))
+    lifts = {n: shadow_lift(light, parts_of(groups[n]), floors[n], levels[n]) for n in floors}
+    return light, [a for n, group in groups.items() for a in albedo(group, light.light, ground_m=levels[n])], lifts
 
 
 def _trained(views: list[View], scene_dir: Path, limit: int) -> np.ndarray:

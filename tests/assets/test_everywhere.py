@@ -174,3 +174,10 @@ def test_a_scene_with_walls_reads_as_it_was_written_and_one_without_the_key_too(
     del data["walls"]
     path.write_text(json.dumps(data))
     assert Scene.load(tmp_path).walls == ()
+
+
+def test_a_bare_table_is_a_scene_without_objects(tmp_path):
+    folder = synthetic.write_scene_dir(synthetic.raycast(with_bodies=False), tmp_path, step=0.008)
+    build_assets(folder, AssetsConfig(view_side=160, photo_side=160, max_views=8))
+    scene = Scene.load(folder)
+    assert scene.assets == () and [s.name for s in scene.surfaces] == ["table"]
