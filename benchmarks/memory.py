@@ -47,15 +47,17 @@ def run(scene: Path, episodes: int) -> dict:
         watcher.start()
         start = time.process_time()
         try:
-            made = generate(scene, folder, GenerateConfig(recipe=str(recipe), episodes=episodes, workers=0))
+            generate(scene, folder, GenerateConfig(recipe=str(recipe), episodes=episodes, workers=0))
+        except KeyboardInterrupt:
+            print("interrupted: what was made until now")
         finally:
             done.set()
             watcher.join()
         n, mb = np.array(rows).T
-        late = n > 0.1 * episodes
+        late = n > 0.1 * n[-1]
         slope = float(np.polyfit(n[late], mb[late], 1)[0]) * 1000
         return {
-            "episodes": made["kept"], "attempts": made["attempts"], "cpu_s": round(time.process_time() - start, 1),
+            "episodes": int(n[-1]), "cpu_s": round(time.process_time() - start, 1),
             "made": n.astype(int).tolist(), "resident_mb": mb.tolist(), "mb_per_1000_episodes_after_a_tenth": round(slope, 1),
             "resident_mb_with_lerobot_written": resident_mb(),
         }  # fmt: skip

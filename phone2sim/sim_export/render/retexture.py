@@ -33,7 +33,8 @@ def dressed(
     captured picture's own soft shading."""
     rgb = view.rgb * np.array(lights.relight_rgb, np.float32)
     on = view.table
-    rgb = np.where(on[..., None], rgb, rgb * np.array(surfaces.wall_rgb_gain, np.float32)).astype(np.float32)
+    if surfaces.wall_rgb_gain != (1.0, 1.0, 1.0):
+        rgb = np.where(on[..., None], rgb, rgb * np.array(surfaces.wall_rgb_gain, np.float32)).astype(np.float32)
     if surfaces.table is None or not on.any():
         return rgb
     import cv2
