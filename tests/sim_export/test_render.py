@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import trimesh
 
+from phone2sim._native.mesh import MeshLight, render
 from phone2sim.assets.mesh import TexturedMesh
 from phone2sim.augment.spec import CameraSpec, LightSpec, PoseSpec, SensorSpec
 from phone2sim.errors import ShapeError
@@ -11,6 +12,8 @@ from phone2sim.keys import Key
 from phone2sim.poses import look_at
 from phone2sim.reconstruct.splat.cloud import SH_C0, SplatCloud
 from phone2sim.sim_export.render import BackgroundCache, EpisodeRenderer, RenderPart
+from phone2sim.sim_export.render.background import camera_matrices
+from phone2sim.sim_export.render.parts import PartSet
 
 SIZE = 128
 EYE = np.array([0.0, -0.7, 0.55])
@@ -127,6 +130,21 @@ def test_a_moved_object_leaves_no_ghost_where_it_was(stands):
     old, new = (np.abs(p.astype(int) - bare).max(-1) > 0 for p in (here, there))  # shadow and contact included
     assert new.sum() > 300 and old.sum() > 300
     assert not (old & new).any()  # the old place is that of the bare table, to the byte
+
+
+def test_parts_out_of_view_are_left_out_and_no_part_that_shows_is():
+    parts = PartSet([box_part(f"box{i}") for i in range(60)])
+    rng = np.random.default_rng(1)
+    T = np.tile(np.eye(4), (60, 1, 1))
+    T[:, :3, 3] = rng.uniform(-1, 1, (60, 3)) * [1.2, 1.2, 0.4]
+    K, T_camera = camera_matrices(camera())
+    view = {"K": K, "T_world_camera": T_camera, "width": SIZE, "height": SIZE}
+    light = MeshLight(direction=np.array([0, 0, -1.0]), key_rgb=np.ones(3), ambient_sh=np.zeros((9, 3)))
+    near = parts.in_view(T, K, T_camera, SIZE, SIZE)
+    assert 10 < near.sum() < 50
+    everything, left = (render(parts.world, T, light=light, threads=1, visible=v, **view) for v in (None, near))
+    np.testing.assert_array_equal(left.rgb, everything.rgb)
+    assert len(np.unique(everything.part)) > 5
 
 
 def test_light_changes_pixels_but_no_mask():
