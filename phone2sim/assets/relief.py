@@ -111,7 +111,9 @@ def grown(relief: Relief, core: np.ndarray, flat: np.ndarray, barred: np.ndarray
         away = ndimage.distance_transform_edt(~mine) * relief.cell
         near = away <= reach_m
         sure = ndimage.binary_erosion(mine & (relief.sure[box] > 2 * TELLS)) & ~barred_here
-        ground = near & ~barred_here & (flat[box] | (away > 0.5 * reach_m))
+        ground = near & ~barred_here & flat[box]
+        if ground.sum() < sure.sum():  # little of it has texture
+            ground |= near & ~barred_here & (away > 0.5 * reach_m)
         if sure.sum() < 20 or ground.sum() < 20:
             continue
         like = mine
