@@ -85,6 +85,14 @@ def test_every_failure_has_a_name():
     push = spec.model_copy(update={"task": spec.task.model_copy(update={"kind": "push"})})
     assert get_task("push").failure(replace(now, spec=push)) == "not_moved"
     assert get_task("push").failure(moved(replace(now, spec=push), "cube", goal + [0.05, 0, 0], lifted=False)) == "missed_goal"
+    # One that lies on its side at the goal has fallen over, though it is hardly higher; one that was merely turned has not.
+    there = moved(replace(now, spec=push), "cube", goal, lifted=False)
+    for half, expected, most in (([0.0, 0.0, 1.0], "", 1.0), ([1.0, 0.0, 0.0], "tipped", 0.1)):
+        poses = there.poses.copy()
+        poses[0, 3:] = [np.sqrt(0.5), *np.sqrt(0.5) * np.array(half)]
+        turned = replace(there, poses=poses)
+        assert get_task("push").failure(turned) == expected
+        assert get_task("push").progress(turned) == pytest.approx(most, abs=0.02)
     assert get_task("pick").failure(moved(now, "cube", now.start[0, :3])) == "dropped"
 
 
