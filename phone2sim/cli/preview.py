@@ -32,7 +32,7 @@ def preview(
     split: Annotated[Split, typer.Option("--split", help="train, or ood: the recipe's ranges out of distribution.")] = Split.train,
     quality: Annotated[
         Quality,
-        typer.Option("--quality", help="fast, as in episodes; or pbr: path traced, about ten seconds a picture (needs Mitsuba)."),
+        typer.Option("--quality", help="fast, as in episodes; or pbr: path traced, one to four CPU-minutes a picture (needs Mitsuba)."),
     ] = Quality.fast,
     seed: Seed = 0,
     json: Json = False,
