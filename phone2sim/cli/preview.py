@@ -11,7 +11,7 @@ import typer
 from phone2sim.cli.options import Json, Quiet, SceneDir, Seed, Split, check_scene
 from phone2sim.cli.output import output
 
-PATHS = 256
+PATHS = 64
 """Paths a pixel of `--quality pbr`."""
 
 
@@ -32,7 +32,7 @@ def preview(
     split: Annotated[Split, typer.Option("--split", help="train, or ood: the recipe's ranges out of distribution.")] = Split.train,
     quality: Annotated[
         Quality,
-        typer.Option("--quality", help="fast, as in episodes; or pbr: path traced, one to four CPU-minutes a picture (needs Mitsuba)."),
+        typer.Option("--quality", help="fast, as in episodes; or pbr: path traced, up to a CPU-minute a picture (needs Mitsuba)."),
     ] = Quality.fast,
     seed: Seed = 0,
     json: Json = False,
