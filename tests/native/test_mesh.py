@@ -168,6 +168,16 @@ def test_shared_edges_leave_no_crack():
     np.testing.assert_allclose(image.depth, 1.0, rtol=1e-5)
 
 
+def test_depth_at_an_outline_stays_on_the_face():
+    """A triangle seen at a slant, with 6 cm of depth a pixel: behind its edges its plane goes on, its depth does not."""
+    corners = np.array([[0.05 + 0.25 * a + 0.2 * y, y, 1 + a] for a in (-0.1, 0.1) for y in (-0.2, 0.2)])
+    wall = MeshPart(vertices=corners, faces=[[0, 1, 3]], normals=np.tile([1.0, 0, 0], (4, 1)))
+    image = render(MeshWorld([wall]), np.eye(4)[None], K=K, T_world_camera=np.eye(4), width=W, height=H, light=light(), supersample=2)
+    depth = image.depth[image.part == 0]
+    assert ((image.part == 0) & (image.coverage < 1)).sum() > 20
+    assert 0.9 - 1e-4 <= depth.min() < 0.91 and 1.05 < depth.max() <= 1.1 + 1e-4
+
+
 def plate_world():
     def slab(half, z):
         v = np.array([[-half, -half, z], [half, -half, z], [half, half, z], [-half, half, z]])

@@ -159,9 +159,19 @@ Pixel PixelShader::at(int x, int y) const {
         const Vec3 c = shade(seen.setups[groups[g].id], groups[g].X * inv, groups[g].Y * inv, z, normal);
         p.rgb.x += c.x * share, p.rgb.y += c.y * share, p.rgb.z += c.z * share;
         if (g != best) continue;
-        // Depth is that of the face's plane at the pixel's centre, where a ray would meet it, also if only a part is covered.
+        // Depth is where the ray of the pixel's centre meets the face. Where it passes beside the face, which does not go on in another,
+        // the nearest of the face on the way there from its samples: its plane, seen at a slant, runs off quickly behind its edge.
         const FaceSetup& s = seen.setups[groups[g].id];
-        const float X = x * S + 0.5f * S - 0.5f + ox, Y = y * S + 0.5f * S - 0.5f + oy;
+        float X = x * S + 0.5f * S - 0.5f + ox, Y = y * S + 0.5f * S - 0.5f + oy;
+        if (groups[g].count == groups[g].own) {
+            const float mx = groups[g].X * inv, my = groups[g].Y * inv;
+            float t = 1.0f;
+            for (const auto& e : s.e) {
+                const float from = std::max(0.0f, e[0] * mx + e[1] * my + e[2]), to = e[0] * X + e[1] * Y + e[2];
+                if (to < 0) t = std::min(t, from / (from - to));
+            }
+            X = mx + t * (X - mx), Y = my + t * (Y - my);
+        }
         const float key = s.d[0] * X + s.d[1] * Y + s.d[2];
         p.depth = key > 0 ? std::clamp(1.0f / key, 0.98f * z, 1.02f * z) : z;
         p.part = groups[g].part, p.normal = normal;
