@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -131,6 +132,14 @@ def test_repairs_mend_physics_and_say_so(built: Path, name: str) -> None:
 def test_nothing_is_repaired_that_is_not_safe(built: Path) -> None:
     broken(Scene.load(built), "looks like the photos").save(built / "scene")
     assert repair(built, certify(built).failures, CertificateConfig()) == []
+
+
+def test_a_scene_whose_photos_are_gone_is_judged_by_physics_and_says_so(built: Path) -> None:
+    shutil.rmtree(built / "capture")
+    certificate = certify(built)
+    assert certificate.passed and not certificate.looks
+    assert not any(c.name == "looks like the photos" for c in certificate.checks)
+    assert any("photos are not there any more" in n for n in certificate.notes)
 
 
 def test_a_scene_without_support_cannot_be_checked(tmp_path: Path) -> None:

@@ -124,8 +124,12 @@ def certify(scene_dir: Path, config: CertificateConfig | None = None, *, engines
             notes.append(f"not asked, for they are not installed: {', '.join(absent)} (phone2sim doctor says how to get them)")
         checks += _exported(scene, scene_dir / "export" / "scene.usda")
         bar.advance(1, note="engines")
-        looks = compare(scene, scene_dir, partial / "views", views=config.views, max_side=config.max_side)
-        checks += _looks(scene, looks, config)
+        looks: list[Look] = []
+        if (scene_dir / "capture" / "frames").is_dir():
+            looks = compare(scene, scene_dir, partial / "views", views=config.views, max_side=config.max_side)
+            checks += _looks(scene, looks, config)
+        else:
+            notes.append("its photos are not there any more (capture/frames): whether it looks like them was not judged")
         bar.advance(1, note="pictures")
     certificate = Certificate(checks=tuple(checks), looks=tuple(looks), notes=tuple(notes), engines=tuple(parity.opinions))
     write_json(partial / "certificate.json", certificate.to_json())
