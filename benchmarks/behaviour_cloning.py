@@ -48,9 +48,9 @@ class ClonedPolicy:
         return self._chunk
 
 
-def train(images: np.ndarray, chunks: np.ndarray, *, seed: int, steps: int, batch: int = 64) -> dict[str, Any]:
-    """Fit pictures (d, 3, h, w) uint8, one of each of d demonstrations, to their chunks (d, t, a). Adam with a falling
-    rate on the mean squared error; single-threaded and seeded, so the same every time."""
+def train(images: np.ndarray, chunks: np.ndarray, *, seed: int, steps: int, batch: int = 32) -> dict[str, Any]:
+    """Fit pictures (d, p, 3, h, w) uint8, any of the p of each of d demonstrations, to their chunks (d, t, a). Adam with a
+    falling rate on the mean squared error; single-threaded and seeded, so the same every time."""
     torch.manual_seed(seed)
     torch.set_num_threads(1)
     mean = chunks.mean(0)
@@ -60,15 +60,16 @@ def train(images: np.ndarray, chunks: np.ndarray, *, seed: int, steps: int, batc
     share = torch.from_numpy((s[:COMPONENTS] / s[0]).astype(np.float32))
     weights = torch.from_numpy((flat @ basis.T / (basis**2).sum(1)).astype(np.float32))
     model = Cloner()
-    model(torch.zeros(1, *images.shape[1:]))  # sizes the lazy layer
+    model(torch.zeros(1, *images.shape[2:]))  # sizes the lazy layer
     optimiser = torch.optim.AdamW(model.parameters(), 2e-3, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=steps)
     rng = np.random.default_rng(seed)
     pictures = torch.from_numpy(images)
+    demonstrations, each = images.shape[:2]
     recent: list[float] = []
     for _ in range(steps):
-        at = torch.from_numpy(rng.integers(len(images), size=batch))
-        error = (model(pictures[at].float() / 255) - weights[at]) * share
+        at, which = (torch.from_numpy(rng.integers(n, size=batch)) for n in (demonstrations, each))
+        error = (model(pictures[at, which].float() / 255) - weights[at]) * share
         loss = (error**2).mean()
         optimiser.zero_grad(), loss.backward(), optimiser.step(), schedule.step()
         recent = [*recent[-49:], float(loss.detach())]
@@ -78,3 +79,15 @@ def train(images: np.ndarray, chunks: np.ndarray, *, seed: int, steps: int, batc
         "basis": basis.reshape(COMPONENTS, *mean.shape),
         "loss": float(np.mean(recent)),
     }
+
+
+@torch.no_grad()
+def action_error(trained: dict[str, Any], images: np.ndarray, chunks: np.ndarray) -> np.ndarray:
+    """Root mean square error of the chunks (d, t, a) predicted from the p-th pictures (d, p, 3, h, w), for each p."""
+    model = trained["model"].eval()
+    out = []
+    for p in range(images.shape[1]):
+        weights = model(torch.from_numpy(images[:, p]).float() / 255).numpy()
+        error = trained["mean"] + np.tensordot(weights, trained["basis"], 1) - chunks
+        out.append(np.sqrt((error**2).mean()))
+    return np.array(out)
