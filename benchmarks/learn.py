@@ -6,8 +6,8 @@ A small policy (`behaviour_cloning.py`) is trained on picks of one object, seen 
 object's place; and on the very same demonstrations with their pairs, which differ in the camera, or in the light. All see the same
 number of pictures in the same number of steps. Each is examined on the task "touch the object", over the camera and the lighting
 axis. One data set per seed; the policy of a seed is trained on the data of all other seeds, and the counts of all seeds are pooled.
-The seed's own set is held out: `heldout_rad`, the error of the actions for its own pictures and for their pairs, chose the number
-of pairs and steps. The exam has no part in that: `--no-exam` stops before it.
+The seed's own set is held out: `heldout_rad` is the error of the actions for its own pictures and for their pairs, by which to judge
+the training before the exam: `--no-exam` stops there.
 """
 
 from __future__ import annotations
