@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ class Hulls:
     """Volume of the union's parts over the mesh's, minus 1: how much the collision shape overfills."""
     concavity: float | None
     """The concavity CoACD aimed at (more parts than the limit are merged again), None for a single hull."""
+
+_ONE = Lock()
+"""CoACD draws from one random sequence for the whole process."""
 
 
 def decompose(
@@ -47,11 +51,12 @@ def decompose(
 
     coacd.set_log_level("error")
     small = simplify(mesh, faces=faces, tolerance=2e-4 * float(np.max(mesh.extents)))
-    parts = coacd.run_coacd(
-        coacd.Mesh(np.asarray(small.vertices, np.float64), np.asarray(small.faces, np.int32)),
-        threshold=concavity, max_convex_hull=max_parts, preprocess_mode="off", resolution=1000, mcts_nodes=12,
-        mcts_iterations=60, mcts_max_depth=2, pca=False, merge=True, decimate=True, max_ch_vertex=min(48, corners), extrude=False, seed=0,
-    )  # fmt: skip
+    with _ONE:
+        parts = coacd.run_coacd(
+            coacd.Mesh(np.asarray(small.vertices, np.float64), np.asarray(small.faces, np.int32)),
+            threshold=concavity, max_convex_hull=max_parts, preprocess_mode="off", resolution=1000, mcts_nodes=12,
+            mcts_iterations=60, mcts_max_depth=2, pca=False, merge=True, decimate=True, max_ch_vertex=min(48, corners), extrude=False, seed=0,
+        )  # fmt: skip
     import trimesh
 
     bodies = [trimesh.Trimesh(v, f, process=False).convex_hull for v, f in parts]

@@ -25,7 +25,7 @@ from phone2sim.assets.texture import bake
 from phone2sim.assets.views import View, spread
 from phone2sim.errors import AssetError
 from phone2sim.poses import Pose
-from phone2sim.progress import message, track
+from phone2sim.progress import abreast, message
 from phone2sim.reconstruct.mesh.fusion import Field, fuse
 from phone2sim.reconstruct.splat.cloud import SplatCloud
 
@@ -158,17 +158,24 @@ def close_bodies(
     slants = [slant(view) for view in chosen]
     solids: list[Solid] = []
     low_parts: list[np.ndarray] = []
-    for k, cluster in enumerate(track(found.clusters, "Closing bodies"), start=1):
+
+    def closed(k: int) -> Solid | AssetError:
+        cluster = found.clusters[k]
         low, high = cluster.bounds
         pad = 6 * scales.voxel + 0.5 * found.cell
         try:
-            solid = build_solid(
-                low - pad, high + pad, chosen, slants, [m == k for m in masks], level=level if cluster.base_m is None else cluster.base_m,
+            return build_solid(
+                low - pad, high + pad, chosen, slants, [m == k + 1 for m in masks], level=level if cluster.base_m is None else cluster.base_m,
                 voxel=scales.voxel, skirt_m=skirt(cluster, scales.voxel, found.support.noise_m), seed=cluster.points,
                 others=beside(cluster, found.clusters, low - pad, high + pad), top_m=cluster.top_m, low_parts=cluster.low, cell=found.low_cell,
             )  # fmt: skip
         except AssetError as e:
-            message(f"An object near {cluster.points.mean(0).round(3).tolist()} was left out: {e.message}")
+            return e
+
+    every = abreast(closed, range(len(found.clusters)), "Closing bodies")
+    for cluster, solid in zip(found.clusters, every, strict=True):
+        if isinstance(solid, AssetError):
+            message(f"An object near {cluster.points.mean(0).round(3).tolist()} was left out: {solid.message}")
             continue
         if seen_share(solid.mesh, chosen, tolerance_m=2.5 * scales.voxel) < MIN_SEEN:
             centre, size = cluster.points.mean(axis=0), np.ptp(cluster.points, axis=0)

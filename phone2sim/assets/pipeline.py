@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ from phone2sim.assets.views import View, render_views, spread
 from phone2sim.config import Config, read_json
 from phone2sim.errors import InputError, did_you_mean
 from phone2sim.images import write_rgb
-from phone2sim.progress import message, track
+from phone2sim.progress import abreast, message, track
 from phone2sim.reconstruct.cameras import Cameras
 from phone2sim.reconstruct.points import read_points_ply
 from phone2sim.reconstruct.splat.cloud import SplatCloud
@@ -227,26 +228,26 @@ def _objects(
         message(note)
     some = _trained(views, folder.parent, config.max_views)
     chosen = [views[i] for i in some]
-    assets: list[Asset] = []
-    ids: list[int] = []
-    for k, (name, solid, ground) in enumerate(track(list(zip(names, bodies.solids, grounds)), "Finishing objects"), start=1):
-        override = overrides.get(name, Override())
-        if not override.movable or k not in wanted:
-            continue
+    ids = [k for k in sorted(wanted) if overrides.get(names[k - 1], Override()).movable]
+
+    def finished(k: int) -> Asset:
+        name, ground, override = names[k - 1], grounds[k - 1], overrides.get(names[k - 1], Override())
         shown = [bodies.masks[i] == k for i in some]
         pictures = cut_out(chosen, shown) if classifier is not None and not (override.name or override.label or override.material) else []
         asset = finish(
-            name, solid, cloud.take(bodies.labels == k), chosen, shown, level=ground.support.surface.height_m, voxel=ground.scales.voxel,
-            override=override, faces=config.faces, texture_px=config.texture_px, concavity=config.hull_concavity, hull_faces=config.hull_faces,
-            hull_parts=config.hull_parts,
+            name, bodies.solids[k - 1], cloud.take(bodies.labels == k), chosen, shown, level=ground.support.surface.height_m,
+            voxel=ground.scales.voxel, override=override, faces=config.faces, texture_px=config.texture_px, concavity=config.hull_concavity,
+            hull_faces=config.hull_faces, hull_parts=config.hull_parts,
             scale=_scale_factors(metric), closed_as=bodies.notes[k - 1] if bodies.notes else "", support=ground.support.surface.material,
             looks=classifier.looks(pictures) if classifier is not None and pictures else None,
         )  # fmt: skip
-        if asset.name in {a.name for a in assets}:
-            raise InputError(f"assets.toml gives two objects the name {asset.name!r}.", hint="Make names unique.")
-        assets.append(replace(asset, support=ground.support.surface.name))
-        ids.append(k)
-        clock.lap("texture, hulls, physics")
+        return replace(asset, support=ground.support.surface.name)
+
+    assets = list(abreast(finished, ids, "Finishing objects"))
+    twice = [name for name, n in Counter(a.name for a in assets).items() if n > 1]
+    if twice:
+        raise InputError(f"assets.toml gives two objects the name {twice[0]!r}.", hint="Make names unique.")
+    clock.lap("texture, hulls, physics")
     light, assets, lifts = _lit(assets, standing, bodies, grounds, chosen, [m > 0 for m in bodies.masks[some]])
     clock.lap("light")
     background = clear_background(cloud, there, bodies, grounds, [*ids, *sorted(edit.dropped)], chosen, bodies.masks[some], lifts)
