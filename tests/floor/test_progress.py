@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextvars
+import os
+import threading
 
 import pytest
 
-from phone2sim.progress import message, progress, set_display, track
+from phone2sim.progress import abreast, message, progress, set_display, track
 
 
 class Recorder:
@@ -50,3 +52,16 @@ def test_events_and_stop_on_failure() -> None:
         ("start", "Letters", 2, "x"), ("advance", 1, ""), ("advance", 1, ""), ("stop",),
         ("start", "Failing", 3, ""), ("stop",),
     ]  # fmt: skip
+
+
+def test_abreast_works_on_several_at_once_and_keeps_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    both = threading.Barrier(2, timeout=20)  # one alone would wait in vain
+
+    def work(n: int) -> int:
+        both.wait()
+        return 10 * n
+
+    assert list(abreast(work, [3, 1, 2, 4], "Working")) == [30, 10, 20, 40]
+    with pytest.raises(ZeroDivisionError):
+        list(abreast(lambda n: 1 // n, [1, 0], "Failing"))
