@@ -10,6 +10,9 @@ import numpy as np
 from phone2sim.assets.mesh import TexturedMesh
 from phone2sim.assets.views import View
 
+AT_ONCE = 500_000
+"""Pairs of a triangle and a texel that are looked at in one go."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Baked:
@@ -70,25 +73,28 @@ def texels(uv: np.ndarray, faces: np.ndarray, size: int) -> tuple[np.ndarray, np
 
     Triangles are grown by half a texel so that bilinear lookups at their rims are coloured.
     """
-    p = uv * size
+    corners = (uv * size)[faces]
+    low = np.maximum(np.floor(corners.min(axis=1) - 1), 0).astype(int)
+    wide, high = (np.minimum(np.ceil(corners.max(axis=1) + 1), size - 1).astype(int) - low + 1).T
+    a, b, c = corners.transpose(1, 2, 0)
+    area = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+    longest = np.sqrt(np.max([((p - q) ** 2).sum(axis=0) for p, q in ((b, a), (c, b), (a, c))], axis=0))
+    count = np.where(np.abs(area) < 1e-9, 0, wide * high)
+    grown = np.minimum(0.75 / np.maximum(np.abs(area) / np.maximum(longest, 1e-9), 1e-3), 1.5)
+    ends = np.cumsum(count)
     flats, owners, weights = [], [], []
-    for f, tri in enumerate(p[faces]):
-        lo = np.maximum(np.floor(tri.min(0) - 1), 0).astype(int)
-        hi = np.minimum(np.ceil(tri.max(0) + 1), size - 1).astype(int)
-        x, y = np.meshgrid(np.arange(lo[0], hi[0] + 1), np.arange(lo[1], hi[1] + 1))
-        q = np.stack([x.ravel() + 0.5, y.ravel() + 0.5], axis=1)
-        a, b, c = tri
-        area = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
-        if abs(area) < 1e-9:
-            continue
-        wb = ((q[:, 0] - a[0]) * (c[1] - a[1]) - (q[:, 1] - a[1]) * (c[0] - a[0])) / area
-        wc = ((b[0] - a[0]) * (q[:, 1] - a[1]) - (b[1] - a[1]) * (q[:, 0] - a[0])) / area
+    for some in np.split(np.arange(len(faces)), np.searchsorted(ends, np.arange(AT_ONCE, ends[-1], AT_ONCE))):
+        f = np.repeat(some, count[some])  # the triangle of every texel of its box, row by row
+        y, x = np.divmod(np.arange(len(f)) - np.repeat(np.cumsum(count[some]) - count[some], count[some]), wide[f])
+        x, y = x + low[f, 0], y + low[f, 1]
+        dx, dy = x + 0.5 - a[0, f], y + 0.5 - a[1, f]
+        wb = (dx * (c[1] - a[1])[f] - dy * (c[0] - a[0])[f]) / area[f]
+        wc = ((b[0] - a[0])[f] * dy - (b[1] - a[1])[f] * dx) / area[f]
         w = np.stack([1 - wb - wc, wb, wc], axis=1)
-        height = abs(area) / max(np.linalg.norm(b - a), np.linalg.norm(c - b), np.linalg.norm(a - c))
-        ok = w.min(axis=1) > -min(0.75 / max(height, 1e-3), 1.5)
+        ok = w.min(axis=1) > -grown[f]
         w = np.clip(w[ok], 0, None)
-        flats.append(y.ravel()[ok] * size + x.ravel()[ok])
-        owners.append(np.full(len(w), f))
+        flats.append(y[ok] * size + x[ok])
+        owners.append(f[ok])
         weights.append(w / w.sum(axis=1, keepdims=True))
     flat, owner, bary = np.concatenate(flats), np.concatenate(owners), np.concatenate(weights)
     _, first = np.unique(flat, return_index=True)
