@@ -12,7 +12,7 @@ from phone2sim.assets.low import on_low
 from phone2sim.assets.segment import Cluster
 from phone2sim.assets.solid import Solid
 from phone2sim.assets.views import View, render_share
-from phone2sim.progress import track
+from phone2sim.progress import abreast
 from phone2sim.reconstruct.splat.cloud import SplatCloud
 
 
@@ -64,34 +64,38 @@ def render_masks(cloud: SplatCloud, labels: np.ndarray, boxes: list[np.ndarray],
     channels = apart(boxes)
     n = max(channels, default=0) + 1
     of_gaussian = np.append(-1, channels)[labels]
-    out = []
-    for view in track(views, "Rendering masks"):
+
+    def mask(view: View) -> np.ndarray:
         shares = [render_share(cloud, of_gaussian[:, None] == np.arange(c, c + 3), view) for c in range(0, n, 3)]
         share = np.concatenate(shares, axis=2)
-        top = share.argmax(axis=2)
-        front = share.max(axis=2) > 0.5
-        world = np.full((*view.depth.shape, 3), np.inf)
-        world[view.depth > 0] = view.unproject()
-        ids = np.zeros(view.depth.shape, np.uint8)
+        front = np.asarray((share > 0.5).any(axis=2))
+        top = np.full(front.shape, -1)
+        top[front] = share[front].argmax(axis=1)
+        ids = np.zeros(front.shape, np.uint8)
         for c in range(n):
-            mine = front & (top == c)
             members = [k for k in range(len(boxes)) if channels[k] == c]
+            mine = top == c
             if not mine.any() or not members:
                 continue
-            found = np.zeros(view.depth.shape, np.uint8)
+            rows, columns = (np.flatnonzero(mine.any(axis=axis)) for axis in (1, 0))
+            box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+            mine = mine[box]
+            found = np.zeros(mine.shape, np.uint8)
             if len(members) == 1:
                 found[mine] = members[0] + 1
             else:
-                p = world[mine]
+                p = view.unproject(where=top == c)
                 name = np.zeros(len(p), np.uint8)
                 for k in members:
                     name[((p > boxes[k][0]) & (p < boxes[k][1])).all(axis=1)] = k + 1
-                found[mine] = name
-                if name.any() and not name.all():
+                found[mine & (view.depth[box] > 0)] = name
+                if name.any() and not found[mine].all():
                     i, j = ndimage.distance_transform_edt(found == 0, return_distances=False, return_indices=True)
                     found = np.where(mine, found[i, j], 0)
-            ids = np.where(mine, found, ids)
-        out.append(ids)
+            ids[box] = np.where(mine, found, ids[box])
+        return ids
+
+    out = list(abreast(mask, views, "Rendering masks"))
     return np.stack(out) if out else np.zeros((0, 0, 0), np.uint8)
 
 

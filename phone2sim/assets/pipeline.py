@@ -21,6 +21,7 @@ from phone2sim.assets.halfseen import close_half_seen
 from phone2sim.assets.hidden import write_hidden
 from phone2sim.assets.lift import Bodies, Found, close_bodies, finish
 from phone2sim.assets.light import CapturedLight, estimate_light, parts_of, see_ground
+from phone2sim.assets.masks import write_masks
 from phone2sim.assets.once import find_objects_once, with_depth
 from phone2sim.assets.overrides import Override, read_overrides
 from phone2sim.assets.preview import asset_picture, splat_picture
@@ -43,7 +44,7 @@ from phone2sim.assets.views import View, render_views, spread
 from phone2sim.config import Config, read_json
 from phone2sim.errors import InputError, did_you_mean
 from phone2sim.images import write_rgb
-from phone2sim.progress import abreast, message, track
+from phone2sim.progress import abreast, message
 from phone2sim.reconstruct.cameras import Cameras
 from phone2sim.reconstruct.points import read_points_ply
 from phone2sim.reconstruct.splat.cloud import SplatCloud
@@ -296,32 +297,6 @@ def _pointed(there: Everywhere | None, placed: list[Placed], views: list[View], 
         clusters, refused = segmenter.pointed([p], f.clusters, f.refused, views, around)
         founds[i] = replace(f, clusters=clusters, refused=refused)
     return replace(there, founds=tuple(founds))
-
-
-def write_masks(folder: Path, masks: np.ndarray, ids: list[int], views: list[View], cameras: Cameras) -> None:
-    """`<frame>.png` per photo, in its own pixels (distorted): 0 background, 1 + index in the scene's order of assets."""
-    import cv2
-    from PIL import Image
-
-    folder.mkdir(parents=True, exist_ok=True)
-    table = np.zeros(256, np.uint8)
-    for new, old in enumerate(ids, start=1):
-        table[old] = new
-    for i, view in enumerate(track(views, "Writing masks")):
-        w, h = (int(x) for x in cameras.size_wh[i])
-        u, v = np.meshgrid(np.arange(w, dtype=np.float32) + 0.5, np.arange(h, dtype=np.float32) + 0.5)
-        if np.any(cameras.distortion[i]):
-            p = np.stack([u.ravel(), v.ravel()], axis=1)[:, None]
-            q = cv2.undistortPoints(p, cameras.K[i], cameras.distortion[i], P=view.K)[:, 0]
-            u, v = q[:, 0].reshape(h, w), q[:, 1].reshape(h, w)
-        else:
-            u, v = u * (view.depth.shape[1] / w), v * (view.depth.shape[0] / h)
-        soft = [cv2.remap((masks[i] == old).astype(np.float32), u - 0.5, v - 0.5, cv2.INTER_LINEAR) for old in ids]
-        ids_map = np.zeros((h, w), np.uint8)
-        if soft:
-            stack = np.stack(soft)
-            ids_map = np.where(stack.max(axis=0) > 0.5, table[np.asarray(ids)[stack.argmax(axis=0)]], 0).astype(np.uint8)
-        Image.fromarray(ids_map).save((folder / view.name).with_suffix(".png"), compress_level=3)
 
 
 def _validity(scene_dir: Path, cloud: SplatCloud, cameras: Cameras, center: np.ndarray) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from phone2sim.progress import track
+from phone2sim.progress import abreast
 from phone2sim.reconstruct.cameras import Cameras, load_views
 from phone2sim.reconstruct.mesh.view import View as View
 from phone2sim.reconstruct.splat.cloud import SH_C0, SplatCloud
@@ -26,18 +26,15 @@ def render_views(cloud: SplatCloud, cameras: Cameras, frames: Path, *, max_side:
 
     photos, sharp = load_views(cameras, frames, max_side=max(max_side, photo_side))
     small = sharp.resized(max_side)
-    views = []
-    for i in track(range(len(small)), "Rendering depth"):
+
+    def view(i: int) -> View:
         w, h = (int(x) for x in small.size_wh[i])
-        out = rasterize(cloud, K=small.K[i], T_camera_world=small.T_camera_world[i], width=w, height=h)
+        out = rasterize(cloud, K=small.K[i], T_camera_world=small.T_camera_world[i], width=w, height=h, threads=1)
         depth = np.where(np.isfinite(out.depth_mode), out.depth_mode, 0).astype(np.float32)
-        views.append(
-            View(
-                name=small.names[i], photo=normalise_exposure(photos[i], out.rgb, out.alpha),
-                depth=depth, K=small.K[i], T_camera_world=small.T_camera_world[i],
-            )  # fmt: skip
-        )
-    return views
+        photo = normalise_exposure(photos[i], out.rgb, out.alpha)
+        return View(name=small.names[i], photo=photo, depth=depth, K=small.K[i], T_camera_world=small.T_camera_world[i])
+
+    return list(abreast(view, range(len(small)), "Rendering depth"))
 
 
 def normalise_exposure(photo: np.ndarray, rendered: np.ndarray, alpha: np.ndarray) -> np.ndarray:
@@ -67,4 +64,5 @@ def render_share(cloud: SplatCloud, channels: np.ndarray, view: View) -> np.ndar
         means=cloud.means, quats_wxyz=cloud.quats_wxyz, scales=cloud.scales, opacities=cloud.opacities,
         sh=((channels.astype(np.float32) - 0.5) / SH_C0)[:, None],
     )  # fmt: skip
-    return np.asarray(rasterize(flat, K=view.K, T_camera_world=view.T_camera_world, width=w, height=h).rgb)
+    image = rasterize(flat, K=view.K, T_camera_world=view.T_camera_world, width=w, height=h, mode=False, threads=1)
+    return np.asarray(image.rgb)

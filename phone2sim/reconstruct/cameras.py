@@ -12,6 +12,7 @@ import numpy as np
 from phone2sim.config import read_json, write_json
 from phone2sim.errors import InputError, ShapeError
 from phone2sim.images import read_rgb
+from phone2sim.progress import abreast
 
 _GL = np.diag([1.0, -1.0, -1.0, 1.0])  # OpenCV camera axes ↔ OpenGL camera axes
 
@@ -149,13 +150,15 @@ def load_views(cameras: Cameras, frames: Path, *, max_side: int) -> tuple[list[n
     import cv2
 
     small = cameras.resized(max_side)
-    images = []
-    for i, name in enumerate(cameras.names):
-        im = undistort(read_rgb(frames / name), cameras.K[i], cameras.distortion[i])
+
+    def picture(i: int) -> np.ndarray:
+        im = undistort(read_rgb(frames / cameras.names[i]), cameras.K[i], cameras.distortion[i])
         w, h = (int(v) for v in small.size_wh[i])
         if im.shape[:2] != (h, w):
             im = cv2.resize(im, (w, h), interpolation=cv2.INTER_AREA)
-        images.append(np.ascontiguousarray(im))
+        return np.ascontiguousarray(im)
+
+    images = list(abreast(picture, range(len(cameras)), "Reading pictures"))
     return images, replace(small, distortion=np.zeros_like(small.distortion))
 
 

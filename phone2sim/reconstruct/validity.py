@@ -3,14 +3,14 @@ cameras saw from about there, how many holes the splat shows, and how good the p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from phone2sim.errors import ShapeError
 from phone2sim.poses import look_at
-from phone2sim.progress import track
+from phone2sim.progress import abreast
 from phone2sim.reconstruct.cameras import Cameras
 from phone2sim.reconstruct.splat.cloud import SplatCloud
 
@@ -215,13 +215,16 @@ def _holes(cloud: SplatCloud, eyes: np.ndarray, center: np.ndarray, wanted: np.n
     from phone2sim.reconstruct.splat.rasterize import rasterize
 
     K = np.array([[px, 0, px / 2], [0, px, px / 2], [0, 0, 1]], float)  # 53 degrees
+    plain = replace(cloud, sh=cloud.sh[:, :1])  # colours are not looked at
+
+    def share(at: tuple[int, ...]) -> float:
+        T = look_at(eyes[at], center).inverse().matrix
+        image = rasterize(plain, K=K, T_camera_world=T, width=px, height=px, mode=False, threads=1)
+        blocked = (image.depth_median > 0) & (image.depth_median < 0.3 * np.linalg.norm(eyes[at] - center))
+        return float(((image.alpha < 0.5) | blocked).mean())
+
     out = np.ones(wanted.shape)
-    for at in track([tuple(i) for i in np.argwhere(wanted)], "Looking for holes"):
-        eye = eyes[at]
-        T = look_at(eye, center).inverse().matrix
-        image = rasterize(cloud, K=K, T_camera_world=T, width=px, height=px, threads=1)
-        blocked = (image.depth_median > 0) & (image.depth_median < 0.3 * np.linalg.norm(eye - center))
-        out[at] = ((image.alpha < 0.5) | blocked).mean()
+    out[wanted] = list(abreast(share, [tuple(i) for i in np.argwhere(wanted)], "Looking for holes"))
     return out
 
 

@@ -61,9 +61,10 @@ class View:
         p = self.photo
         return (p[i, j] * (1 - fu) + p[i, j1] * fu) * (1 - fv) + (p[i1, j] * (1 - fu) + p[i1, j1] * fu) * fv
 
-    def unproject(self, stride: int = 1) -> np.ndarray:
-        """World points (k, 3) [m] of all pixels with depth."""
-        v, u = np.nonzero(self.depth[::stride, ::stride] > 0)
+    def unproject(self, stride: int = 1, *, where: np.ndarray | None = None) -> np.ndarray:
+        """World points (k, 3) [m] of all pixels with depth, row by row; only of those in `where` (h, w) bool."""
+        known = self.depth > 0 if where is None else where & (self.depth > 0)
+        v, u = np.nonzero(known[::stride, ::stride])
         v, u = v * stride, u * stride
         z = self.depth[v, u].astype(np.float64)
         x = (u + 0.5 - self.K[0, 2]) / self.K[0, 0] * z
