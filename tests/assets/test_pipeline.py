@@ -102,15 +102,19 @@ def test_save_and_load_round_trip(built, tmp_path):
     assert np.array_equal(scene.supports[0].outline, again.supports[0].outline)
 
 
-def test_rerun_skips_and_result_is_the_same_bytes(built, truth, tmp_path):
+def test_rerun_skips_and_result_is_the_same_bytes_with_any_number_of_workers(built, truth, tmp_path, monkeypatch):
+    import os
+
     import synthetic
 
     from phone2sim.stage import fingerprint_files
 
     folder, result = built
     assert build_assets(folder, CONFIG).skipped
+    workers = 1 if os.cpu_count() != 1 else 3
+    monkeypatch.setattr(os, "cpu_count", lambda: workers)
     other = build_assets(synthetic.write_scene_dir(truth, tmp_path), CONFIG)
-    for part in ("scene.json", "object_1", "object_2", "background", "masks"):
+    for part in ("scene.json", "object_1", "object_2", "object_3", "background", "masks", "preview"):
         assert fingerprint_files(result.folder / part) == fingerprint_files(other.folder / part)
 
 
