@@ -20,6 +20,14 @@ def load_open3d() -> Any:
     return open3d
 
 
+def load_coacd() -> Any:
+    """The `coacd` module, after open3d, which does not load any more once coacd is there (`std::bad_cast`)."""
+    load_open3d()
+    import coacd
+
+    return coacd
+
+
 def _load_libusb() -> None:
     import ctypes
 

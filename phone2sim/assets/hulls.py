@@ -10,6 +10,7 @@ import numpy as np
 
 from phone2sim.assets.mesh import TexturedMesh
 from phone2sim.assets.primitives import fit_primitive
+from phone2sim.libraries import load_coacd
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,15 +48,14 @@ def decompose(
             part = TexturedMesh(vertices=solid.vertices, faces=solid.faces, primitive=primitive)
             return Hulls(parts=(part,), excess=float(solid.volume / mesh.volume - 1), concavity=None)
         return Hulls(parts=(_part(whole, floor),), excess=excess, concavity=None)
-    import coacd
-
+    coacd = load_coacd()
     coacd.set_log_level("error")
     small = simplify(mesh, faces=faces, tolerance=2e-4 * float(np.max(mesh.extents)))
     with _ONE:
         parts = coacd.run_coacd(
             coacd.Mesh(np.asarray(small.vertices, np.float64), np.asarray(small.faces, np.int32)),
-            threshold=concavity, max_convex_hull=max_parts, preprocess_mode="off", resolution=1000, mcts_nodes=12,
-            mcts_iterations=60, mcts_max_depth=2, pca=False, merge=True, decimate=True, max_ch_vertex=min(48, corners), extrude=False, seed=0,
+            threshold=concavity, max_convex_hull=max_parts, preprocess_mode="off", resolution=500, mcts_nodes=12,
+            mcts_iterations=30, mcts_max_depth=2, pca=False, merge=True, decimate=True, max_ch_vertex=min(48, corners), extrude=False, seed=0,
         )  # fmt: skip
     import trimesh
 

@@ -134,7 +134,8 @@ def estimate_light(ground: Ground, parts: list[np.ndarray], level: float) -> Cap
     tried = directions(48, np.radians(np.arange(20, 86, 6.0)))
     scores = np.array([score(d, parts) for d in tried])
     middle = np.mean([p.mean(axis=0)[:2] for p in parts], axis=0)
-    chance = max(score(d, [_turned(p, middle, a) for p in parts]) for a in TURNS_RAD for d in tried[::2])
+    turned = [[_turned(p, middle, a) for p in parts] for a in TURNS_RAD]
+    chance = max(score(d, bodies) for bodies in turned for d in tried[::2])
     if scores.max() < SURELY * max(chance, 1.0):
         return _default("no shadow on the ground says where the light comes from")
     best = tried[int(scores.argmax())]

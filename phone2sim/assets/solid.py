@@ -237,13 +237,17 @@ def close_on_plane(vertices: np.ndarray, faces: np.ndarray, level: float) -> Any
 
 
 def simplify(mesh: Any, *, faces: int, tolerance: float) -> Any:
-    """Fewer triangles, still watertight: the tolerance [m] grows until there are at most `faces`."""
+    """Fewer triangles, still watertight: the tolerance [m] grows until there are at most `faces`.
+
+    Rough surfaces get stuck with more triangles at a larger tolerance; then it goes on from the fewest so far.
+    """
     import manifold3d
 
     body = manifold3d.Manifold(manifold3d.Mesh(np.asarray(mesh.vertices, np.float32), np.asarray(mesh.faces, np.uint32)))
     best = body
     for _ in range(12):
-        best = body.simplify(tolerance)
+        fewer = body.simplify(tolerance)
+        best = fewer if fewer.num_tri() <= best.num_tri() else best.simplify(tolerance)
         if best.num_tri() <= faces:
             break
         tolerance *= 1.35
