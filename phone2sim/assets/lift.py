@@ -14,6 +14,7 @@ from phone2sim.assets.hulls import Hulls, decompose, footed
 from phone2sim.assets.labels import label_by_clusters, label_by_solids, label_low
 from phone2sim.assets.low import least_height, with_low_parts
 from phone2sim.assets.mesh import TexturedMesh
+from phone2sim.assets.outline import moved_to_photos
 from phone2sim.assets.overrides import Override
 from phone2sim.assets.relief import photo_relief
 from phone2sim.assets.scene import Asset, PlanarSurface
@@ -277,13 +278,18 @@ def finish(
     scale: tuple[float, float], closed_as: str = "",
     support: str = "unknown", looks: Looks | None = None,
 ) -> Asset:  # fmt: skip
-    """Simplify, texture, decompose and weigh one body; `cloud` are its own Gaussians in the world frame.
+    """Simplify, fit to the photos, texture, decompose and weigh one body; `cloud` are its own Gaussians in the world frame.
 
     `closed_as` says how the hidden side of a body seen from one side was closed; such a side is coloured plainly. `support` is
     the material it stands on, `looks` what a classifier makes of it.
     """
-    mesh = stand(solid, faces=faces)
-    baked = bake(mesh, views, masks, size=texture_px, tolerance_m=5 * voxel, plain_m=4 * voxel if closed_as else None)
+    mesh, foot = stand(solid, faces=faces), 4 * voxel
+    if not closed_as:
+        mesh = moved_to_photos(mesh, views, masks, level=solid.level, foot_m=foot, voxel=voxel)
+    baked = bake(
+        mesh, views, masks, size=texture_px, tolerance_m=5 * voxel, plain_m=4 * voxel if closed_as else None,
+        foot_z=solid.level + foot,
+    )  # fmt: skip
     T_world_asset = contact_frame(mesh, solid.level)
     inverse = T_world_asset.inverse()
     closed = mesh.copy()

@@ -7,11 +7,19 @@ from typing import Any
 
 import numpy as np
 
+from phone2sim.assets.drawn import depth_of, world_of
 from phone2sim.assets.mesh import TexturedMesh
 from phone2sim.assets.views import View
 
 AT_ONCE = 500_000
 """Pairs of a triangle and a texel that are looked at in one go."""
+SAME_WAY_M = 0.03
+"""What facing the other way adds to a distance, halved [m]: colours cross an edge, but not a wall."""
+BEHIND_M = 0.004
+"""A point this far behind the body's own surface is hidden by it."""
+FOOT_PX = 4
+"""How many pixels a mask may end before the body's foot does."""
+_DOWN = np.concatenate([np.ones((FOOT_PX + 1, 1), np.uint8), np.zeros((FOOT_PX, 1), np.uint8)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,13 +31,14 @@ class Baked:
 
 def bake(
     mesh: Any, views: list[View], masks: list[np.ndarray], *, size: int, tolerance_m: float, best: int = 4,
-    plain_m: float | None = None,
+    plain_m: float | None = None, foot_z: float = -np.inf,
 ) -> Baked:  # fmt: skip
     """Unwrap a `trimesh.Trimesh` (world frame) and colour it from the photos.
 
     `masks` are (h, w) bool per view: where the object is seen. A texel takes the robust weighted mean of its `best`
     views; texels no camera saw are inpainted. With `plain_m` they fade, over that distance [m] from what was seen, to
-    the plain median colour of what was seen at their height.
+    the plain median colour of what was seen at their height. Masks end early at the support: below `foot_z` [m] the body's own
+    outline counts as well.
     """
     import xatlas
 
@@ -52,14 +61,18 @@ def bake(
     position = np.einsum("nk,nkc->nc", bary, vertices[faces[face]]).astype(np.float32)
     normal = np.einsum("nk,nkc->nc", bary, normals[faces[face]])
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
-    color, weight = blend(position, normal.astype(np.float32), views, masks, tolerance_m=tolerance_m, best=best)
+    world = world_of(mesh)
+    own = [depth_of(world, view, mask) for view, mask in zip(views, masks, strict=True)]
+    color, weight = blend(
+        position, normal.astype(np.float32), views, masks, tolerance_m=tolerance_m, best=best, own=own, foot_z=foot_z
+    )
 
     picture = np.zeros((size * size, 3), np.float32)
     good = weight > 0
     picture[flat[good]] = color[good]
     covered = np.zeros(size * size, bool)
     covered[flat] = True
-    texture = _fill(picture.reshape(size, size, 3), covered.reshape(size, size), position, flat, color, good, plain_m)
+    texture = _fill(picture.reshape(size, size, 3), covered.reshape(size, size), position, normal, flat, color, good, plain_m)
 
     areas = np.asarray(mesh.area_faces)
     share = np.bincount(face, weights=good, minlength=len(faces)) / np.maximum(np.bincount(face, minlength=len(faces)), 1)
@@ -102,24 +115,37 @@ def texels(uv: np.ndarray, faces: np.ndarray, size: int) -> tuple[np.ndarray, np
 
 
 def blend(
-    position: np.ndarray, normal: np.ndarray, views: list[View], masks: list[np.ndarray], *, tolerance_m: float, best: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Colour (n, 3) 0–255 and total weight (n,) of surface points (n, 3) with unit normals, from the `best` views each."""
+    position: np.ndarray, normal: np.ndarray, views: list[View], masks: list[np.ndarray], *, tolerance_m: float, best: int,
+    own: list[np.ndarray] | None = None, foot_z: float = -np.inf,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Colour (n, 3) 0–255 and total weight (n,) of surface points (n, 3) with unit normals, from the `best` views each.
+
+    `own` are depths (h, w) [m] of the body alone, inf beside it: points behind it do not count, and those below `foot_z` [m] do
+    just below a mask.
+    """
     import cv2
+
+    three = np.ones((3, 3), np.uint8)
 
     n = len(position)
     weights = np.zeros((best, n), np.float32)
     colors = np.zeros((best, n, 3), np.float32)
-    for view, mask in zip(views, masks, strict=True):
+    for i, (view, mask) in enumerate(zip(views, masks, strict=True)):
         if not mask.any():
             continue
-        core = cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8)).ravel().astype(bool)
+        core = cv2.erode(mask.astype(np.uint8), three).ravel().astype(bool)
         index, z, inside = view.pixels(position)
         to_camera = view.centre.astype(np.float32) - position
         distance = np.linalg.norm(to_camera, axis=1)
         facing = np.einsum("nc,nc->n", normal, to_camera) / np.maximum(distance, 1e-6)
         d = view.depth.ravel()[index]
-        ok = inside & core[index] & (facing > 0.2) & (np.abs(d - z) < tolerance_m * (1 + 1 / np.maximum(facing, 0.2)) / 2)
+        mine = core[index]
+        if own is not None:
+            drawn = np.isfinite(own[i])
+            feet = cv2.erode(drawn.astype(np.uint8), three) & cv2.dilate(mask.astype(np.uint8), _DOWN)
+            mine |= (feet.ravel()[index] > 0) & (position[:, 2] < foot_z)
+            mine &= z < cv2.dilate(np.where(drawn, own[i], 0), three).ravel()[index] + BEHIND_M
+        ok = inside & mine & (facing > 0.2) & (np.abs(d - z) < tolerance_m * (1 + 1 / np.maximum(facing, 0.2)) / 2)
         if not ok.any():
             continue
         rows = np.flatnonzero(ok)
@@ -145,19 +171,20 @@ def blend(
 
 
 def _fill(
-    picture: np.ndarray, covered: np.ndarray, position: np.ndarray, flat: np.ndarray, color: np.ndarray, good: np.ndarray,
-    plain_m: float | None = None,
+    picture: np.ndarray, covered: np.ndarray, position: np.ndarray, normal: np.ndarray, flat: np.ndarray, color: np.ndarray,
+    good: np.ndarray, plain_m: float | None = None,
 ) -> np.ndarray:  # fmt: skip
-    """Colour unseen texels from the nearest seen ones in 3D (seams do not matter there), then grow the charts' rims."""
+    """Colour unseen texels from the nearest seen ones in 3D that face alike (so neither seams nor the other side of a wall matter),
+    then grow the charts' rims."""
     import cv2
     from scipy import ndimage
     from scipy.spatial import cKDTree
 
     out: np.ndarray = picture.reshape(-1, 3).copy()
     if good.any() and not good.all():
-        tree = cKDTree(position[good])
+        place = np.hstack([position, SAME_WAY_M * normal])
         k = min(12, int(good.sum()))
-        distance, index = tree.query(position[~good], k=k)
+        distance, index = cKDTree(place[good]).query(place[~good], k=k)
         distance, index = distance.reshape(-1, k), index.reshape(-1, k)
         w = 1 / (distance**2 + 1e-8)
         near = (color[good][index] * w[..., None]).sum(axis=1) / w.sum(axis=1, keepdims=True)
