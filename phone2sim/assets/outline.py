@@ -19,7 +19,7 @@ RIM_PX = 1.45
 """So near its drawn outline an edge of the surface is part of it."""
 DOUBT_PX = 1.0
 """Distances beyond this count less and less (Cauchy)."""
-ALIKE, STAY = 0.5, 2.0
+ALIKE, STAY = 6.0, 2.0
 """How strongly neighbours one voxel apart move alike and all vertices stay, relative to one point of one outline."""
 SLIDE, SURE = 30.0, 1e8
 """How much a pattern counts at most, relative to one point of one outline, and from which `Slide.weight` half as much."""
@@ -53,7 +53,7 @@ def moved_to_photos(mesh: Any, views: list[View], masks: list[np.ndarray], *, le
     import trimesh
 
     vertices, faces = np.array(mesh.vertices, float), np.asarray(mesh.faces)
-    direction = np.array(mesh.vertex_normals, float)
+    direction = _even(np.array(mesh.vertex_normals, float), vertices, np.asarray(mesh.edges_unique), voxel)
     direction[vertices[:, 2] < level + foot_m, 2] = 0
     direction /= np.maximum(np.linalg.norm(direction, axis=1, keepdims=True), 1e-6)
     slid = slide(mesh, views, masks, voxel=voxel, tolerance_m=5 * voxel)
@@ -71,6 +71,18 @@ def moved_to_photos(mesh: Any, views: list[View], masks: list[np.ndarray], *, le
         move = np.clip(_solved(vertices, np.asarray(mesh.edges_unique), rim, move, slid, voxel), -MOST * voxel, MOST * voxel)
     out = trimesh.Trimesh(vertices + move[:, None] * direction, faces, process=False)
     return out if TexturedMesh(vertices=out.vertices, faces=faces).welded().is_volume else mesh
+
+
+def _even(normals: np.ndarray, vertices: np.ndarray, edges: np.ndarray, voxel: float) -> np.ndarray:
+    """(n, 3) normals averaged with those of neighbours within about a voxel: slivers have wild ones."""
+    length = np.linalg.norm(vertices[edges[:, 0]] - vertices[edges[:, 1]], axis=1)
+    near = np.exp(-((length / voxel) ** 2))[:, None]
+    for _ in range(2):
+        total = normals.copy()
+        np.add.at(total, edges[:, 0], near * normals[edges[:, 1]])
+        np.add.at(total, edges[:, 1], near * normals[edges[:, 0]])
+        normals = total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-6)
+    return normals
 
 
 def _signed(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
