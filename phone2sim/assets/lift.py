@@ -156,7 +156,7 @@ def close_bodies(
     labels = label_low(cloud, labels, [c.low for c in found.clusters], cell=found.low_cell, level=level, depth_m=depth)
     floor_z = level + 0.35 * clear
     masks = segmenter.segment(Proposals(cloud=cloud, labels=labels, boxes=boxes, floor_z=floor_z), chosen).masks
-    slants = [slant(view) for view in chosen]
+    slants = list(abreast(slant, chosen, "Looking at slopes"))
     solids: list[Solid] = []
     low_parts: list[np.ndarray] = []
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from phone2sim.assets.support import Support
 from phone2sim.assets.views import View, spread
+from phone2sim.progress import abreast
 
 MOST_VIEWS = 24
 """Photos compared; more add cost, not certainty."""
@@ -77,7 +78,7 @@ def photo_relief(views: list[View], support: Support, *, origin: np.ndarray, cel
         return Relief(origin=low, cell=fine, height_m=nothing, sure=nothing, picture=np.zeros((*shape, 3), np.uint8))
     flat, count, _ = variance(some, masks, low, fine, shape, ground)
     steps = pixel * STEPS[: max(4, int((pixel * STEPS < most_m).sum()) + 2)]
-    laid = [variance(some, masks, low, fine, shape, ground + [0, 0, h]) for h in steps]
+    laid = list(abreast(lambda h: variance(some, masks, low, fine, shape, ground + [0, 0, h]), steps.tolist(), "Looking for low parts"))
     height, sure = _compare(flat, [a[0] for a in laid], steps)
     sure[count < 3] = 0
     picture = _sharpest([a[2] for a in laid], steps, height, sure > TELLS)
@@ -207,12 +208,13 @@ def _ground(
     coarse, block = 1.5 * cell, 24
     nx, ny = (max(block, int(n / 1.5)) for n in shape)
     steps = pixel * np.arange(-4.0, 4.5, 1.0)
-    costs = []
-    for h in steps:
+
+    def cost_at(h: float) -> np.ndarray:
         v, count, _ = variance(views, masks, origin, coarse, (nx, ny), np.array([0, 0, level + h]))
         v[count < 3] = 0
-        costs.append(cv2.resize(v, (nx // block, ny // block), interpolation=cv2.INTER_AREA))
-    cost = np.stack(costs)
+        return cv2.resize(v, (nx // block, ny // block), interpolation=cv2.INTER_AREA)
+
+    cost = np.stack(list(abreast(cost_at, steps.tolist(), "Looking for the ground")))
     k = cost[1:-1].argmin(axis=0) + 1
     a, b, c = (np.take_along_axis(cost, k[None] + d, axis=0)[0] for d in (-1, 0, 1))
     tells = (a + c - 2 * b > 4) & (a > b) & (c > b) & (cost.max(axis=0) > 1.5 * b + 4)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from phone2sim.progress import track
+from phone2sim.progress import abreast
 from phone2sim.reconstruct.mesh.view import View
 
 DOUBT = 0.12
 """Weight of a view that has a surface before a point, against one that sees through it."""
+AT_ONCE = 100_000
+"""Points that are asked about in one go."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +72,7 @@ class Field:
 
 
 def integrate(
-    points: np.ndarray, views: Iterable[View], *, truncation: float, free_m: float | None = None
+    points: np.ndarray, views: Sequence[View], *, truncation: float, free_m: float | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean truncated distance [m] and number of observing views at world points (n, 3).
 
@@ -79,32 +81,40 @@ def integrate(
     wrong depths do not bore holes.
     """
     free = truncation if free_m is None else free_m
-    total = np.zeros(len(points), np.float32)
-    count = np.zeros(len(points), np.float32)
-    hidden = np.zeros(len(points), np.float32)
-    for view in views:
-        index, z, inside = view.pixels(points)
-        d = view.depth.ravel()[index]
-        s = d - z
-        seen = inside & (d > 0) & (s > -truncation)
-        total += np.where(seen, np.minimum(s, free), np.float32(0))
-        count += seen
-        hidden += inside & (d > 0) & (s <= -truncation)
-    mean = total / np.maximum(count, 1)
-    doubt = np.minimum(DOUBT * hidden / np.maximum(count, 1), 2)
-    return mean - doubt * np.maximum(mean, 0), count
+
+    def some(first: int) -> tuple[np.ndarray, np.ndarray]:
+        part = points[first : first + AT_ONCE]
+        total, count, hidden = (np.zeros(len(part), np.float32) for _ in range(3))
+        for view in views:
+            index, z, inside = view.pixels(part)
+            d = view.depth.ravel()[index]
+            s = d - z
+            seen = inside & (d > 0) & (s > -truncation)
+            total += np.where(seen, np.minimum(s, free), np.float32(0))
+            count += seen
+            hidden += inside & (d > 0) & (s <= -truncation)
+        mean = total / np.maximum(count, 1)
+        doubt = np.minimum(DOUBT * hidden / np.maximum(count, 1), 2)
+        return mean - doubt * np.maximum(mean, 0), count
+
+    parts = list(abreast(some, range(0, max(len(points), 1), AT_ONCE), "Fusing depth"))
+    return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
 
 def fuse(views: list[View], low: np.ndarray, high: np.ndarray, *, voxel: float, band: int = 3) -> Field:
     """Fuse all views' depth over the box low–high [m] within `band` voxels of any seen surface point."""
     grid = Grid.around(low, high, voxel)
     hit = np.zeros(int(np.prod(grid.shape)), bool)
-    for view in track(views, "Gathering depth"):
+
+    def nodes_of(view: View) -> np.ndarray:
         flat, ok = grid.index(view.unproject())
-        hit[flat[ok]] = True
+        return flat[ok]
+
+    for flat in abreast(nodes_of, views, "Gathering depth"):
+        hit[flat] = True
     near = dilate(hit.reshape(grid.shape), band)
     nodes = np.flatnonzero(near)
-    tsdf, weight = integrate(grid.points(nodes), track(views, "Fusing depth"), truncation=(band + 1) * grid.voxel)
+    tsdf, weight = integrate(grid.points(nodes), views, truncation=(band + 1) * grid.voxel)
     return Field(grid=grid, nodes=nodes, tsdf=tsdf, weight=weight)
 
 
@@ -125,17 +135,19 @@ class SparseField:
 def fuse_sparse(views: list[View], *, voxel: float, band: int = 2, free_m: float | None = None) -> SparseField:
     """Fuse all views' depth, wherever it is, within `band` voxels of seen surface points; `free_m` [m] as in `integrate`."""
     span = 1 << 20
-    hits = []
-    for view in track(views, "Gathering depth"):
+
+    def keys_of(view: View) -> np.ndarray:
         ijk = np.round(view.unproject() / voxel).astype(np.int64) + span // 2
         ijk = ijk[((ijk > band) & (ijk < span - band)).all(axis=1)]
-        hits.append(np.unique((ijk[:, 0] * span + ijk[:, 1]) * span + ijk[:, 2]))
+        return np.unique((ijk[:, 0] * span + ijk[:, 1]) * span + ijk[:, 2])
+
+    hits = list(abreast(keys_of, views, "Gathering depth"))
     keys = np.unique(np.concatenate(hits)) if hits else np.zeros(0, np.int64)
     for stride in (1, span, span * span):
         keys = np.unique(np.concatenate([keys + step * stride for step in range(-band, band + 1)]))
     ijk = np.stack([keys // (span * span), keys // span % span, keys % span], axis=1) - span // 2
     points = np.asfortranarray((ijk * voxel).astype(np.float32))
-    tsdf, weight = integrate(points, track(views, "Fusing depth"), truncation=(band + 2) * voxel, free_m=free_m)
+    tsdf, weight = integrate(points, views, truncation=(band + 2) * voxel, free_m=free_m)
     return SparseField(voxel=voxel, ijk=ijk, tsdf=tsdf, weight=weight)
 
 
