@@ -27,8 +27,11 @@ def slant(view: View) -> np.ndarray:
     return np.clip(np.abs((normal * ray).sum(axis=-1)) / np.maximum(length, 1e-20), 0.2, 1).astype(np.float32)
 
 
-def seen_distance(points: np.ndarray, views: list[View], slants: list[np.ndarray], *, voxel: float) -> tuple[np.ndarray, np.ndarray]:
-    """Distance [m] to the surface, positive in seen free space, and the number of views that vouch for it, at points (n, 3).
+def seen_distance(
+    points: np.ndarray, views: list[View], slants: list[np.ndarray], *, voxel: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Distance [m] to the surface, positive in seen free space, the number of views that vouch for it, and whether that was
+    doubted out of being free, at points (n, 3).
 
     Distances along the ray are shortened by the surface's slant and cut at one voxel to either side, so that a view has a
     vote rather than an amount: cut on one side only, the scatter of slanted views moves flat faces outwards. What lies
@@ -49,7 +52,8 @@ def seen_distance(points: np.ndarray, views: list[View], slants: list[np.ndarray
         hidden += known & (s <= -far)
     mean = total / np.maximum(weight, 1e-3)
     doubt = np.minimum(DOUBT * hidden / np.maximum(count, 1), 2)
-    return (mean - doubt * np.maximum(mean, 0)) * np.float32(voxel), np.where(weight > 0.3, count, 0)
+    doubted = (mean > 0) & (doubt >= 1)
+    return (mean - doubt * np.maximum(mean, 0)) * np.float32(voxel), np.where(weight > 0.3, count, 0), doubted
 
 
 def silhouette_distance(points: np.ndarray, views: list[View], masks: list[np.ndarray], *, truncation: float, votes: int = 3) -> np.ndarray:

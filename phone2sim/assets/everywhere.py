@@ -85,10 +85,11 @@ def _shown(patch: Patch, view: View) -> float:
 def joined(parts: list[Bodies]) -> Bodies:
     """The bodies of several supports as one, in their order; who comes first keeps what two of them claim."""
     first = parts[0]
-    labels, masks, solids = first.labels.copy(), first.masks.copy(), list(first.solids)
+    labels, masks, solids, notes = first.labels.copy(), first.masks.copy(), list(first.solids), first.notes
     for part in parts[1:]:
         for into, own in ((labels, part.labels), (masks, part.masks)):
             free = (into == 0) & (own > 0)
             into[free] = own[free] + len(solids)
         solids += part.solids
-    return replace(first, solids=solids, labels=labels, masks=masks)
+        notes += part.notes
+    return Bodies(solids=solids, labels=labels, masks=masks, notes=notes)

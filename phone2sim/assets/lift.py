@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from phone2sim.assets.backs import close_back
 from phone2sim.assets.carving import slant
 from phone2sim.assets.evidence import Looks, Physics, physics
 from phone2sim.assets.hulls import Hulls, decompose, footed
@@ -22,6 +23,7 @@ from phone2sim.assets.segment import Cluster, Rejected, clearance, find_clusters
 from phone2sim.assets.segmenters import GeometricSegmenter, Proposals, Segmenter
 from phone2sim.assets.solid import Solid, build_solid, close_on_plane, separated, simplify
 from phone2sim.assets.support import Support, find_support, region
+from phone2sim.assets.symmetry import Field
 from phone2sim.assets.texture import bake
 from phone2sim.assets.views import View, spread
 from phone2sim.errors import AssetError
@@ -134,8 +136,8 @@ class Bodies:
     """(n Gaussians,) int, 0 for the background, else 1 + index into `solids`."""
     masks: np.ndarray
     """(n views, h, w) uint8, the same ids."""
-    notes: tuple[str, ...] = ()
-    """What to say of each solid; () when there is nothing."""
+    notes: tuple[str, ...]
+    """How the hidden side of each solid was closed, "" where there was none."""
 
 
 def close_bodies(
@@ -158,31 +160,44 @@ def close_bodies(
     masks = segmenter.segment(Proposals(cloud=cloud, labels=labels, boxes=boxes, floor_z=floor_z), chosen).masks
     slants = list(abreast(slant, chosen, "Looking at slopes"))
     solids: list[Solid] = []
+    notes: list[str] = []
     low_parts: list[np.ndarray] = []
 
-    def closed(k: int) -> Solid | AssetError:
+    def closed(k: int) -> tuple[Solid, str] | AssetError:
         cluster = found.clusters[k]
         low, high = cluster.bounds
-        pad = 6 * scales.voxel + 0.5 * found.cell
-        try:
+        pad, own = 6 * scales.voxel + 0.5 * found.cell, [m == k + 1 for m in masks]
+        base = level if cluster.base_m is None else cluster.base_m
+        skirt_m = skirt(cluster, scales.voxel, found.support.noise_m)
+
+        def body(low: np.ndarray, high: np.ndarray, behind: Field | None = None) -> Solid:
             return build_solid(
-                low - pad, high + pad, chosen, slants, [m == k + 1 for m in masks], level=level if cluster.base_m is None else cluster.base_m,
-                voxel=scales.voxel, skirt_m=skirt(cluster, scales.voxel, found.support.noise_m), seed=cluster.points,
+                low - pad, high + pad, chosen, slants, own, level=base, voxel=scales.voxel, skirt_m=skirt_m, seed=cluster.points,
                 others=beside(cluster, found.clusters, low - pad, high + pad), top_m=cluster.top_m, low_parts=cluster.low, cell=found.low_cell,
+                behind=behind,
             )  # fmt: skip
+
+        try:
+            solid = body(low, high)
+            closing = close_back(solid, chosen, slants, own, voxel=scales.voxel, low_m=base + skirt_m)
+            if closing is None:
+                return solid, ""
+            return body(np.minimum(low, closing.bounds[0]), np.maximum(high, closing.bounds[1]), closing.field), closing.why
         except AssetError as e:
             return e
 
     every = abreast(closed, range(len(found.clusters)), "Closing bodies")
-    for cluster, solid in zip(found.clusters, every, strict=True):
-        if isinstance(solid, AssetError):
-            message(f"An object near {cluster.points.mean(0).round(3).tolist()} was left out: {solid.message}")
+    for cluster, one in zip(found.clusters, every, strict=True):
+        if isinstance(one, AssetError):
+            message(f"An object near {cluster.points.mean(0).round(3).tolist()} was left out: {one.message}")
             continue
+        solid, why = one
         if seen_share(solid.mesh, chosen, tolerance_m=2.5 * scales.voxel) < MIN_SEEN:
             centre, size = cluster.points.mean(axis=0), np.ptp(cluster.points, axis=0)
             found.refused.append(Rejected(reason="most of its surface was never seen", centre=centre, extents=size))
             continue
         solids.append(solid)
+        notes.append(why)
         low_parts.append(cluster.low)
     order = np.argsort([-s.mesh.volume for s in solids], kind="stable")
     solids = [solids[i] for i in order]
@@ -190,7 +205,7 @@ def close_bodies(
     labels = label_low(cloud, labels, [low_parts[i] for i in order], cell=found.low_cell, level=level, depth_m=depth)
     boxes = [s.mesh.bounds + [[-grown] * 3, [grown] * 3] for s in solids]
     last = segmenter.segment(Proposals(cloud=cloud, labels=labels, boxes=boxes, floor_z=floor_z), views)
-    return Bodies(solids=solids, labels=last.labels, masks=last.masks)
+    return Bodies(solids=solids, labels=last.labels, masks=last.masks, notes=tuple(notes[i] for i in order))
 
 
 def skirt(cluster: Cluster, voxel: float, noise_m: float) -> float:

@@ -239,7 +239,7 @@ def _objects(
             name, bodies.solids[k - 1], cloud.take(bodies.labels == k), chosen, shown, level=ground.support.surface.height_m,
             voxel=ground.scales.voxel, override=override, faces=config.faces, texture_px=config.texture_px, concavity=config.hull_concavity,
             hull_faces=config.hull_faces, hull_parts=config.hull_parts,
-            scale=_scale_factors(metric), closed_as=bodies.notes[k - 1] if bodies.notes else "", support=ground.support.surface.material,
+            scale=_scale_factors(metric), closed_as=bodies.notes[k - 1], support=ground.support.surface.material,
             looks=classifier.looks(pictures) if classifier is not None and pictures else None,
         )  # fmt: skip
         return replace(asset, support=ground.support.surface.name)

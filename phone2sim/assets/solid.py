@@ -12,7 +12,7 @@ import numpy as np
 from phone2sim.assets.carving import seen_distance, silhouette_distance
 from phone2sim.assets.cavity import hollowed
 from phone2sim.assets.low import low_field
-from phone2sim.assets.symmetry import Symmetry
+from phone2sim.assets.symmetry import Field, Symmetry
 from phone2sim.assets.views import View
 from phone2sim.errors import AssetError
 from phone2sim.reconstruct.mesh.fusion import Grid
@@ -20,6 +20,9 @@ from phone2sim.reconstruct.mesh.isosurface import isosurface
 
 SMOOTH = 0.85
 """Width of the smoothing [voxels]: more would dissolve a wall two voxels thick."""
+SURE = 0.1
+"""Share of the views that must vouch for matter where the rest of the body says that there is none."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Solid:
@@ -56,7 +59,7 @@ class Solid:
 def build_solid(
     low: np.ndarray, high: np.ndarray, views: list[View], slants: list[np.ndarray], masks: list[np.ndarray], *, level: float,
     voxel: float, skirt_m: float, seed: np.ndarray, others: np.ndarray | None = None, top_m: float | None = None, low_parts: np.ndarray | None = None,
-    cell: float = 0.0,
+    cell: float = 0.0, behind: Field | None = None,
 ) -> Solid:  # fmt: skip
     """The solid inside the box low–high [m] standing on the plane z = `level`; `slants` are `carving.slant` of the views.
 
@@ -64,7 +67,8 @@ def build_solid(
     object. `seed` (n, 3) are points of the object; the connected body nearest to them is kept. What is nearer to
     `others` (m, 3), points of objects in contact, is theirs, what nobody saw beside them stays within the outline of
     `seed` from above, and what is higher than `top_m` belongs to what stands on it. `low_parts` (k, 3) are surface points on
-    cells of edge `cell` that may be lower than the skirt; they reach down to the support.
+    cells of edge `cell` that may be lower than the skirt; they reach down to the support. `behind` says how far outside (+) of the
+    body world points are that nobody saw; without it all of them are inside.
     """
     low = np.array([*low[:2], level - 4 * voxel])
     grid = Grid.around(low, high, voxel, limit=6_000_000)
@@ -74,13 +78,18 @@ def build_solid(
     tsdf = np.full(len(points), truncation, np.float32)
     seen_points = points.T[:, above].T
     hull = silhouette_distance(seen_points, views, masks, truncation=truncation)
-    fused, count = seen_distance(seen_points, views, slants, voxel=grid.voxel)
+    fused, count, doubted = seen_distance(seen_points, views, slants, voxel=grid.voxel)
     hidden: Any = -truncation
     if others is not None and len(others):
         own = seed if low_parts is None else np.concatenate([seed, low_parts])
         hidden = np.broadcast_to(beside_outline(grid, own[:, :2])[..., None], grid.shape).ravel()[above] - 0.5 * cell
         hidden = np.clip(hidden, -truncation, truncation)
-    tsdf[above] = np.maximum(np.where(count >= 2, fused, hidden), hull)
+    known = count >= 2
+    if behind is not None:
+        beyond = np.clip(behind(seen_points.astype(float)), -truncation, truncation)
+        hidden = np.maximum(hidden, beyond)
+        known &= ~doubted & ~((fused < 0) & (beyond > 0) & (count < SURE * len(views)))
+    tsdf[above] = np.maximum(np.where(known, fused, hidden), hull)
     if others is not None and len(others):
         tsdf[above] = np.maximum(tsdf[above], _theirs(points[above], seed, others, truncation))
     if top_m is not None:

@@ -47,7 +47,7 @@ def find_symmetry(
     found = []
     centre = axis_centre(p, n)
     if centre is not None:
-        found.append(_axis(centre, p, empty, tolerance, voxel))
+        found.append(revolved(centre, p, empty, tolerance, voxel))
     yaw, clear = box_yaw(n)
     if clear > 0.5:
         found.append(_planes(yaw, p, empty, tolerance))
@@ -95,7 +95,7 @@ def box_yaw(normals: np.ndarray) -> tuple[float, float]:
     return float(np.angle(mean) / 4), float(abs(mean) * keep.mean())
 
 
-def _axis(centre: np.ndarray, points: np.ndarray, empty: Field, tolerance: float, voxel: float) -> Symmetry:
+def revolved(centre: np.ndarray, points: np.ndarray, empty: Field, tolerance: float, voxel: float) -> Symmetry:
     """Revolved about the upright axis through `centre`: a circle belongs to the body unless a fifth of it is empty."""
     from scipy import ndimage
 
@@ -135,7 +135,7 @@ def _planes(yaw: float, points: np.ndarray, empty: Field, tolerance: float) -> S
     low, high = np.percentile(q, [0.3, 99.7], axis=0)
     centre = R.T @ ((low + high) / 2)
     moves = [R.T @ np.diag(d) @ R for d in ((1.0, -1.0), (-1.0, 1.0), (-1.0, -1.0))]
-    return _group("box", moves, centre, points, empty, tolerance)
+    return mirrors("box", moves, centre, points, empty, tolerance)
 
 
 def _mirror(points: np.ndarray, rim: np.ndarray, empty: Field, eye: np.ndarray, tolerance: float) -> Symmetry:
@@ -148,10 +148,10 @@ def _mirror(points: np.ndarray, rim: np.ndarray, empty: Field, eye: np.ndarray, 
     if len(rim) >= 10:
         at = max(at, float(np.median(rim[:, :2] @ away)))
     centre = middle + (at - middle @ away) * away
-    return _group("mirror", [np.eye(2) - 2 * np.outer(away, away)], centre, points, empty, tolerance)
+    return mirrors("mirror", [np.eye(2) - 2 * np.outer(away, away)], centre, points, empty, tolerance)
 
 
-def _group(
+def mirrors(
     kind: str, moves: list[np.ndarray], centre: np.ndarray, points: np.ndarray, empty: Field, tolerance: float
 ) -> Symmetry:
     def moved(q: np.ndarray, M: np.ndarray) -> np.ndarray:

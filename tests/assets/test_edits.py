@@ -29,7 +29,7 @@ def ball(x: float, radius: float = 0.03) -> Solid:
 def bodies(*at: float) -> Bodies:
     n = len(at)
     masks = np.arange(n + 1, dtype=np.uint8).reshape(1, 1, n + 1)
-    return Bodies(solids=[ball(x) for x in at], labels=np.arange(n + 1), masks=masks)
+    return Bodies(solids=[ball(x) for x in at], labels=np.arange(n + 1), masks=masks, notes=("",) * n)
 
 
 @pytest.mark.parametrize("gap", [-0.01, 0.0, 0.004])

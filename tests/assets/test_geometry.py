@@ -102,7 +102,7 @@ def test_flat_faces_stay_where_they_are(truth):
     normal = np.unique(out.round(3), axis=0)
     steps = np.linspace(-1.5, 1.5, 31) * voxel
     points = (middle[:, None] + steps[:, None] * normal[:, None]).reshape(-1, 3)
-    value, count = seen_distance(points, truth.views, [slant(v) for v in truth.views], voxel=voxel)
+    value, count, _ = seen_distance(points, truth.views, [slant(v) for v in truth.views], voxel=voxel)
     assert (count.reshape(-1, 31)[:, 10:] >= 2).all()
     for v in value.reshape(-1, 31):
         assert np.interp(0, v, steps) == pytest.approx(INSET * voxel, abs=0.4 * voxel)
@@ -121,9 +121,9 @@ def test_a_wall_in_front_does_not_fill_what_other_views_see_through():
     aside[2, 3] = 0.5
     aside[0, 3] = 0.5 + 4 * voxel
     views = [view(0.5, ahead), view(0.5, ahead), view(0.9, aside)]
-    value, _ = seen_distance(np.array([[0.0, 0, 0.5 + 4 * voxel]]), views, [np.ones((64, 64), np.float32)] * 3, voxel=voxel)
+    value, *_ = seen_distance(np.array([[0.0, 0, 0.5 + 4 * voxel]]), views, [np.ones((64, 64), np.float32)] * 3, voxel=voxel)
     assert value[0] > 0.5 * voxel
-    value, _ = seen_distance(np.array([[0.0, 0, 0.5 + 0.5 * voxel]]), views[:2], [np.ones((64, 64), np.float32)] * 2, voxel=voxel)
+    value, *_ = seen_distance(np.array([[0.0, 0, 0.5 + 0.5 * voxel]]), views[:2], [np.ones((64, 64), np.float32)] * 2, voxel=voxel)
     assert value[0] < -0.5 * voxel
 
 
