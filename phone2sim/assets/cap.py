@@ -9,8 +9,8 @@ from phone2sim.reconstruct.mesh.fusion import Grid
 
 MOST = 350
 """Points of the surface that hold the spline."""
-BULGE = 0.5
-"""How far beyond the outline of what was seen, in its widths, the cap may reach."""
+BULGE = 0.05
+"""How far beyond the outline of what was seen from above, in its widths, the cap may reach: a phone mostly looks down on things."""
 
 
 def smooth_cap(points: np.ndarray, normals: np.ndarray, grid: Grid, *, level: float) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from phone2sim.assets.backs import close_back
+from phone2sim.assets.backs import Closing, close_back
 from phone2sim.assets.carving import slant
 from phone2sim.assets.evidence import Looks, Physics, physics
 from phone2sim.assets.hulls import Hulls, decompose, footed
@@ -23,7 +23,6 @@ from phone2sim.assets.segment import Cluster, Rejected, clearance, find_clusters
 from phone2sim.assets.segmenters import GeometricSegmenter, Proposals, Segmenter
 from phone2sim.assets.solid import Solid, build_solid, close_on_plane, separated, simplify
 from phone2sim.assets.support import Support, find_support, region
-from phone2sim.assets.symmetry import Field
 from phone2sim.assets.texture import bake
 from phone2sim.assets.views import View, spread
 from phone2sim.errors import AssetError
@@ -170,11 +169,11 @@ def close_bodies(
         base = level if cluster.base_m is None else cluster.base_m
         skirt_m = skirt(cluster, scales.voxel, found.support.noise_m)
 
-        def body(low: np.ndarray, high: np.ndarray, behind: Field | None = None) -> Solid:
+        def body(low: np.ndarray, high: np.ndarray, closing: Closing | None = None) -> Solid:
             return build_solid(
                 low - pad, high + pad, chosen, slants, own, level=base, voxel=scales.voxel, skirt_m=skirt_m, seed=cluster.points,
                 others=beside(cluster, found.clusters, low - pad, high + pad), top_m=cluster.top_m, low_parts=cluster.low, cell=found.low_cell,
-                behind=behind,
+                behind=None if closing is None else closing.field,
             )  # fmt: skip
 
         try:
@@ -182,7 +181,7 @@ def close_bodies(
             closing = close_back(solid, chosen, slants, own, voxel=scales.voxel, low_m=base + skirt_m)
             if closing is None:
                 return solid, ""
-            return body(np.minimum(low, closing.bounds[0]), np.maximum(high, closing.bounds[1]), closing.field), closing.why
+            return body(np.minimum(low, closing.bounds[0]), np.maximum(high, closing.bounds[1]), closing), closing.why
         except AssetError as e:
             return e
 
