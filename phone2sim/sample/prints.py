@@ -93,6 +93,21 @@ def terrazzo(h: int, w: int, rng: np.random.Generator, ground: RGB, chips: Seque
     return finish(a + 5 * weave[..., None], rng, mottle=5, grain=4)
 
 
+def marble(h: int, w: int, rng: np.random.Generator, ground: RGB, vein: RGB) -> np.ndarray:
+    """Soft clouds, and veins where a smooth noise crosses zero."""
+    cloud = noise(h, w, rng, (3, 4), 5)
+    strength = np.clip(0.6 + 0.4 * noise(h, w, rng, (4, 5), 2), 0.1, 1)
+    t = np.clip(0.9 * strength * np.exp(-np.abs(noise(h, w, rng, (4, 6), 5)) / 0.05) + 0.08 * cloud, 0, 1)[..., None]
+    return finish(np.asarray(ground, np.float32) * (1 - t) + np.asarray(vein, np.float32) * t, rng, mottle=2, grain=2)
+
+
+def checked(h: int, w: int, rng: np.random.Generator, ground: RGB, stripe: RGB, *, px_per_m: float) -> np.ndarray:
+    """A checked cloth: stripes of 12 mm both ways, darker where they cross."""
+    y, x = ((np.arange(n) / px_per_m / 0.012).astype(int) % 2 for n in (h, w))
+    t = 0.5 * (y[:, None] + x[None]).astype(np.float32)[..., None]
+    return finish(np.asarray(ground, np.float32) * (1 - t) + np.asarray(stripe, np.float32) * t, rng, mottle=4, grain=5)
+
+
 def leaves(draw: ImageDraw.ImageDraw, box: tuple[float, float, float, float], rng: np.random.Generator, colors: Sequence[RGB], n: int, size: float) -> None:
     """Scatter simple leaves over a rectangle."""
     for _ in range(n):

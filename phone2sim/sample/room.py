@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from PIL import Image, ImageDraw
 
@@ -9,6 +11,8 @@ from phone2sim._native.mesh import MeshPart
 from phone2sim.keys import Key
 from phone2sim.sample import prints
 from phone2sim.sample.shapes import Shape, box, box_layout, quad
+
+Table = Literal["terrazzo", "wood", "painted", "marble", "cloth"]
 
 TABLE_M = (1.10, 0.80)
 TABLE_THICK_M = 0.032
@@ -30,11 +34,19 @@ def moved(shape: Shape, at: tuple[float, float, float], yaw_rad: float = 0.0) ->
     return Shape(vertices=shape.vertices @ R.T + at, faces=shape.faces, normals=shape.normals @ R.T, uv=shape.uv)
 
 
-def table_picture(key: Key) -> np.ndarray:
-    """The table top with the placemat printed on it."""
+def table_picture(key: Key, kind: Table = "terrazzo") -> np.ndarray:
+    """The table top: of wood with a placemat of chips printed on it, of wood alone, or of something plainer."""
     rng = key.rng()
     w, h = (round(s * TABLE_PX_PER_M) for s in TABLE_M)
+    if kind == "painted":
+        return prints.finish(np.full((h, w, 3), (176, 182, 178), np.uint8), rng)
+    if kind == "marble":
+        return prints.marble(h, w, rng, (226, 223, 216), (128, 126, 132))
+    if kind == "cloth":
+        return prints.checked(h, w, rng, (232, 228, 218), (86, 112, 150), px_per_m=TABLE_PX_PER_M)
     top = prints.wood(h, w, rng, (92, 56, 32), (168, 116, 70), planks=6, px_per_m=TABLE_PX_PER_M)
+    if kind == "wood":
+        return top
     mw, mh = (round(s * TABLE_PX_PER_M) for s in MAT_M)
     ground = [(214, 206, 190), (186, 196, 196), (206, 196, 204)][rng.integers(3)]
     chips = [(66, 88, 104), (178, 104, 74), (232, 226, 212), (120, 134, 104), (210, 168, 96), (84, 72, 70), (150, 160, 168)]
@@ -49,11 +61,11 @@ def table_picture(key: Key) -> np.ndarray:
     return top
 
 
-def _table(key: Key) -> list[MeshPart]:
+def _table(key: Key, kind: Table) -> list[MeshPart]:
     size = (*TABLE_M, TABLE_THICK_M)
     layout, (width, height) = box_layout(size)
     top = moved(box(size, bevel=0.003), (0, 0, -TABLE_THICK_M))
-    picture = table_picture(key)
+    picture = table_picture(key, kind)
     sheet = np.empty((round(height * TABLE_PX_PER_M), round(width * TABLE_PX_PER_M), 3), np.uint8)
     grain = prints.wood(sheet.shape[0], 600, key.child("edge").rng(), (92, 56, 32), (168, 116, 70), planks=30, px_per_m=2600)
     sheet[:] = np.tile(grain, (1, sheet.shape[1] // 600 + 1, 1))[:, : sheet.shape[1]]
@@ -156,11 +168,11 @@ def _furniture(key: Key) -> list[MeshPart]:
     return out
 
 
-def make_room(key: Key) -> list[MeshPart]:
+def make_room(key: Key, *, table: Table = "terrazzo") -> list[MeshPart]:
     """Everything that is not an object: the table first, its top at z = 0."""
     lx, ly, hz = ROOM_M[0] / 2, ROOM_M[1] / 2, ROOM_M[2]
     corners = [(lx, ly), (-lx, ly), (-lx, -ly), (lx, -ly)]
-    parts = [*_table(key.child("table")), _floor(key.child("floor"))]
+    parts = [*_table(key.child("table"), table), _floor(key.child("floor"))]
     for k in range(4):
         a, b = np.array([*corners[k], FLOOR_M]), np.array([*corners[(k + 1) % 4], FLOOR_M])
         picture = _wall_picture(float(np.linalg.norm(b - a)), key.child("wall", k), k)

@@ -17,7 +17,7 @@ from phone2sim.poses import Pose
 from phone2sim.sample.catalog import make_object
 from phone2sim.sample.layout import Contact, Layout, arrange
 from phone2sim.sample.objects import SampleObject
-from phone2sim.sample.room import TABLE_M, make_room, part
+from phone2sim.sample.room import TABLE_M, Table, make_room, part
 from phone2sim.sample.shapes import quad
 
 
@@ -38,6 +38,8 @@ class SampleConfig(Config):
     """Whether the printed scale sheet lies on the table."""
     layout: Layout = "apart"
     """Objects stand apart, some touch side by side, or some stand on another's flat top."""
+    table: Table = "terrazzo"
+    """What the table's top looks like: chips of stone, wood, paint, marble or a checked cloth."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +97,7 @@ def make_scene(
     objects = tuple(make_object(n, key.child("object", n)) for n in names)
     placement = arrange(objects, config.layout, config.sheet, key.child("layout"))
     poses, T_sheet = _placed(objects, placement.T_world_object, places or {}), placement.T_world_sheet
-    parts: list[MeshPart] = make_room(key.child("room"))
+    parts: list[MeshPart] = make_room(key.child("room"), table=config.table)
     T = [np.eye(4)] * len(parts)
     n_room = len(parts)
     parts += furniture

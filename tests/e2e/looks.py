@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from phone2sim.assets.deshade import irradiance
 from phone2sim.assets.scene import Light, Scene
@@ -21,7 +23,8 @@ def uncovered(scene_dir: Path, truth_json: Path, *, views: int = 6, truth: Sampl
     """PSNR [dB] of the scene's background over the pixels that the removed objects covered, against the true world without them.
 
     By object, pooled over `views` cameras of the capture; one gain and offset a channel for the whole picture, because the
-    exposure wanders. `pictures` are (true, drawn, mask) per camera.
+    exposure wanders. `hidden` has the `share` of these pixels that show table which no frame of the clip saw, the `psnr` there and
+    `seen_psnr` elsewhere. `pictures` are (true, drawn, mask) per camera.
     """
     from phone2sim._native.mesh import to_srgb8
     from phone2sim.reconstruct.splat.judge import color_corrected
@@ -34,6 +37,8 @@ def uncovered(scene_dir: Path, truth_json: Path, *, views: int = 6, truth: Sampl
     names = [o["name"] for o in read_json(truth_json)["objects"]]
     squares: dict[str, list[np.ndarray]] = {n: [] for n in names}
     pictures = []
+    unseen: list[np.ndarray] = []
+    frames = _Frames.of(truth_json)
     for K, T, size in zip(some.K, some.T_world_camera, some.size_wh):
         w, h = (int(x) for x in size)
         at = T.copy()
@@ -45,9 +50,46 @@ def uncovered(scene_dir: Path, truth_json: Path, *, views: int = 6, truth: Sampl
         for k, n in enumerate(names, start=1):
             squares[n].append(((got - want) ** 2)[:, ids == k].ravel())
         pictures.append((want, got, ids))
+        unseen += [np.tile(~frames.saw(_on_table(K, at, *np.nonzero(ids == k))), 3) for k in range(1, len(names) + 1)]
     psnr = {n: float(-10 * np.log10(np.concatenate(v).mean())) for n, v in squares.items()}
-    every = float(-10 * np.log10(np.concatenate([x for v in squares.values() for x in v]).mean()))
-    return {"psnr": psnr, "all": every, "pictures": pictures}
+    n = len(names)
+    error = np.concatenate([squares[names[i % n]][i // n] for i in range(len(unseen))])
+    hidden = np.concatenate(unseen)
+    db = lambda x: float(-10 * np.log10(x.mean())) if len(x) else np.inf  # noqa: E731
+    split = {"share": float(hidden.mean()), "psnr": db(error[hidden]), "seen_psnr": db(error[~hidden])}
+    return {"psnr": psnr, "all": db(error), "hidden": split, "pictures": pictures}
+
+
+def _on_table(K: np.ndarray, T_world_camera: np.ndarray, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
+    """(n, 3) points at z = 0 that pixels look at."""
+    ray = np.stack([(cols + 0.5 - K[0, 2]) / K[0, 0], (rows + 0.5 - K[1, 2]) / K[1, 1], np.ones(len(rows))], axis=1)
+    d = ray @ T_world_camera[:3, :3].T
+    return T_world_camera[:3, 3] - d * (T_world_camera[2, 3] / d[:, 2:])
+
+
+@dataclass(frozen=True)
+class _Frames:
+    """The clip's true cameras and masks."""
+
+    K: np.ndarray
+    T_camera_world: list[np.ndarray]
+    masks: list[np.ndarray]
+
+    @classmethod
+    def of(cls, truth_json: Path) -> _Frames:
+        truth = read_json(truth_json)
+        T = [np.linalg.inv(np.array(f["T_world_camera"])) for f in truth["frames"]]
+        return cls(np.array(truth["K"]), T, [np.asarray(Image.open(truth_json.parent / f["mask"])) for f in truth["frames"]])
+
+    def saw(self, points: np.ndarray) -> np.ndarray:
+        """(n,) bool: points (n, 3) that some frame shows bare."""
+        out = np.zeros(len(points), bool)
+        for T, mask in zip(self.T_camera_world, self.masks):
+            p = (points @ T[:3, :3].T + T[:3, 3]) @ self.K.T
+            j, i = np.floor(p[:, :2] / np.maximum(p[:, 2:], 1e-6)).astype(int).T
+            ok = (p[:, 2] > 0) & (i >= 0) & (j >= 0) & (i < mask.shape[0]) & (j < mask.shape[1])
+            out[ok] |= mask[i[ok], j[ok]] == 0
+        return out
 
 
 def ambient_error(scene_dir: Path, truth_json: Path) -> tuple[float, float]:
