@@ -52,7 +52,7 @@ def demo(
         run_stage(
             out / "sample",
             version=1,
-            config={"seed": seed, **config.model_dump(mode="json", exclude={"layout"})},
+            config={"seed": seed, **config.model_dump(mode="json", exclude={"layout", "table"})},
             inputs={},
             compute=lambda folder: {"truth": bool(make_sample(folder / "clip.mp4", seed=seed, config=config))},
         )

@@ -14,6 +14,7 @@ from phone2sim.poses import look_at
 from phone2sim.sample import SampleConfig, make_scene
 from phone2sim.sample.catalog import OBJECTS, make_object
 from phone2sim.sample.layout import GAP_M
+from phone2sim.sample.room import TABLE_PX_PER_M, table_picture
 
 K = np.array([[620.0, 0, 240], [0, 620.0, 320], [0, 0, 1]])
 SIZE = 480, 640
@@ -201,3 +202,12 @@ def test_seeds_and_names(scene):
         make_scene(SampleConfig(objects=("ball", "can"), layout="stacked"))
     with pytest.raises(InputError, match=r"No sample object 'mugg'; have ball, .*Did you mean mug\?"):
         make_scene(SampleConfig(objects=("mugg",)))
+
+
+def test_tables_are_what_they_are_called():
+    top = {k: table_picture(Key(0), k)[700:1400, 900:1900].astype(float).mean(axis=2) for k in ("terrazzo", "wood", "painted", "marble", "cloth")}
+    assert top["painted"].std() < 9 < top["wood"].std() < top["terrazzo"].std()
+    assert np.median(top["marble"]) > 210 and np.percentile(top["marble"], 0.5) < 185  # light, with veins
+    shift = round(0.024 * TABLE_PX_PER_M)  # one period of the cloth
+    alike = {k: np.corrcoef(a[:, :-shift].ravel(), a[:, shift:].ravel())[0, 1] for k, a in top.items()}
+    assert alike["cloth"] > 0.7 > 0.3 > abs(alike["terrazzo"])
