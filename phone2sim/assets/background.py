@@ -251,7 +251,7 @@ def slabs(surfaces: Sequence[PlanarSurface]) -> TexturedMesh:
 
 
 def _slab(surface: PlanarSurface, *, thickness: float = 0.02) -> TexturedMesh:
-    xy = surface.outline
+    xy, thickness = surface.outline, surface.thickness_m or thickness
     n = len(xy)
     v = surface.T_world_surface.apply(np.concatenate([np.column_stack([xy, np.zeros(n)]), np.column_stack([xy, np.full(n, -thickness)])]))
     faces = [[0, i, i + 1] for i in range(1, n - 1)] + [[n, n + i + 1, n + i] for i in range(1, n - 1)]

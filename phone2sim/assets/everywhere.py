@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from phone2sim.assets.lift import Bodies, Found, Scales, Seen, on_support, see_support
 from phone2sim.assets.planes import Patch, flat_patches, surfels_of, upright_patches
-from phone2sim.assets.scene import SupportSurface, Wall
+from phone2sim.assets.scene import SupportSurface, Upright, Wall
 from phone2sim.assets.statics import BOARD, FAR_WALL, WALL, boards_of, walls_of
 from phone2sim.assets.support import find_support
+from phone2sim.assets.uprights import upright_of
 from phone2sim.assets.views import View
 from phone2sim.reconstruct.mesh.fusion import fuse
 
@@ -29,6 +31,8 @@ class Everywhere:
     founds: tuple[Found, ...]
     """One for each support, the main one first."""
     walls: tuple[Wall, ...] = ()
+    uprights: tuple[Upright, ...] = ()
+    """What carries the supports."""
 
     @property
     def supports(self) -> tuple[SupportSurface, ...]:
@@ -56,7 +60,19 @@ def find_everywhere(views: list[View], *, min_size: float = 0.02, max_share: flo
     for s, looking in seen:
         higher = [o for o in supports if o.height_m > s.support.surface.height_m + 2 * s.field.grid.voxel]
         founds.append(on_support(s, looking, min_size=min_size, max_share=max_share, others=[*higher, *walls]))
-    return Everywhere(founds=tuple(founds), walls=walls)
+    return Everywhere(founds=tuple(founds), walls=walls, uprights=carriers(founds, views))
+
+
+def carriers(founds: Sequence[Found], views: list[View]) -> tuple[Upright, ...]:
+    """The sides, legs and posts among what was refused as an object, as `upright_1`…"""
+    supports = [f.support.surface for f in founds]
+    out: list[Upright] = []
+    for f in founds:
+        for part in f.refused:
+            upright = upright_of(part, f.support.surface, supports, views, cell=f.cell, name=f"upright_{len(out) + 1}")
+            if upright is not None:
+                out.append(upright)
+    return tuple(out)
 
 
 def see_board(patch: Patch, views: list[View], *, name: str) -> Seen | None:

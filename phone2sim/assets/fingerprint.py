@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from phone2sim.assets.scene import Scene
+from phone2sim.assets.scene import PlanarSurface, Scene
 from phone2sim.errors import InputError
 
 
@@ -52,12 +52,16 @@ class AssetHashes:
             elif kind == "support":
                 # The named surface first, then all others: what else is static is part of an episode's physics.
                 surfaces = sorted(self.scene.surfaces, key=lambda s: s.name != name)
-                parts = [x for s in surfaces for x in (s.outline, s.T_world_surface.matrix)]
+                parts = [x for s in surfaces for x in _plate(s)]
             else:
                 b = self.scene.background
                 parts = [b.means, b.quats_wxyz, b.scales, b.opacities, b.sh]
             self._known[what] = _hash(*parts)
         return self._known[what]
+
+
+def _plate(s: PlanarSurface) -> list[np.ndarray]:
+    return [s.outline, s.T_world_surface.matrix] + ([] if s.thickness_m is None else [np.array([s.thickness_m])])
 
 
 def _hash(*arrays: np.ndarray | np.generic | None) -> str:

@@ -189,8 +189,8 @@ def _compute(
     found = there.founds[0]
     middle = found.support.surface.T_world_surface.translation
     scene = Scene(
-        cameras=cameras, metric=metric, supports=there.supports, walls=there.walls, assets=tuple(assets), background=background,
-        background_mesh=slabs([*there.supports, *there.walls]), light=light.light, validity=_validity(scene_dir, cloud, cameras, middle),
+        cameras=cameras, metric=metric, supports=there.supports, walls=there.walls, uprights=there.uprights, assets=tuple(assets), background=background,
+        background_mesh=slabs([*there.supports, *there.walls, *there.uprights]), light=light.light, validity=_validity(scene_dir, cloud, cameras, middle),
         notes=tuple(notes),
     )  # fmt: skip
     scene.save(folder)

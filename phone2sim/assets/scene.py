@@ -120,6 +120,8 @@ class PlanarSurface:
     """(k, 2) convex outline in the surface frame, counter-clockwise [m]: where it was actually seen."""
     friction: Interval = field(default_factory=lambda: Interval(value=0.6, low=0.3, high=0.9, why="unknown surface"))
     material: str = "unknown"
+    thickness_m: float | None = None
+    """Of what it is the front of; None where nobody saw how thick that is."""
 
     def beside(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """How far world points (n, 3) lie before the surface, and how far inside its outline: two (n,) [m]."""
@@ -144,6 +146,11 @@ class SupportSurface(PlanarSurface):
 @dataclass(frozen=True, kw_only=True)
 class Wall(PlanarSurface):
     """An upright surface: things bump into it, nothing stands on it. y of its frame points up."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upright(PlanarSurface):
+    """The front of a shelf's side, a leg or a post: a box of known thickness that things bump into. y of its frame points up."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,12 +192,14 @@ class Scene:
     "elevation_rad": [lo, hi], "azimuth_rad": [lo, hi], "map": …}`, the shell that holds all supported views and the map by
     direction and distance (`assets.validity.validity_of` reads it); empty when unknown."""
     walls: tuple[Wall, ...] = ()
+    uprights: tuple[Upright, ...] = ()
+    """What carries the supports."""
     notes: tuple[str, ...] = ()
 
     @property
     def surfaces(self) -> tuple[PlanarSurface, ...]:
-        """Everything static that physics knows of: supports, then walls."""
-        return (*self.supports, *self.walls)
+        """Everything static that physics knows of: supports, walls, then what carries the supports."""
+        return (*self.supports, *self.walls, *self.uprights)
 
     def support_of(self, asset: Asset) -> SupportSurface:
         """The surface it was captured on. Raises `InputError` when the scene has none of that name."""
@@ -238,6 +247,7 @@ class Scene:
                 "metric": self.metric,
                 "supports": [surface_json(s) for s in self.supports],
                 "walls": [surface_json(w) for w in self.walls],
+                "uprights": [surface_json(u) for u in self.uprights],
                 "assets": [r["name"] for r in rows],
                 "light": {
                     "direction": self.light.direction.tolist(),
@@ -268,6 +278,7 @@ def surface_json(s: PlanarSurface) -> dict[str, Any]:
         "outline": s.outline.tolist(),
         "friction": s.friction.to_json(),
         "material": s.material,
+        **({} if s.thickness_m is None else {"thickness_m": s.thickness_m}),
     }
 
 

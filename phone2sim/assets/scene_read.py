@@ -14,7 +14,7 @@ import numpy as np
 
 from phone2sim.assets.mesh import TexturedMesh
 from phone2sim.assets.primitives import Primitive
-from phone2sim.assets.scene import SCHEMA, Asset, Inertia, Light, PlanarSurface, Scene, SupportSurface, Wall
+from phone2sim.assets.scene import SCHEMA, Asset, Inertia, Light, PlanarSurface, Scene, SupportSurface, Upright, Wall
 from phone2sim.config import read_json
 from phone2sim.errors import InputError, Phone2SimError
 from phone2sim.intervals import Interval
@@ -35,6 +35,7 @@ def read_scene(folder: Path) -> Scene:
         names = list(data["assets"])
         supports = tuple(_surface(SupportSurface, s) for s in data["supports"])
         walls = tuple(_surface(Wall, s) for s in data.get("walls", []))  # scenes made before walls were looked for have none
+        uprights = tuple(_surface(Upright, s) for s in data.get("uprights", []))
         light = Light(
             direction=_array(data["light"], "direction", (3,)), key_rgb=_array(data["light"], "key_rgb", (3,)),
             ambient_sh=_array(data["light"], "ambient_sh", (9, 3)),
@@ -44,7 +45,7 @@ def read_scene(folder: Path) -> Scene:
     with _reading(folder / "cameras.json"):
         cameras = Cameras.load(folder / "cameras.json")
     return Scene(
-        cameras=cameras, metric=metric, supports=supports, walls=walls, assets=tuple(_asset(folder, n) for n in names),
+        cameras=cameras, metric=metric, supports=supports, walls=walls, uprights=uprights, assets=tuple(_asset(folder, n) for n in names),
         background=_splat(folder / "background" / "splat.ply"), background_mesh=_glb(mesh) if mesh.exists() else None,
         light=light, validity=validity, notes=notes,
     )  # fmt: skip
@@ -95,6 +96,7 @@ def _surface(kind: type[S], s: dict[str, Any]) -> S:
     return kind(
         name=s["name"], T_world_surface=Pose.from_json(s["T_world_surface"]), outline=outline,
         friction=Interval.from_json(s["friction"]), material=s.get("material", "unknown"),
+        thickness_m=s.get("thickness_m"),
     )  # fmt: skip
 
 

@@ -16,6 +16,9 @@ from phone2sim.assets.support import Support
 from phone2sim.assets.views import View
 from phone2sim.reconstruct.mesh.fusion import Field, dilate
 
+CARRIES = "carries another surface"
+"""Why the sides and legs of a shelf are no objects."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
@@ -115,7 +118,7 @@ def find_clusters(
         if border:
             reason = "reaches the border of the region"
         elif carried is not None and carried[tuple(ijk[ijk[:, 2] >= ijk[:, 2].max() - 1].T)].mean() > 0.5:
-            reason = "carries another surface"
+            reason = CARRIES
         elif within < 0.9:
             reason = "not on the support"
         elif base > 3 * grid.voxel + 0.25 * extents[2]:

@@ -108,7 +108,7 @@ def add_surface(spec: Any, surface: PlanarSurface, files: dict[str, bytes]) -> N
     import trimesh
 
     o = np.asarray(surface.outline, float)
-    slab = np.concatenate([np.c_[o, np.zeros(len(o))], np.c_[o, np.full(len(o), -SLAB_M)]])
+    slab = np.concatenate([np.c_[o, np.zeros(len(o))], np.c_[o, np.full(len(o), -(surface.thickness_m or SLAB_M))]])
     hull = trimesh.convex.convex_hull(slab)
     name = f"assets/{surface.name}_slab.obj"
     files[name] = obj_bytes(TexturedMesh(vertices=hull.vertices, faces=hull.faces))

@@ -1,5 +1,7 @@
 """Every surface of a furnished room and what stands on each, against the room's truth."""
 
+from dataclasses import replace
+
 import furnished
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from furnished import LOW_M, SHELF_M, WALL_Y, box
 from phone2sim.assets.everywhere import Everywhere, find_everywhere
 from phone2sim.assets.pipeline import AssetsConfig, build_assets
 from phone2sim.assets.scene import PlanarSurface, Scene
+from phone2sim.assets.uprights import upright_of
 from phone2sim.augment.workspace import RobotReach, choose_support, choose_workspace
 from phone2sim.sim_export.mjcf import build_mjcf, settle_drift
 
@@ -134,6 +137,43 @@ def test_a_thing_thrown_at_the_wall_stays_in_the_room(scene):
     assert data.body(name).xpos[1] < WALL_Y
 
 
+def test_what_carries_the_shelf_is_a_box_on_each_side(truth, there):
+    assert len(there.uprights) == 2
+    for u in there.uprights:
+        corners = np.concatenate([np.c_[u.outline, np.full(4, -depth)] for depth in (0.0, u.thickness_m)])
+        box = u.T_world_surface.apply(corners)
+        side = min((truth.static["left"], truth.static["right"]), key=lambda m: abs(m.bounds[:, 0].mean() - box[:, 0].mean()))
+        assert np.allclose(box.min(axis=0), side.bounds[0], atol=0.015)
+        assert np.allclose(box.max(axis=0)[:2], side.bounds[1][:2], atol=0.015)
+        assert side.bounds[1, 2] - 0.001 < box[:, 2].max() < SHELF_M
+
+
+def test_nothing_goes_through_the_side_of_a_shelf(truth, scene):
+    import mujoco
+
+    spec = build_mjcf(scene)
+    ball = spec.worldbody.add_body(name="ball", pos=[-0.08, 0.18, 0.1])
+    ball.add_freejoint(name="ball")
+    ball.add_geom(type=mujoco.mjtGeom.mjGEOM_SPHERE, size=[0.02, 0, 0], mass=0.1)
+    spec.option.gravity = [0, 0, 0]
+    model = spec.compile()
+    for sign in (-1, 1):
+        data = mujoco.MjData(model)
+        data.joint("ball").qvel[0] = sign * 2.0
+        mujoco.mj_step(model, data, 400)
+        low, high = truth.static["left"].bounds[1, 0], truth.static["right"].bounds[0, 0]
+        assert low - 0.01 < data.body("ball").xpos[0] < high + 0.01
+
+
+def test_a_box_that_cameras_look_through_carries_nothing(truth, there):
+    """Two legs far apart, taken for one part, are no box."""
+    found = there.founds[0]
+    legs = [r for r in found.refused if r.reason == "carries another surface"]
+    points = np.concatenate([r.points for r in legs])
+    both = replace(legs[0], points=points, centre=points.mean(axis=0))
+    assert upright_of(both, found.support.surface, there.supports, truth.views, cell=found.cell, name="both") is None
+
+
 def test_the_background_keeps_the_shelf_and_its_mesh_has_every_surface(truth, scene):
     def on(cloud, mesh, z):
         low, high = mesh.bounds
@@ -171,9 +211,11 @@ def test_a_scene_with_walls_reads_as_it_was_written_and_one_without_the_key_too(
     assert [a.support for a in again.assets] == [a.support for a in scene.assets]
     path = tmp_path / "scene.json"
     data = json.loads(path.read_text())
-    del data["walls"]
+    assert [u["thickness_m"] for u in data["uprights"]] == [u.thickness_m for u in again.uprights]
+    del data["walls"], data["uprights"]
     path.write_text(json.dumps(data))
-    assert Scene.load(tmp_path).walls == ()
+    old = Scene.load(tmp_path)
+    assert old.walls == () and old.uprights == ()
 
 
 def test_a_bare_table_is_a_scene_without_objects(tmp_path):

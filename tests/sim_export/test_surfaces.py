@@ -8,7 +8,7 @@ import pytest
 from pxr import Usd, UsdGeom, UsdPhysics
 
 from phone2sim.assets.fingerprint import AssetHashes
-from phone2sim.assets.scene import SupportSurface, Wall
+from phone2sim.assets.scene import SupportSurface, Upright, Wall
 from phone2sim.augment.footprints import gap, inset
 from phone2sim.augment.recipe import load_recipe
 from phone2sim.augment.sampler import sample_episode, workspace_of
@@ -21,6 +21,7 @@ from phone2sim.sim_export.mjcf import build_mjcf, settle_drift
 from phone2sim.sim_export.robots import get_robot
 from phone2sim.sim_export.simulators.mujoco import compile_world
 from phone2sim.sim_export.usd import UsdConfig, write_usd
+from phone2sim.sim_export.usd.props import SLAB_M
 from tests.sim_export.scenes import box_asset, can_asset, scene_of
 
 WALL_Y = 0.4
@@ -37,7 +38,11 @@ def furnished():
     wall = Wall(name="wall_1", T_world_surface=Pose(np.array([0, WALL_Y, 0.3]), matrix_to_quat(facing)), outline=rectangle(1.6, 1.2))
     block = replace(box_asset("block", size=(0.08, 0.05, 0.04)), T_world_asset=Pose.from_xyz_yaw(np.array([0.1, 0.24, 0.3]), 0.3), support="support_2")
     scene = scene_of(box_asset("cube", xy=(0.0, -0.1)), can_asset("can", xy=(0.15, -0.15)), block)
-    return replace(scene, supports=(*scene.supports, shelf), walls=(wall,))
+    leaning = np.stack([np.array([0, 1.0, 0]), np.array([0, 0, 1.0]), np.array([1.0, 0, 0])], axis=1)
+    side = Upright(
+        name="upright_1", T_world_surface=Pose(np.array([-0.13, 0.24, 0.149]), matrix_to_quat(leaning)), outline=rectangle(0.2, 0.298), thickness_m=0.02
+    )
+    return replace(scene, supports=(*scene.supports, shelf), walls=(wall,), uprights=(side,))
 
 
 SCENE = furnished()
@@ -62,7 +67,8 @@ def test_usd_has_every_surface_where_it_is(tmp_path):
         T = np.array(cache.GetLocalToWorldTransform(mesh))
         v = np.array(UsdGeom.Mesh(mesh).GetPointsAttr().Get()) @ T[:3, :3] + T[3, :3]
         before, inside = s.beside(v)
-        assert before.max() == pytest.approx(0, abs=1e-5) and before.min() < -0.02 and inside.min() > -1e-5
+        assert before.max() == pytest.approx(0, abs=1e-5) and inside.min() > -1e-5
+        assert before.min() == pytest.approx(-(s.thickness_m or SLAB_M), abs=1e-5)
 
 
 def test_isaac_lab_has_every_surface():
@@ -103,6 +109,8 @@ def test_captured_places_are_those_of_the_table():
 
 def test_hashes_know_the_other_surfaces():
     assert AssetHashes(SCENE).of("table", []) != AssetHashes(replace(SCENE, walls=())).of("table", [])
+    thicker = replace(SCENE.uprights[0], thickness_m=0.03)
+    assert AssetHashes(SCENE).of("table", []) != AssetHashes(replace(SCENE, uprights=(thicker,))).of("table", [])
 
 
 def test_an_object_on_an_unknown_support_is_one_clear_line():

@@ -119,7 +119,7 @@ def write_surface(surface: PlanarSurface, folder: Path) -> Path:
         physics = physics_material(
             stage, f"{at}/Looks/Physics", friction=SUPPORT_FRICTION, restitution=0.1, name="unknown"
         )
-        add_colliders(stage, f"{at}/Collision", (slab(surface.outline),), physics)
+        add_colliders(stage, f"{at}/Collision", (slab(surface.outline, surface.thickness_m or SLAB_M),), physics)
         label(root, "support surface" if isinstance(surface, SupportSurface) else "wall")
         root.SetCustomDataByKey("phone2sim:friction", interval_data(surface.friction))
         extents_hint(root)
@@ -158,8 +158,8 @@ def _guide(stage: Any, path: str) -> None:
     group.CreateVisibilityAttr(UsdGeom.Tokens.invisible)
 
 
-def slab(outline: np.ndarray) -> TexturedMesh:
-    """The convex outline (k, 2) extruded down by `SLAB_M`, closed, wound outwards."""
+def slab(outline: np.ndarray, thickness_m: float = SLAB_M) -> TexturedMesh:
+    """The convex outline (k, 2) extruded down by `thickness_m`, closed, wound outwards."""
     o = np.asarray(outline, dtype=float)
     k = len(o)
     x, y = o.T
@@ -168,7 +168,7 @@ def slab(outline: np.ndarray) -> TexturedMesh:
     i, j = np.arange(k), (np.arange(k) + 1) % k
     sides = np.concatenate([np.stack([i + k, j + k, j], axis=1), np.stack([i + k, j, i], axis=1)])
     fan = np.stack([np.zeros(k - 2, int), np.arange(1, k - 1), np.arange(2, k)], axis=1)
-    vertices = np.concatenate([np.c_[o, np.zeros(k)], np.c_[o, np.full(k, -SLAB_M)]])
+    vertices = np.concatenate([np.c_[o, np.zeros(k)], np.c_[o, np.full(k, -thickness_m)]])
     return TexturedMesh(vertices=vertices, faces=np.concatenate([fan, fan[:, ::-1] + k, sides]))
 
 

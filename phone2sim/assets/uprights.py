@@ -1,0 +1,67 @@
+"""What carries a shelf: the sides, legs and posts that stand on one support under another, as boxes a robot bumps into."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from phone2sim.assets.scene import SupportSurface, Upright
+from phone2sim.assets.segment import CARRIES, Rejected
+from phone2sim.assets.views import View
+from phone2sim.poses import Pose, matrix_to_quat
+
+THROUGH = 0.2
+"""Largest share of the middle of a box that cameras may look through: more, and its points are no box."""
+EDGES = 8, 92
+"""Percentiles of the points across a box between which it lies."""
+INTO_M = 0.002
+"""How far below the front of the surface that it carries a box ends."""
+
+
+def upright_of(
+    part: Rejected, below: SupportSurface, supports: Sequence[SupportSurface], views: list[View], *, cell: float, name: str
+) -> Upright | None:
+    """The upright box around the surface points of what carries another support; None where cameras look through it.
+
+    It reaches from the support `below` to the lowest one over it. `cell` is the points' spacing [m].
+    """
+    import cv2
+
+    if part.reason != CARRIES or part.points is None:
+        return None
+    points = part.points
+    over = [s.height_m for s in supports if s.height_m > below.height_m + 2 * cell and s.beside(part.centre[None])[1][0] > -3 * cell]
+    top = min(over, default=float(points[:, 2].max())) - INTO_M
+    _, _, turn = cv2.minAreaRect(points[:, :2].astype(np.float32))
+    axes = np.array([[np.cos(np.deg2rad(turn)), np.sin(np.deg2rad(turn))], [-np.sin(np.deg2rad(turn)), np.cos(np.deg2rad(turn))]])
+    low, high = np.percentile(points[:, :2] @ axes.T, [3, 97], axis=0)
+    thin = int(np.argmin(high - low))
+    low[thin], high[thin] = np.percentile(points[:, :2] @ axes[thin], EDGES)  # its outline in the pictures frays
+    eye = np.mean([v.centre for v in views], axis=0)[:2] - part.centre[:2]
+    n = axes[thin] * (1.0 if axes[thin] @ eye > 0 else -1.0)
+    normal, up = np.array([*n, 0.0]), np.array([0.0, 0.0, 1.0])
+    across = np.cross(up, normal)
+    middle = (low + high) / 2 @ axes
+    half, thickness = (high - low)[1 - thin] / 2, float((high - low)[thin])
+    height = top - below.height_m
+    if height <= 0 or _looked_through(middle, across[:2] * half, n * thickness / 2, below.height_m, top, views, cell):
+        return None
+    at = np.array([*(middle + n * thickness / 2), below.height_m + height / 2])
+    outline = np.array([[-half, -height / 2], [half, -height / 2], [half, height / 2], [-half, height / 2]])
+    pose = Pose(at, matrix_to_quat(np.stack([across, up, normal], axis=1)))
+    return Upright(name=name, T_world_surface=pose, outline=outline, thickness_m=thickness)
+
+
+def _looked_through(
+    middle: np.ndarray, across: np.ndarray, along: np.ndarray, low: float, top: float, views: list[View], cell: float
+) -> bool:
+    """Whether two pictures each look through more than `THROUGH` of an upright box."""
+    s, t, z = np.meshgrid(np.linspace(-0.6, 0.6, 9), np.linspace(-0.6, 0.6, 9), np.linspace(0.1, 0.9, 9), indexing="ij")
+    xy = middle + s.reshape(-1, 1) * across + t.reshape(-1, 1) * along
+    points = np.column_stack([xy, low + z.ravel() * (top - low)])
+    count = np.zeros(len(points), int)
+    for view in views:
+        index, depth, inside = view.pixels(points)
+        count += inside & (view.depth.ravel()[index] > depth + 2 * cell)
+    return bool((count >= 2).mean() > THROUGH)
