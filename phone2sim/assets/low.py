@@ -9,7 +9,8 @@ from dataclasses import replace
 import numpy as np
 
 from phone2sim.assets.appearance import coloured_as_ground, stands_out
-from phone2sim.assets.relief import Relief, grown
+from phone2sim.assets.edges import outlined
+from phone2sim.assets.relief import Relief
 from phone2sim.assets.segment import Cluster, sees
 from phone2sim.assets.support import Support, surface_heights
 from phone2sim.assets.views import View
@@ -90,7 +91,7 @@ def _shown(relief: Relief, flat: np.ndarray, known: np.ndarray, owned: np.ndarra
     foot = dilate(owned, round(clear_m / relief.cell))
     core = ndimage.distance_transform_edt(joined) * relief.cell >= 0.5 * width_m
     found = ndimage.binary_propagation(core & ~foot, mask=joined, structure=np.ones((3, 3)))
-    return ndimage.binary_fill_holes(grown(relief, found, flat, owned | ~known, reach_m=3 * width_m)) & free
+    return ndimage.binary_fill_holes(outlined(relief, found, flat, owned | ~known, reach_m=3 * width_m)) & known & ~owned
 
 
 def on_low(points: np.ndarray, low: np.ndarray, *, cell: float, level: float, depth_m: float) -> np.ndarray:

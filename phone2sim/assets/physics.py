@@ -26,6 +26,8 @@ SAMPLES = 30_000
 SHAPE = 0.04
 """Relative error (1 sigma) of a volume that was seen all around; what was not seen adds `UNSEEN` times its share."""
 UNSEEN = 0.15
+RESTING_M = 5e-4
+"""Height above the lowest point up to which a face that looks down lies on the support."""
 WALLS = 0.12
 """Relative error (1 sigma) of the area of a vessel's wall, taken from the convex hull without its lid."""
 
@@ -48,6 +50,8 @@ class Body:
     """[m³]."""
     area: float
     """[m²]."""
+    free_area: float
+    """Without what lies on the support [m²]: as high as that is, the body begins."""
     depth: np.ndarray
     """(n,) below the surface [m] of points spread evenly inside, from the lowest to the highest."""
     sorted_depth: np.ndarray
@@ -93,13 +97,14 @@ class Body:
         hull = mesh.convex_hull
         wall = float(hull.area_faces[np.asarray(hull.face_normals)[:, 2] <= 0.7].sum())
         even = inertia(mesh, 1.0)
+        resting = (normal[:, 2] < -0.9) & (np.asarray(mesh.triangles)[:, :, 2].max(axis=1) < low[2] + RESTING_M)
         rows = np.argsort(points[:, 2])  # from the lowest up, for contents
         points, depth, depth_open = points[rows], depth[rows], depth_open[rows]
         x, y, z = (points - even.center_of_mass).T
         features = np.stack([np.ones(len(points)), x, y, z, x * x, y * y, z * z, x * y, x * z, y * z], axis=1)
         return cls(
-            mesh=mesh, volume=float(mesh.volume), area=float(mesh.area), depth=depth, depth_open=depth_open, features=features,
-            center=even.center_of_mass, moments=even.moments, wall_area=wall, sorted_depth=np.sort(depth),
+            mesh=mesh, volume=float(mesh.volume), area=float(mesh.area), free_area=float(mesh.area_faces[~resting].sum()), depth=depth,
+            depth_open=depth_open, features=features, center=even.center_of_mass, moments=even.moments, wall_area=wall, sorted_depth=np.sort(depth),
         )  # fmt: skip
 
     @property
@@ -134,7 +139,7 @@ def weigh(
 ) -> Weighed:  # fmt: skip
     """Mass, centre of mass and inertia of `body` under what is believed of its material and make.
 
-    `surface_m`: how far off its surface is [m] (1 sigma, the same everywhere); `seen`: share of it that some camera saw;
+    `surface_m`: how far off its surface is [m] (1 sigma, the same everywhere but where it lies on the support); `seen`: share of it that some camera saw;
     `scale`: factors (low, high) between which true lengths lie, relative to reported ones; `known`: a mass [kg] that was
     measured, to which every draw's distribution of mass is scaled.
     """
@@ -142,7 +147,7 @@ def weigh(
     kinds, weights = [m for m, _ in belief.materials], np.array([w for _, w in belief.materials])
     which = np.searchsorted(np.cumsum(weights / weights.sum()), u[:, 0], side="right").clip(0, len(kinds) - 1)
     volume = body.volume
-    spread = np.hypot(SHAPE + UNSEEN * (1 - seen), surface_m * body.area / volume)
+    spread = np.hypot(SHAPE + UNSEEN * (1 - seen), surface_m * body.free_area / volume)
     true_volume = volume * np.exp(spread * _normal(u[:, 1]))
     size = scale[0] * (scale[1] / scale[0]) ** u[:, 2]
     most = volume * float(np.exp(2 * spread))

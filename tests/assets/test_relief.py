@@ -8,7 +8,8 @@ import synthetic
 import trimesh
 
 from phone2sim.assets import relief as module
-from phone2sim.assets.relief import grown, photo_relief
+from phone2sim.assets.edges import outlined
+from phone2sim.assets.relief import photo_relief
 from phone2sim.assets.scene import SupportSurface
 from phone2sim.assets.support import Support
 from phone2sim.poses import Pose
@@ -75,9 +76,9 @@ def test_a_core_grows_to_the_edge_of_its_colour(views):
     found, card, around = shown(views)
     core = found.raised & card
     core[: core.shape[0] // 2] = False
-    whole = grown(found, core, found.flat & ~card, np.zeros_like(core), reach_m=0.07)
+    whole = outlined(found, core, found.flat & ~card, np.zeros_like(core), reach_m=0.07)
     assert whole[card].mean() > 0.9 and not whole[~around].any()
-    barred = grown(found, core, found.flat & ~card, ~core & card, reach_m=0.07)
+    barred = outlined(found, core, found.flat & ~card, ~core & card, reach_m=0.07)
     assert not (barred & card & ~core).any()
 
 
