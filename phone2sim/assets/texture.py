@@ -19,6 +19,8 @@ BEHIND_M = 0.004
 """A point this far behind the body's own surface is hidden by it."""
 FOOT_PX = 4
 """How many pixels a mask may end before the body's foot does."""
+FOOT_SHARE = 0.2
+"""Share of the tolerance that the foot has: farther behind it is the ground that shows where the foot is only inferred."""
 _DOWN = np.concatenate([np.ones((FOOT_PX + 1, 1), np.uint8), np.zeros((FOOT_PX, 1), np.uint8)])
 
 
@@ -143,7 +145,7 @@ def blend(
         if own is not None:
             drawn = np.isfinite(own[i])
             feet = cv2.erode(drawn.astype(np.uint8), three) & cv2.dilate(mask.astype(np.uint8), _DOWN)
-            mine |= (feet.ravel()[index] > 0) & (position[:, 2] < foot_z)
+            mine |= (feet.ravel()[index] > 0) & (position[:, 2] < foot_z) & (d - z < FOOT_SHARE * tolerance_m)
             mine &= z < cv2.dilate(np.where(drawn, own[i], 0), three).ravel()[index] + BEHIND_M
         ok = inside & mine & (facing > 0.2) & (np.abs(d - z) < tolerance_m * (1 + 1 / np.maximum(facing, 0.2)) / 2)
         if not ok.any():

@@ -6,7 +6,7 @@ import trimesh
 
 from phone2sim.assets.outline import moved_to_photos
 from phone2sim.assets.parallax import slide
-from phone2sim.assets.texture import bake
+from phone2sim.assets.texture import bake, blend
 from phone2sim.keys import Key
 from phone2sim.libraries import load_open3d
 from phone2sim.poses import look_at
@@ -104,3 +104,21 @@ def test_a_hidden_floor_takes_the_colour_of_the_walls_inside_not_of_those_outsid
     uv = out.uv[faces].mean(axis=1)
     color = out.texture[((1 - uv[:, 1]) * 256).astype(int), (uv[:, 0] * 256).astype(int)].astype(int)
     assert len(color) > 20 and (color[:, 2] > color[:, 0] + 60).mean() > 0.95
+
+
+def test_a_foot_just_below_its_mask_is_coloured_unless_the_ground_shows_there() -> None:
+    """A wall y = 0, 0.5 m away, whose mask ends four pixels early; the body reaches down to the foot."""
+    T = look_at(np.array([0.0, -0.5, 0.03]), np.array([0.0, 0, 0.03])).matrix
+    depth = np.full((SIZE, SIZE), 0.5, np.float32)
+    rows = np.indices((SIZE, SIZE))[0]
+    view = View(name="", photo=np.full((SIZE, SIZE, 3), 70, np.uint8), depth=depth, K=K, T_camera_world=np.linalg.inv(T))
+    foot = view.project(np.zeros((1, 3)))[1][0]
+    mask, own = rows < foot - 4, np.where(rows < foot, depth, np.inf)
+    points = np.array([[0, 0, 0.002]], np.float32)
+    normal = np.array([[0, -1, 0]], np.float32)
+
+    def weight(seen: View, **more: float) -> float:
+        return float(blend(points, normal, [seen], [mask], tolerance_m=0.01, best=2, own=[own], **more)[1][0])
+
+    behind = View(name="", photo=view.photo, depth=depth + 0.006, K=K, T_camera_world=view.T_camera_world)
+    assert weight(view) == 0 and weight(view, foot_z=0.008) > 0 and weight(behind, foot_z=0.008) == 0
