@@ -23,6 +23,8 @@ from phone2sim.sim_export.usd.splat import supported, write_splat
 
 SLAB_M = 0.06
 """Thickness of a collider behind its surface."""
+APART_M = 8e-6
+"""How far behind its surface a collider begins: PhysX may kick away what touches it to the last bit."""
 APPEARANCES = ("mesh", "splat", "both")
 """Variants of an asset that has a splat, the default first."""
 
@@ -119,7 +121,9 @@ def write_surface(surface: PlanarSurface, folder: Path) -> Path:
         physics = physics_material(
             stage, f"{at}/Looks/Physics", friction=SUPPORT_FRICTION, restitution=0.1, name="unknown"
         )
-        add_colliders(stage, f"{at}/Collision", (slab(surface.outline, surface.thickness_m or SLAB_M),), physics)
+        body = slab(surface.outline, surface.thickness_m or SLAB_M)
+        behind = TexturedMesh(vertices=body.vertices - [0, 0, APART_M], faces=body.faces)
+        add_colliders(stage, f"{at}/Collision", (behind,), physics)
         label(root, "support surface" if isinstance(surface, SupportSurface) else "wall")
         root.SetCustomDataByKey("phone2sim:friction", interval_data(surface.friction))
         extents_hint(root)
