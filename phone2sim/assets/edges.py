@@ -21,7 +21,7 @@ FLAT, RAISED = 6.0, 1.0
 where it hides it from some of them, so only that they agree on the ground is sure."""
 ROUNDS = 3
 """The colours of a thing are learnt anew from its whole (GrabCut, Rother et al. 2004)."""
-BORDER = 2.0
+BORDER = 1.0
 """Cost of a border as long as a cell is wide, without an edge there."""
 STEPS = 250
 """Of the primal-dual iteration (Chambolle and Pock 2011); the border moves no more then."""
