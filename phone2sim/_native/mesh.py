@@ -190,14 +190,15 @@ def contact_map(
 
 def render(
     world: MeshWorld, T_world_part: np.ndarray, *, K: np.ndarray, T_world_camera: np.ndarray, width: int, height: int,
-    light: LightLike, shadow_map: ShadowMap | None = None, contact_map: ContactMap | None = None, supersample: int = 1,
-    visible: np.ndarray | None = None, rgb_gain: np.ndarray | None = None, behind_depth: np.ndarray | None = None,
-    near_m: float = 0.01, threads: int = 0,
+    light: LightLike, shadow_map: ShadowMap | None = None, contact_map: ContactMap | None = None,
+    more: tuple[ShadowMap | None, ContactMap | None] = (None, None), supersample: int = 1, visible: np.ndarray | None = None,
+    rgb_gain: np.ndarray | None = None, behind_depth: np.ndarray | None = None, near_m: float = 0.01, threads: int = 0,
 ) -> MeshImage:  # fmt: skip
     """Draw the parts at `T_world_part` (n, 4, 4) as a pinhole camera `K` (3, 3) [px] at `T_world_camera` (4, 4) sees them.
 
     `behind_depth` (h, w) [m] hides what lies farther than it (inf: nothing there). `rgb_gain` (n, 3) multiplies the
-    albedo, `supersample` 1–3 is the grid of samples a pixel. `threads` 0 takes all cores.
+    albedo, `supersample` 1–3 is the grid of samples a pixel. `more` are a second shadow and contact map: light comes past
+    both. `threads` 0 takes all cores.
     """
     if supersample not in (1, 2, 3):
         raise ShapeError(f"render supersample: expected 1, 2 or 3, got {supersample}.")
@@ -218,6 +219,7 @@ def render(
         key=checked_array(light.key_rgb, np.float32, (3,), "light key_rgb"),
         sh=checked_array(light.ambient_sh, np.float32, (9, 3), "light ambient_sh"),
         shadow=shadow_map.native if shadow_map else None, contact=contact_map.native if contact_map else None,
+        shadow2=more[0].native if more[0] else None, contact2=more[1].native if more[1] else None,
         behind=None if behind_depth is None else checked_array(behind_depth, np.float32, (height, width), "render behind_depth"),
         threads=threads, rgb=image.rgb, coverage=image.coverage, depth=image.depth, part=image.part, normal=image.normal,
     )  # fmt: skip
@@ -226,12 +228,12 @@ def render(
 
 def composite(
     image: MeshImage, background: np.ndarray, depth: np.ndarray, *, K: np.ndarray, T_world_camera: np.ndarray,
-    shadow_map: ShadowMap | None = None, contact_map: ContactMap | None = None, shadow: float = 0.6, bias_m: float = 0.004,
-    threads: int = 0,
+    shadow_map: ShadowMap | None = None, contact_map: ContactMap | None = None,
+    more: tuple[ShadowMap | None, ContactMap | None] = (None, None), shadow: float = 0.6, bias_m: float = 0.004, threads: int = 0,
 ) -> np.ndarray:  # fmt: skip
     """`image` over `background` (h, w, 3) linear of camera z `depth` (h, w) [m], which receives shadow and contact.
 
-    `shadow` is the share of the background's light that the key gives. Returns (h, w, 3) float32 linear.
+    `more` are a second shadow and contact map. `shadow` is the share of the background's light that the key gives. Returns (h, w, 3) float32 linear.
     """
     h, w = image.coverage.shape
     out = np.empty((h, w, 3), np.float32)
@@ -241,9 +243,36 @@ def composite(
         background=checked_array(background, np.float32, (h, w, 3), "composite background"),
         depth=checked_array(depth, np.float32, (h, w), "composite depth"), fg_rgb=image.rgb, coverage=image.coverage,
         shadow=shadow_map.native if shadow_map else None, contact=contact_map.native if contact_map else None,
+        shadow2=more[0].native if more[0] else None, contact2=more[1].native if more[1] else None,
         strength=float(shadow), bias=float(bias_m), threads=threads, out=out,
     )  # fmt: skip
     return out
+
+
+class PlanePicture:
+    """A picture painted onto a rectangle of the horizontal plane z = `height_m`, for any camera to look at.
+
+    `srgb` (h, w, 3) uint8 has x to the right and y upwards, its top left corner at `corner_m` (x, y); a texel is `texel_m`
+    wide. `on` (h, w) bool: where there is paint.
+    """
+
+    def __init__(self, srgb: np.ndarray, on: np.ndarray, *, corner_m: tuple[float, float], texel_m: float, height_m: float) -> None:
+        a = checked_array(srgb, np.uint8, (None, None, 3), "PlanePicture srgb")
+        mask = checked_array(on, np.uint8, a.shape[:2], "PlanePicture on")
+        self._native = load("mesh").PlanePicture(a, mask, corner_m[0], corner_m[1], texel_m, height_m)
+
+    def look(
+        self, *, K: np.ndarray, T_world_camera: np.ndarray, width: int, height: int, rgb_gain: np.ndarray | None = None, threads: int = 0
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Linear colour (h, w, 3) times `rgb_gain` (3,), and camera z (h, w) [m]; 0 and inf where no paint is seen. Filtered
+        along the longer side of a pixel's footprint."""
+        rgb, depth = np.empty((height, width, 3), np.float32), np.empty((height, width), np.float32)
+        gain = np.ones(3) if rgb_gain is None else rgb_gain
+        self._native.look(
+            checked_array(K, np.float64, (3, 3), "look K"), checked_array(T_world_camera, np.float64, (4, 4), "look T_world_camera"),
+            width, height, checked_array(gain, np.float32, (3,), "look rgb_gain"), threads, rgb, depth,
+        )  # fmt: skip
+        return rgb, depth
 
 
 def to_srgb8(

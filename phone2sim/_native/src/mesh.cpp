@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "mesh_layer.hpp"
+#include "mesh_plane.hpp"
 
 namespace nb = nanobind;
 using namespace p2s;
@@ -65,7 +66,8 @@ Light make_light(In<float> direction, In<float> key, In<float> sh) {
 
 void render(const World& world, In<double> poses, In<double> K, In<double> T_world_camera, int width, int height,
             int supersample, float near_m, In<uint8_t> visible, In<float> gain, In<float> direction, In<float> key, In<float> sh,
-            const ShadowMap* shadow, const ContactMap* contact, std::optional<In<float>> behind, int threads, Out<float> rgb,
+            const ShadowMap* shadow, const ContactMap* contact, const ShadowMap* shadow2, const ContactMap* contact2,
+            std::optional<In<float>> behind, int threads, Out<float> rgb,
             Out<float> coverage, Out<float> depth, Out<int32_t> part, Out<float> normal) {
     threads = thread_count(threads);
     const View view = make_view(K, T_world_camera, width, height, supersample);
@@ -84,7 +86,7 @@ void render(const World& world, In<double> poses, In<double> K, In<double> T_wor
     }
     const Projection projection = perspective(world, view, poses.data(), near_m);
     rasterize(world, projection, visible.data(), seen, threads);
-    resolve(world, view, seen, poses.data(), gain.data(), light, shadow, contact, threads,
+    resolve(world, view, seen, poses.data(), gain.data(), light, {{shadow, shadow2}, {contact, contact2}}, threads,
             {rgb.data(), coverage.data(), depth.data(), part.data(), normal.data()});
 }
 
@@ -211,7 +213,8 @@ NB_MODULE(P2S_MODULE, m) {
     });
     m.def("render", &render, nb::arg("world"), nb::arg("poses"), nb::arg("K"), nb::arg("T_world_camera"), nb::arg("width"),
           nb::arg("height"), nb::arg("supersample"), nb::arg("near_m"), nb::arg("visible"), nb::arg("gain"), nb::arg("direction"),
-          nb::arg("key"), nb::arg("sh"), nb::arg("shadow").none(), nb::arg("contact").none(), nb::arg("behind").none(),
+          nb::arg("key"), nb::arg("sh"), nb::arg("shadow").none(), nb::arg("contact").none(), nb::arg("shadow2").none(),
+          nb::arg("contact2").none(), nb::arg("behind").none(),
           nb::arg("threads"), nb::arg("rgb"), nb::arg("coverage"), nb::arg("depth"), nb::arg("part"), nb::arg("normal"));
     nb::class_<Layer>(m, "Layer").def("draw", &draw_layer, nb::arg("world"), nb::arg("poses"), nb::arg("gain"), nb::arg("direction"),
         nb::arg("key"), nb::arg("sh"), nb::arg("still").none(), nb::arg("shadow").none(), nb::arg("contact").none(), nb::arg("names"),
@@ -222,13 +225,29 @@ NB_MODULE(P2S_MODULE, m) {
     m.def("shadow_map", &make_shadow);
     m.def("contact_map", &make_contact);
     m.def("composite", [](In<double> K, In<double> T, int w, int h, In<float> background, In<float> depth, In<float> fg, In<float> cov,
-                          const ShadowMap* shadow, const ContactMap* contact, float strength, float bias, int threads, Out<float> out) {
+                          const ShadowMap* shadow, const ContactMap* contact, const ShadowMap* shadow2, const ContactMap* contact2,
+                          float strength, float bias, int threads, Out<float> out) {
         const View view = make_view(K, T, w, h, 1);
         nb::gil_scoped_release release;
-        composite(view, background.data(), depth.data(), fg.data(), cov.data(), shadow, contact, strength, bias, thread_count(threads), out.data());
+        composite(view, background.data(), depth.data(), fg.data(), cov.data(), {{shadow, shadow2}, {contact, contact2}}, strength, bias, thread_count(threads), out.data());
     }, nb::arg("K"), nb::arg("T_world_camera"), nb::arg("width"), nb::arg("height"), nb::arg("background"), nb::arg("depth"),
-       nb::arg("fg_rgb"), nb::arg("coverage"), nb::arg("shadow").none(), nb::arg("contact").none(), nb::arg("strength"), nb::arg("bias"),
+       nb::arg("fg_rgb"), nb::arg("coverage"), nb::arg("shadow").none(), nb::arg("contact").none(), nb::arg("shadow2").none(), nb::arg("contact2").none(), nb::arg("strength"), nb::arg("bias"),
        nb::arg("threads"), nb::arg("out"));
+    nb::class_<PlanePicture>(m, "PlanePicture")
+        .def("__init__", [](PlanePicture* p, In<uint8_t> srgb, In<uint8_t> on, double x0, double y1, double texel, double height) {
+            const int h = int(srgb.shape(0)), w = int(srgb.shape(1));
+            new (p) PlanePicture{Texture(srgb.data(), w, h), {on.data(), on.data() + size_t(w) * h}, w, h, x0, y1, texel, height};
+        })
+        .def("look", [](const PlanePicture& p, In<double> K, In<double> T, int w, int h, In<float> gain, int threads, Out<float> rgb, Out<float> depth) {
+            const View view = make_view(K, T, w, h, 1);
+            nb::gil_scoped_release release;
+            p.look(view, gain.data(), thread_count(threads), rgb.data(), depth.data());
+        });
+    m.def("put_before", [](In<float> colour, In<float> left, In<float> median, In<float> fill, In<float> gain, Out<float> rgb,
+                           Out<float> depth, Out<uint8_t> on) {
+        nb::gil_scoped_release release;
+        put_before(left.size(), colour.data(), left.data(), median.data(), fill.data(), gain.data(), rgb.data(), depth.data(), on.data());
+    });
     m.def("sense", [](In<float> rgb, In<float> gain, float blur_px, float noise, uint64_t seed, Out<uint8_t> out) {
         nb::gil_scoped_release release;
         sense(rgb.data(), int(rgb.shape(1)), int(rgb.shape(0)), gain.data(), blur_px, noise, seed, out.data());

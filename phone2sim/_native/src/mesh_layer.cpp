@@ -170,34 +170,10 @@ void Layer::encode_tile(int tile, float* scratch) {
     }
 }
 
-// The sum of four bytes of a hash (lowbias32, Wellons 2018), centred and scaled to unit deviation: close to normal.
-void Layer::noise(uint64_t seed, int threads, uint8_t* out) const {
-    const int n = 3 * view_.width;
-    const uint64_t start = mix(seed);
-    const uint32_t first = uint32_t(start), second = uint32_t(start >> 32);
-    const float deviation = 255.0f * sensor_.noise / 147.8f;
-#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
-    for (int y = 0; y < view_.height; ++y) {
-        const float* from = &srgb_[size_t(y) * n];
-        uint8_t* to = out + size_t(y) * n;
-        if (!(sensor_.noise > 0)) {
-            for (int i = 0; i < n; ++i) to[i] = uint8_t(int(std::min(std::max(from[i], 0.0f), 255.0f)));
-            continue;
-        }
-        const uint32_t base = first + uint32_t(y) * uint32_t(n);
-        for (int i = 0; i < n; ++i) {
-            uint32_t k = base + uint32_t(i);
-            k ^= k >> 16, k *= 0x7feb352du, k ^= (k >> 15) ^ second, k *= 0x846ca68bu, k ^= k >> 16;
-            const int sum = int(k & 255) + int((k >> 8) & 255) + int((k >> 16) & 255) + int(k >> 24) - 510;
-            to[i] = uint8_t(int(std::min(std::max(from[i] + deviation * float(sum), 0.0f), 255.0f)));
-        }
-    }
-}
-
 void Layer::draw(const Moving& moving, uint64_t seed, int threads, uint8_t* out, float* linear, Truth truth, const int32_t* names) {
     start(moving, threads);
-    const PixelShader shader(moving.world, view_, seen_, moving.T_world_part, moving.gain, moving.light, moving.still, moving.shadow,
-                             moving.contact);
+    const PixelShader shader(moving.world, view_, seen_, moving.T_world_part, moving.gain, moving.light,
+                             {{moving.still, moving.shadow}, {moving.contact, nullptr}});
     const int n = int(tiles_.size());
 #pragma omp parallel for schedule(dynamic, 8) num_threads(threads) if (threads > 1)
     for (int i = 0; i < n; ++i)
@@ -221,7 +197,9 @@ void Layer::draw(const Moving& moving, uint64_t seed, int threads, uint8_t* out,
             for (int i = 0; i < n; ++i)
                 if (encode_[i]) encode_tile(i, scratch.data());
         }
-        noise(seed, threads, out);
+        const size_t row = 3 * size_t(w);
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+        for (int y = 0; y < h; ++y) to_bytes(&srgb_[y * row], row, y * row, sensor_.noise, seed, out + y * row);
     }
     for (int i = 0; i < n; ++i) {  // back to the still picture
         const int x0 = i % tiles_x_ * kTile, y0 = i / tiles_x_ * kTile, x1 = std::min(w, x0 + kTile), y1 = std::min(h, y0 + kTile);

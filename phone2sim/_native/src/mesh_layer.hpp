@@ -44,7 +44,6 @@ private:
     bool touched(const Tile& tile, const ShadowMap* shadow, const ContactMap* contact) const;
     void light_tile(int tile, const Moving& moving, const PixelShader& shader, Truth truth, const int32_t* names);
     void encode_tile(int tile, float* scratch);
-    void noise(uint64_t seed, int threads, uint8_t* out) const;
 
     View view_;
     Sensor sensor_;

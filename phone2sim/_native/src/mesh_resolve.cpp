@@ -11,23 +11,11 @@ namespace {
 
 constexpr int kMaxSamples = 9;
 
-// log2 good to 0.01, from the bits of the float: the same on every machine.
-float log2_fast(float x) {
-    uint32_t bits;
-    std::memcpy(&bits, &x, 4);
-    const int e = int(bits >> 23) - 127;
-    bits = (bits & 0x7fffff) | 0x3f800000;
-    float m;
-    std::memcpy(&m, &bits, 4);
-    return e + (m - 1.0f) * (1.3465f - 0.3465f * (m - 1.0f) * 1.0f) ;
-}
-
 }  // namespace
 
 PixelShader::PixelShader(const World& world, const View& view, const Visibility& seen, const double* T_world_part, const float* gain,
-                         const Light& light, const ShadowMap* shadow, const ShadowMap* second, const ContactMap* contact)
-    : world(world), view(view), seen(seen), T_world_part(T_world_part), gain(gain), light(light), shadow(shadow), second(second),
-      contact(contact) {
+                         const Light& light, const Shade& shade)
+    : world(world), view(view), seen(seen), T_world_part(T_world_part), gain(gain), light(light), maps(shade) {
     const int S = view.supersample;
     fx = S * view.K[0], fy = S * view.K[4], skew = S * view.K[1];
     cx = S * view.K[2] - 0.5 * seen.w, cy = S * view.K[5] - 0.5 * seen.h;
@@ -42,22 +30,8 @@ Vec3 PixelShader::texture_at(const FaceSetup& s, const Part& part, float W, cons
         wx += s.e[i][0], wy += s.e[i][1];
     }
     const Texture& texture = world.textures[part.texture];
-    const float tw = float(texture.levels[0].w), th = float(texture.levels[0].h);
     const float k = float(view.supersample) / W;  // derivatives per picture pixel
-    const float dux = (ux - u * wx) * k, dvx = (vx - v * wx) * k, duy = (uy - u * wy) * k, dvy = (vy - v * wy) * k;
-    const float lx = std::sqrt(dux * dux * tw * tw + dvx * dvx * th * th);
-    const float ly = std::sqrt(duy * duy * tw * tw + dvy * dvy * th * th);
-    const float major = std::max(lx, ly), minor = std::max(std::min(lx, ly), 1e-6f);
-    if (!(major > 1.0f)) return texture.sample(u, v, 0.0f);
-    const int taps = std::min(8, int(std::ceil(std::min(major / std::max(minor, 1.0f), 8.0f) - 0.01f)));
-    const float lod = log2_fast(std::max(major / std::max(taps, 1), 1.0f));
-    const float du = lx > ly ? dux : duy, dv = lx > ly ? dvx : dvy;
-    Vec3 sum = {0, 0, 0};
-    for (int i = 0; i < taps; ++i) {
-        const float o = (i + 0.5f) / taps - 0.5f;
-        sum = sum + texture.sample(u + o * du, v + o * dv, lod);
-    }
-    return sum * (1.0f / taps);
+    return texture.sample(u, v, (ux - u * wx) * k, (vx - v * wx) * k, (uy - u * wy) * k, (vy - v * wy) * k);
 }
 
 // Colour, camera depth and world normal where the ray of sample position (X, Y) meets the face.
@@ -100,9 +74,11 @@ Vec3 PixelShader::shade(const FaceSetup& s, float X, float Y, float& z, Vec3& n_
 
     const float facing = -dot(n_world, light.direction);
     float key = std::max(0.0f, facing);
-    for (const ShadowMap* map : {shadow, second})
+    for (const ShadowMap* map : maps.shadow)
         if (key > 0 && map) key *= map->visibility(point + n_world * (1.5f * map->texel), 1.5f * map->texel);
-    const float ao = contact ? contact->factor(point, n_world) : 1.0f;
+    float ao = 1.0f;
+    for (const ContactMap* map : maps.contact)
+        if (map) ao *= map->factor(point, n_world);
     const Vec3 e = irradiance(light, n_world) * ao + light.key * key;
     Vec3 c = {albedo.x * e.x, albedo.y * e.y, albedo.z * e.z};
     if (part.gloss > 0 && key > 0) {  // Blinn–Phong, exponent 64
@@ -180,8 +156,8 @@ Pixel PixelShader::at(int x, int y) const {
 }
 
 void resolve(const World& world, const View& view, const Visibility& seen, const double* T_world_part, const float* gain,
-             const Light& light, const ShadowMap* shadow, const ContactMap* contact, int threads, Picture out) {
-    const PixelShader shader(world, view, seen, T_world_part, gain, light, shadow, nullptr, contact);
+             const Light& light, const Shade& shade, int threads, Picture out) {
+    const PixelShader shader(world, view, seen, T_world_part, gain, light, shade);
 #pragma omp parallel for schedule(dynamic, 8) num_threads(threads) if (threads > 1)
     for (int y = 0; y < view.height; ++y)
         for (int x = 0; x < view.width; ++x) {
@@ -194,7 +170,7 @@ void resolve(const World& world, const View& view, const Visibility& seen, const
 }
 
 void composite(const View& view, const float* background, const float* depth, const float* fg_rgb, const float* coverage,
-               const ShadowMap* shadow, const ContactMap* contact, float strength, float bias, int threads, float* out) {
+               const Shade& shade, float strength, float bias, int threads, float* out) {
     const double* T = view.T_world_camera;
     const double fx = view.K[0], skew = view.K[1], cx = view.K[2], fy = view.K[4], cy = view.K[5];
 #pragma omp parallel for schedule(dynamic, 8) num_threads(threads) if (threads > 1)
@@ -208,8 +184,12 @@ void composite(const View& view, const float* background, const float* depth, co
                 const double ry = (y + 0.5 - cy) / fy, rx = (x + 0.5 - cx - skew * ry) / fx;
                 const Vec3 p = {float(T[3] + z * (T[0] * rx + T[1] * ry + T[2])), float(T[7] + z * (T[4] * rx + T[5] * ry + T[6])),
                                 float(T[11] + z * (T[8] * rx + T[9] * ry + T[10]))};
-                if (shadow) factor *= 1.0f - strength * (1.0f - shadow->visibility(p, bias));
-                if (contact) factor *= contact->factor(p, {0, 0, 1});
+                float lit = 1.0f;
+                for (const ShadowMap* map : shade.shadow)
+                    if (lit > 0 && map) lit *= map->visibility(p, bias);
+                factor *= 1.0f - strength * (1.0f - lit);
+                for (const ContactMap* map : shade.contact)
+                    if (map) factor *= map->factor(p, {0, 0, 1});
             }
             for (int c = 0; c < 3; ++c) out[3 * at + c] = background[3 * at + c] * factor + fg_rgb[3 * at + c];
         }
@@ -227,19 +207,14 @@ const float* encode_table() {
     return table.data();
 }
 
+namespace {
+
+// splitmix64 (Steele et al. 2014).
 uint64_t mix(uint64_t z) {
     z += 0x9e3779b97f4a7c15ull;
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
     return z ^ (z >> 31);
-}
-
-namespace {
-
-// Sum of four 16-bit uniforms, centred and scaled to unit deviation: close to normal, and the same everywhere.
-float noise_from(uint64_t r) {
-    const int s = int(r & 0xffff) + int((r >> 16) & 0xffff) + int((r >> 32) & 0xffff) + int(r >> 48);
-    return (s - 131070.0f) * (1.7320508f / 65536.0f);
 }
 
 void blur(std::vector<float>& a, int w, int h, float sigma) {
@@ -271,23 +246,38 @@ void blur(std::vector<float>& a, int w, int h, float sigma) {
 
 }  // namespace
 
+void to_bytes(const float* from, size_t n, size_t first, float noise, uint64_t seed, uint8_t* out) {
+    if (!(noise > 0)) {
+        for (size_t i = 0; i < n; ++i) out[i] = uint8_t(int(std::min(std::max(from[i], 0.0f), 255.0f)));
+        return;
+    }
+    // The sum of four bytes of a hash (lowbias32, Wellons 2018), centred and scaled to unit deviation: close to normal.
+    const uint64_t start = mix(seed);
+    const uint32_t base = uint32_t(start) + uint32_t(first), second = uint32_t(start >> 32);
+    const float deviation = 255.0f * noise / 147.8f;
+    for (size_t i = 0; i < n; ++i) {
+        uint32_t k = base + uint32_t(i);
+        k ^= k >> 16, k *= 0x7feb352du, k ^= (k >> 15) ^ second, k *= 0x846ca68bu, k ^= k >> 16;
+        const int sum = int(k & 255) + int((k >> 8) & 255) + int((k >> 16) & 255) + int(k >> 24) - 510;
+        out[i] = uint8_t(int(std::min(std::max(from[i] + deviation * float(sum), 0.0f), 255.0f)));
+    }
+}
+
 void sense(const float* rgb, int w, int h, const float gain[3], float blur_px, float noise, uint64_t seed, uint8_t* out) {
     const float* table = encode_table();
-    const size_t n = size_t(w) * h * 3;
-    std::vector<float> blurred;
+    const size_t n = size_t(w) * 3;
+    std::vector<float> blurred, row(n), gains(n);
     if (blur_px > 0.05f) {
-        blurred.assign(rgb, rgb + n);
+        blurred.assign(rgb, rgb + n * h);
         blur(blurred, w, h, blur_px);
         rgb = blurred.data();
     }
-    const float deviation = 255.0f * noise;
-    for (size_t i = 0; i < n; ++i) {
-        const float l = std::clamp(rgb[i] * gain[i % 3], 0.0f, 1.0f);
-        const float s = std::sqrt(l) * kEncode;
-        const int k = int(s);
-        float v = table[k] + (s - k) * (table[k + 1] - table[k]) + 0.5f;
-        if (noise > 0) v += deviation * noise_from(mix(seed + i * 0xd1342543de82ef95ull));
-        out[i] = uint8_t(std::clamp(v, 0.0f, 255.0f));
+    for (size_t i = 0; i < n; ++i) gains[i] = gain[i % 3];
+    for (size_t y = 0; y < size_t(h); ++y) {
+        const float* from = rgb + y * n;
+        for (size_t i = 0; i < n; ++i) row[i] = std::sqrt(std::min(std::max(from[i] * gains[i], 0.0f), 1.0f)) * kEncode + 0.5f;
+        for (size_t i = 0; i < n; ++i) row[i] = table[int(row[i])] + 0.5f;
+        to_bytes(row.data(), n, y * n, noise, seed, out + y * n);
     }
 }
 

@@ -28,11 +28,17 @@ struct Pixel {
     Vec3 normal;
 };
 
-// Shades what a visibility buffer shows. Light reaches a point past both shadow maps, where there are two.
+// What stands in the light: shadow and contact maps of what stands still and of what moves, null for none.
+struct Shade {
+    const ShadowMap* shadow[2];
+    const ContactMap* contact[2];
+};
+
+// Shades what a visibility buffer shows.
 class PixelShader {
 public:
     PixelShader(const World& world, const View& view, const Visibility& seen, const double* T_world_part, const float* gain,
-                const Light& light, const ShadowMap* shadow, const ShadowMap* second, const ContactMap* contact);
+                const Light& light, const Shade& shade);
     Pixel at(int x, int y) const;
 
 private:
@@ -46,24 +52,23 @@ private:
     const double* T_world_part;
     const float* gain;
     const Light& light;
-    const ShadowMap *shadow, *second;
-    const ContactMap* contact;
+    const Shade maps;
     double fx, fy, cx, cy, skew;  // of sample coordinates relative to the target's centre
 };
 
 void resolve(const World& world, const View& view, const Visibility& seen, const double* T_world_part, const float* gain,
-             const Light& light, const ShadowMap* shadow, const ContactMap* contact, int threads, Picture out);
+             const Light& light, const Shade& shade, int threads, Picture out);
 
 // out = background × cast shadow × contact, under the foreground. `depth` is the background's camera z, inf where none.
 void composite(const View& view, const float* background, const float* depth, const float* fg_rgb, const float* coverage,
-               const ShadowMap* shadow, const ContactMap* contact, float strength, float bias, int threads, float* out);
+               const Shade& shade, float strength, float bias, int threads, float* out);
 
 // 0–255 sRGB of a linear value, by the square root of the value (8192 steps): the table, and its size.
 constexpr int kEncode = 8192;
 const float* encode_table();
 
-// splitmix64 (Steele et al. 2014).
-uint64_t mix(uint64_t z);
+// n values of 0–255 to bytes, from place `first` of a picture, with noise of deviation `noise` (0–1 scale) drawn from `seed` and the place.
+void to_bytes(const float* from, size_t n, size_t first, float noise, uint64_t seed, uint8_t* out);
 
 // Linear picture → 8-bit sRGB: blur, gain, encoding, then additive noise of deviation `noise` (0–1 scale).
 void sense(const float* rgb, int w, int h, const float gain[3], float blur_px, float noise, uint64_t seed, uint8_t* out);

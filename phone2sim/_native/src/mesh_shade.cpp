@@ -9,7 +9,8 @@ namespace {
 
 constexpr int kBlock = 8, kFine = 4, kLevels = 6;
 constexpr float kReach = 0.02f;  // of contact darkening on a side [m]
-constexpr int kSearch = 16, kFilter = 24;
+constexpr int kSearch = 16, kFilter = 24, kFew = 12;
+constexpr float kNarrow = 4.0f;  // [texels]: a penumbra below that needs fewer taps
 
 // Points spread evenly over the unit disk (Vogel's spiral): x, then y.
 template <int N>
@@ -24,6 +25,27 @@ std::array<float, N> vogel(bool y) {
 
 const std::array<float, kSearch> search_x = vogel<kSearch>(false), search_y = vogel<kSearch>(true);
 const std::array<float, kFilter> filter_x = vogel<kFilter>(false), filter_y = vogel<kFilter>(true);
+const std::array<float, kFew> few_x = vogel<kFew>(false), few_y = vogel<kFew>(true);
+
+// Mean over N taps in the disk of `radius` texels around (x, y) of what a map of n × n depths lets through at depth t.
+template <int N>
+float opening(const float* z, int n, float x, float y, float radius, float t, const std::array<float, N>& tap_x, const std::array<float, N>& tap_y) {
+    float open[N];
+    const float last = n - 1.001f;  // a tap and its right and lower neighbour are inside
+#pragma omp simd
+    for (int k = 0; k < N; ++k) {
+        const float sx = std::clamp(x + radius * tap_x[k] - 0.5f, 0.0f, last);
+        const float sy = std::clamp(y + radius * tap_y[k] - 0.5f, 0.0f, last);
+        const int i = int(sx), j = int(sy), at = j * n + i;
+        const float ax = sx - float(i), ay = sy - float(j);
+        const float a = z[at] >= t ? 1.0f : 0.0f, b = z[at + 1] >= t ? 1.0f : 0.0f;
+        const float c = z[at + n] >= t ? 1.0f : 0.0f, d = z[at + n + 1] >= t ? 1.0f : 0.0f;
+        open[k] = (a * (1 - ax) + b * ax) * (1 - ay) + (c * (1 - ax) + d * ax) * ay;
+    }
+    float lit = 0.0f;
+    for (float o : open) lit += o;
+    return lit / N;
+}
 
 // The least of each 3 × 3 neighbourhood of an n × n grid.
 std::vector<float> widened(const std::vector<float>& a, int n) {
@@ -86,7 +108,7 @@ float ShadowMap::visibility(Vec3 p, float bias) const {
     if (const size_t k = size_t(wide / kFine); k < least.size() && least[k][size_t(int(y) / kFine) * nf + int(x) / kFine] >= t)
         return 1.0f;
     const float* z = depth.data();
-    float found[kSearch], open[kFilter];
+    float found[kSearch];
 #pragma omp simd
     for (int k = 0; k < kSearch; ++k) {
         const int i = std::clamp(int(x + wide * search_x[k]), 0, n - 1), j = std::clamp(int(y + wide * search_y[k]), 0, n - 1);
@@ -98,20 +120,8 @@ float ShadowMap::visibility(Vec3 p, float bias) const {
         if (f < t) sum += f, ++blockers;
     if (blockers == 0) return 1.0f;
     const float radius = std::clamp(softness * (t - sum / blockers) / texel, 1.0f, radius_max);
-    const float last = n - 1.001f;  // a tap and its right and lower neighbour are inside
-#pragma omp simd
-    for (int k = 0; k < kFilter; ++k) {
-        const float sx = std::clamp(x + radius * filter_x[k] - 0.5f, 0.0f, last);
-        const float sy = std::clamp(y + radius * filter_y[k] - 0.5f, 0.0f, last);
-        const int i = int(sx), j = int(sy), at = j * n + i;
-        const float ax = sx - float(i), ay = sy - float(j);
-        const float a = z[at] >= t ? 1.0f : 0.0f, b = z[at + 1] >= t ? 1.0f : 0.0f;
-        const float c = z[at + n] >= t ? 1.0f : 0.0f, d = z[at + n + 1] >= t ? 1.0f : 0.0f;
-        open[k] = (a * (1 - ax) + b * ax) * (1 - ay) + (c * (1 - ax) + d * ax) * ay;
-    }
-    float lit = 0.0f;
-    for (float o : open) lit += o;
-    return lit / kFilter;
+    if (radius < kNarrow) return opening<kFew>(z, n, x, y, radius, t, few_x, few_y);
+    return opening<kFilter>(z, n, x, y, radius, t, filter_x, filter_y);
 }
 
 bool ShadowMap::may_shade(float x0, float x1, float y0, float y1, float t1) const {

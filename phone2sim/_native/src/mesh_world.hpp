@@ -21,8 +21,9 @@ struct TextureLevel {
 struct Texture {
     std::vector<TextureLevel> levels;  // 0 is full size, each next one half of it
     explicit Texture(const uint8_t* srgb, int w, int h);
-    // Trilinear sample at (u, v), bottom-left origin, clamped; `lod` in levels.
-    Vec3 sample(float u, float v, float lod) const;
+    // At (u, v), bottom-left origin, clamped, over a pixel whose steps to the right and down change (u, v) by (dux, dvx) and (duy, dvy):
+    // trilinear, up to eight samples along the pixel's longer side.
+    Vec3 sample(float u, float v, float dux, float dvx, float duy, float dvy) const;
 };
 
 struct Part {

@@ -182,9 +182,10 @@ inline void row_range(const Footprint& f, float v, const Alive& alive, int& y0, 
   y1 = std::min(alive.hi, (int)std::floor(std::max(v + f.ey - .49f, -1.f)));
 }
 
+constexpr float kBehind = 0.1f;  // [m]: a Gaussian whose centre is this far behind all limits is hidden
 constexpr float kLayer = 0.006f;  // what lies within this share of the mean depth of a layer belongs to it
 
-template <bool kDepth, bool kNormal, bool kMode>
+template <bool kDepth, bool kNormal, bool kMode, bool kLimit = false>
 void compose(const Footprint* feet, const Normal* normals, const Tiles& tiles, int tile, int w, int h, Background bg, const Picture& out) {
   alignas(32) float T[kTileH * kStride] = {}, C[3][kTileH * kStride] = {};
   alignas(32) float Z[kDepth ? kTileH * kStride : 8] = {}, M[kDepth ? kTileH * kStride : 8] = {};
@@ -194,6 +195,11 @@ void compose(const Footprint* feet, const Normal* normals, const Tiles& tiles, i
   const int px = tile % tiles.nx * kTileW, py = tile / tiles.nx * kTileH;
   const int tw = std::min(kTileW, w - px), th = std::min(kTileH, h - py);
   for (int y = 0; y < th; y++) std::fill(T + y * kStride, T + y * kStride + tw, 1.f);
+  alignas(32) float wall[kLimit ? kTileH * kStride : 8] = {};  // what is farther is hidden
+  float farthest = 0;
+  if constexpr (kLimit)
+    for (int y = 0; y < th; y++)
+      for (int x = 0; x < tw; x++) farthest = std::max(farthest, wall[y * kStride + x] = out.limit[(size_t)(py + y) * w + px + x]);
   const Tiles::Entry* entries = tiles.entries.data();
   int64_t k = tiles.start[tile], end = tiles.start[tile + 1];
   Alive alive;
@@ -201,6 +207,7 @@ void compose(const Footprint* feet, const Normal* normals, const Tiles& tiles, i
   Spans span;
   for (int64_t since = 1; k < end; k++, since++) {
     const Footprint& f = feet[entries[k].gaussian];
+    if (kLimit && f.z > farthest + kBehind) break;
     const float u = f.u - px, v = f.v - py;
     int y0, y1;
     row_range(f, v, alive, y0, y1);
@@ -214,6 +221,7 @@ void compose(const Footprint* feet, const Normal* normals, const Tiles& tiles, i
         v8 dx = kLane + ((float)x - u);
         v8 s = (a * dx + k1) * dx + k0;
         v8 alpha = where8(s <= kLogAlphaMin, min8(exp_negative(s), splat8(kAlphaMax)));
+        if constexpr (kLimit) alpha = where8(f.z + f.zu * dx + f.zv * dy <= load8(wall + p), alpha);
         v8 t = load8(T + p), wt = alpha * t, t1 = t - wt;
         store8(T + p, t1);
         store8(C[0] + p, load8(C[0] + p) + wt * c0);
@@ -369,7 +377,8 @@ void decompose(const Footprint* feet, const Normal* normals, const Tiles& tiles,
 }  // namespace
 
 void raster(const Footprint* feet, const Normal* normals, const Tiles& tiles, int w, int h, Background bg, const Picture& out, int threads) {
-  auto tile = out.depth_mode ? (out.normals ? compose<true, true, true> : compose<true, false, true>)
+  auto tile = out.limit       ? compose<true, false, false, true>
+              : out.depth_mode ? (out.normals ? compose<true, true, true> : compose<true, false, true>)
               : out.normals  ? compose<true, true, false>
                              : (out.depth_median ? compose<true, false, false> : compose<false, false, false>);
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1)

@@ -40,7 +40,7 @@ class Rasterizer {
   }
 
   nb::object forward(In means, In quats, In log_scales, In logits, In sh, In K, In T_camera_world, In background, int degree,
-                     bool antialiased, float near, bool depth, bool normals, bool mode) {
+                     bool antialiased, float near, bool depth, bool normals, bool mode, std::optional<In> limit) {
     const size_t n = logits.size();
     check(means, "means", 3 * n), check(quats, "quats", 4 * n), check(log_scales, "log_scales", 3 * n);
     check(K, "K", 9), check(T_camera_world, "T_camera_world", 16);
@@ -60,7 +60,12 @@ class Rasterizer {
     if (!per_pixel) check(background, "background", 3);
     auto rgb = new_array({3, h, w}), trans = new_array({h, w});
     nb::object median = nb::none(), expected = nb::none(), normal = nb::none(), densest = nb::none();
-    p2s::Picture picture{rgb.data(), trans.data(), nullptr, nullptr, nullptr, nullptr, nullptr};
+    if (limit) {
+      check(*limit, "limit", h * w);
+      if (normals || mode) throw nb::value_error("limit: not together with normals or mode");
+      depth = true;
+    }
+    p2s::Picture picture{rgb.data(), trans.data(), nullptr, nullptr, nullptr, nullptr, nullptr, limit ? limit->data() : nullptr};
     if (normals) {
       auto a = new_array({3, h, w});
       picture.normals = a.data(), normal = nb::cast(a);
@@ -201,8 +206,8 @@ NB_MODULE(P2S_MODULE, m) {
   nb::class_<Rasterizer>(m, "Rasterizer")
       .def(nb::init<int, int, int>(), "width"_a, "height"_a, "threads"_a = 0)
       .def("forward", &Rasterizer::forward, "means"_a, "quats"_a, "log_scales"_a, "logits"_a, "sh"_a, nb::kw_only(), "K"_a, "T_camera_world"_a,
-           "background"_a, "degree"_a, "antialiased"_a = false, "near"_a = 0.01f, "depth"_a = false, "normals"_a = false, "mode"_a = false,
-           "(rgb (3,h,w), transmittance (h,w), median depth (h,w), expected depth, normals (3,h,w)); with `mode` also the depth of the densest layer (h,w); None for what was not asked for.")
+           "background"_a, "degree"_a, "antialiased"_a = false, "near"_a = 0.01f, "depth"_a = false, "normals"_a = false, "mode"_a = false, "limit"_a = nb::none(),
+           "(rgb (3,h,w), transmittance (h,w), median depth (h,w), expected depth, normals (3,h,w)); with `mode` also the depth of the densest layer (h,w); None for what was not asked for. `limit` (h,w): nothing farther is drawn.")
       .def("backward", &Rasterizer::backward, "rgb"_a, "grad_rgb"_a, "means"_a, "quats"_a, "log_scales"_a, "logits"_a, "sh"_a, nb::kw_only(),
            "g_means"_a, "g_quats"_a, "g_log_scales"_a, "g_logits"_a, "g_sh"_a, "g_screen"_a,
            "transmittance"_a = nb::none(), "grad_transmittance"_a = nb::none(), "depth"_a = nb::none(), "grad_depth"_a = nb::none(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from phone2sim._native.mesh import srgb_to_linear
 from phone2sim.augment.spec import CameraSpec
 from phone2sim.poses import Pose
 from phone2sim.reconstruct.splat.cloud import SplatCloud
+
+if TYPE_CHECKING:
+    from phone2sim.sim_export.render.tabletop import TableTop
 
 SNAP_M = 0.015
 """Splat depth this close to the support's plane is taken to be the plane."""
@@ -62,9 +66,9 @@ def draw_background(
     plane = (support_height_m - T[2, 3]) / np.where(np.abs(down) > 1e-9, down, 1e-9)
     z = T[2, 3] + np.where(np.isfinite(depth), depth, 0) * down
     off = np.where(np.isfinite(depth) & (plane > 0), np.abs(z - support_height_m), np.inf)
-    snapped = _surface(off)
+    snapped = on_plane(off)
     depth = np.where(snapped, plane, depth).astype(np.float32)
-    return BackgroundView(rgb=srgb_to_linear(np.clip(image.rgb, 0, 1)), depth=depth, on_support=snapped, table=_without_specks(snapped))
+    return BackgroundView(rgb=srgb_to_linear(np.clip(image.rgb, 0, 1)), depth=depth, on_support=snapped, table=without_specks(snapped))
 
 
 def mean_colour(cloud: SplatCloud) -> tuple[float, float, float]:
@@ -75,7 +79,7 @@ def mean_colour(cloud: SplatCloud) -> tuple[float, float, float]:
     return float(r), float(g), float(b)
 
 
-def _surface(off: np.ndarray) -> np.ndarray:
+def on_plane(off: np.ndarray) -> np.ndarray:
     """(h, w) bool: the pixels of the support, from their distance (h, w) to its plane [m]. One connected region (walls
     cross the plane's height too), with the specks filled that splat noise left in it."""
     import cv2
@@ -89,7 +93,7 @@ def _surface(off: np.ndarray) -> np.ndarray:
     return largest | (filled & (off < SPECK_M))
 
 
-def _without_specks(mask: np.ndarray) -> np.ndarray:
+def without_specks(mask: np.ndarray) -> np.ndarray:
     """The mask with its holes below 0.2 % of the picture filled."""
     import cv2
 
@@ -105,6 +109,7 @@ class BackgroundCache:
         self.size = size
         self._views: OrderedDict[str, BackgroundView] = OrderedDict()
         self._clouds: OrderedDict[int, tuple[SplatCloud, str]] = OrderedDict()
+        self._tops: OrderedDict[tuple[str, float], TableTop | None] = OrderedDict()
 
     def _cloud_digest(self, cloud: SplatCloud) -> str:
         known = self._clouds.get(id(cloud))
@@ -128,3 +133,15 @@ class BackgroundCache:
         while len(self._views) > self.size:
             self._views.popitem(last=False)
         return found
+
+    def table_top(self, cloud: SplatCloud, height_m: float, *, threads: int = 1) -> TableTop | None:
+        """The table of `cloud` at `height_m`, for cameras that move; None where there is none."""
+        from phone2sim.sim_export.render.tabletop import TableTop
+
+        key = self._cloud_digest(cloud), height_m
+        if key not in self._tops:
+            self._tops[key] = TableTop.of(cloud, height_m, threads=threads)
+        self._tops.move_to_end(key)
+        while len(self._tops) > 2:
+            self._tops.popitem(last=False)
+        return self._tops[key]

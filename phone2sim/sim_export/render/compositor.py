@@ -24,6 +24,7 @@ from phone2sim.sim_export.render.optics import Lens, compressed, exposed, expose
 from phone2sim.sim_export.render.parts import PartSet, RenderPart
 from phone2sim.sim_export.render.retexture import dressed
 from phone2sim.sim_export.render.still import still_picture
+from phone2sim.sim_export.render.tabletop import MovingBackground
 
 SHADOW_TEXEL_M = (0.002, 0.004)
 """Finest and coarsest texel of the shadow map; in between, about a picture's pixel at 0.9 m."""
@@ -75,12 +76,16 @@ class EpisodeRenderer:
         self._parts = PartSet([p for p in parts if p.name not in still])
         self._resting = PartSet([p for p in parts if p.name in still])
         self._T_still = np.array([still[self.names[i]] for i in fixed]).reshape(-1, 4, 4)
+        cache = background_cache or BackgroundCache()
+        self._behind: MovingBackground | None = None
         if any(c.mount for c in self.cameras):
             self._all = PartSet(parts)
             self._fill = mean_colour(background)
+            top = cache.table_top(background, self._support, threads=threads)
+            if top is not None:
+                self._behind = MovingBackground(top, self._surfaces, lights, fill_rgb=self._fill, threads=threads)
         self._still_maps = self._light_maps(self._resting, self._T_still)
         self._lenses = {c.name: Lens.of(c) for c in self.cameras}
-        cache = background_cache or BackgroundCache()
         self._layers: dict[str, Layer] = {}
         for c in self.cameras:
             if not c.mount:
@@ -141,13 +146,12 @@ class EpisodeRenderer:
             return {c.name: Shot(rgb=np.zeros(0, np.uint8)) for c in self.cameras}
         T_moving = T[self._moving]
         shadows, contact = self._light_maps(self._parts, T_moving)
-        out, everything = {}, None
+        out = {}
         for c in self.cameras:
             raw = linear or self._lenses[c.name] is not None
             if c.mount:
                 T[self._fixed] = self._T_still
-                everything = everything or self._light_maps(self._all, T)
-                out[c.name] = self._carried(c, T, mounts, everything, frame_index, truth=truth, linear=raw)
+                out[c.name] = self._carried(c, T, mounts, (shadows, contact), frame_index, truth=truth, linear=raw)
             else:
                 out[c.name] = self._layers[c.name].draw(
                     self._parts.world, T_moving, light=self._light, names=self._moving, rgb_gain=self._parts.rgb_gain,
@@ -160,22 +164,30 @@ class EpisodeRenderer:
         self, camera: CameraSpec, T_world_part: np.ndarray, mounts: Mapping[str, np.ndarray],
         maps: tuple[ShadowMap | None, ContactMap | None], frame_index: int, *, truth: bool, linear: bool,
     ) -> Shot:  # fmt: skip
-        """A camera that moves: splats and all parts drawn anew."""
+        """A camera that moves: background and all parts drawn anew; `maps` are the moving parts'."""
         if camera.mount not in mounts:
             raise ShapeError(f"EpisodeRenderer: camera {camera.name!r} needs the pose of its mount {camera.mount!r}.")
         drawn = self._pinhole(camera)
         K, T_mount_camera = camera_matrices(drawn)
         T = np.asarray(mounts[camera.mount], float) @ T_mount_camera
-        view = draw_background(self._cloud, drawn, support_height_m=self._support, threads=self.threads, T_world_camera=T, fill_rgb=self._fill)
+        w, h = drawn.width, drawn.height
+        if self._behind is not None:
+            view = self._behind.look(K=K, T_world_camera=T, width=w, height=h)
+            dress = view.rgb
+        else:
+            view = draw_background(
+                self._cloud, drawn, support_height_m=self._support, threads=self.threads, T_world_camera=T, fill_rgb=self._fill
+            )
+            dress = dressed(view, self._surfaces, self._lights, K=K, T_world_camera=T)
         options: dict[str, Any] = {
-            "K": K, "T_world_camera": T, "shadow_map": maps[0], "contact_map": maps[1], "threads": self.threads,
+            "K": K, "T_world_camera": T, "shadow_map": self._still_maps[0], "contact_map": self._still_maps[1], "more": maps,
+            "threads": self.threads,
         }  # fmt: skip
         image = render(
-            self._all.world, T_world_part, width=drawn.width, height=drawn.height, light=self._light, behind_depth=view.depth,
+            self._all.world, T_world_part, width=w, height=h, light=self._light, behind_depth=view.depth,
             supersample=self._supersample, rgb_gain=self._all.rgb_gain,
-            visible=self._all.in_view(T_world_part, K, T, drawn.width, drawn.height), **options,
+            visible=self._all.in_view(T_world_part, K, T, w, h), **options,
         )  # fmt: skip
-        dress = dressed(view, self._surfaces, self._lights, K=K, T_world_camera=T)
         rgb = composite(image, dress, view.depth, shadow=self._lights.shadow, **options)
         known = None
         if truth:

@@ -1,0 +1,132 @@
+"""What a moving camera sees of the background: the table top as one painted plane, splats for all that is beside, before and above it.
+
+A wrist camera sees little but the table. Its splats drawn once from above cost a look-up per pixel from then on; what is left is
+rasterised in each picture, hidden behind the plane.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from phone2sim._native import load
+from phone2sim._native.mesh import PlanePicture, srgb_to_linear, to_srgb8
+from phone2sim.augment.spec import LightSpec, SurfaceSpec
+from phone2sim.poses import quat_to_matrix
+from phone2sim.reconstruct.splat.cloud import SplatCloud
+from phone2sim.reconstruct.splat.rasterize import NEAR, rasterize, raw_parameters
+from phone2sim.sim_export.render.background import SNAP_M, BackgroundView, on_plane, without_specks
+from phone2sim.sim_export.render.retexture import dressed
+
+TEXEL_M = 0.001
+"""Finest texel: what a 256² wrist camera resolves at 0.2 m."""
+TEXELS = 2048
+"""Texels a side at most."""
+REACH_M = 1.5
+"""Farthest of the middle that the plane is painted."""
+EYE_M = 5.0
+"""The table is drawn from so high above it."""
+FEW = 200
+"""With fewer Gaussians on the plane there is no table top."""
+SIGMAS = 3.33
+"""Beyond so many standard deviations a Gaussian contributes less than 1/255."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableTop:
+    """The splats of a table seen from above, and those that are not the table's."""
+
+    view: BackgroundView
+    """From straight above, x to the right and y upwards."""
+    K: np.ndarray
+    T_world_camera: np.ndarray
+    corner_m: tuple[float, float]
+    """Its top left corner (x, y)."""
+    texel_m: float
+    height_m: float
+    rest: SplatCloud
+    """What is not wholly inside the table top."""
+
+    @classmethod
+    def of(cls, cloud: SplatCloud, height_m: float, *, threads: int = 1) -> TableTop | None:
+        """None where too few splats lie on the plane z = `height_m`."""
+        near = (np.abs(cloud.means[:, 2] - height_m) < SNAP_M) & (cloud.opacities > 0.1)
+        if near.sum() < FEW:
+            return None
+        low, high = np.percentile(cloud.means[near, :2], [1, 99], axis=0)
+        middle = np.median(cloud.means[near, :2], axis=0)
+        low, high = np.maximum(low - 0.02, middle - REACH_M), np.minimum(high + 0.02, middle + REACH_M)
+        texel = max(TEXEL_M, float((high - low).max()) / TEXELS)
+        w, h = (int(n) for n in np.ceil((high - low) / texel))
+        T = np.diag([1.0, -1.0, -1.0, 1.0])
+        T[:3, 3] = low[0] + w * texel / 2, high[1] - h * texel / 2, height_m + EYE_M
+        K = np.array([[EYE_M / texel, 0, w / 2], [0, EYE_M / texel, h / 2], [0, 0, 1]])
+        under = cloud.take(cloud.means[:, 2] < height_m + SNAP_M)
+        image = rasterize(under, K=K, T_camera_world=np.linalg.inv(T), width=w, height=h, mode=False, threads=threads)
+        on = on_plane(np.where(image.depth_median > 0, np.abs(image.depth_median - EYE_M), np.inf))
+        if on.sum() < FEW:
+            return None
+        table = without_specks(on)
+        depth = np.full(on.shape, EYE_M, np.float32)
+        rgb = srgb_to_linear(np.clip(image.rgb / np.maximum(image.alpha, 0.5)[..., None], 0, 1))
+        corner = (float(low[0]), float(high[1]))
+        inside = _inside(cloud, table, corner, texel, height_m)
+        return cls(
+            view=BackgroundView(rgb=rgb, depth=depth, on_support=on, table=table), K=K, T_world_camera=T, corner_m=corner,
+            texel_m=texel, height_m=height_m, rest=cloud.take(~inside),
+        )  # fmt: skip
+
+
+def _inside(cloud: SplatCloud, table: np.ndarray, corner: tuple[float, float], texel: float, height: float) -> np.ndarray:
+    """(n,) bool: flat Gaussians on the plane, no part of which reaches beyond the mask (h, w)."""
+    R = quat_to_matrix(cloud.quats_wxyz.astype(float))
+    half = SIGMAS * np.sqrt(((R * cloud.scales[:, None, :]) ** 2).sum(axis=2))  # (n, 3)
+    flat = (np.abs(cloud.means[:, 2] - height) < SNAP_M) & (half[:, 2] < 2 * SNAP_M)
+    h, w = table.shape
+    total = np.zeros((h + 1, w + 1), np.int64)
+    total[1:, 1:] = table.cumsum(0).cumsum(1)
+    x, y = (cloud.means[:, 0] - corner[0]) / texel, (corner[1] - cloud.means[:, 1]) / texel
+    rx, ry = half[:, 0] / texel, half[:, 1] / texel
+    within = (x - rx >= 0) & (x + rx < w) & (y - ry >= 0) & (y + ry < h)
+    x0, x1 = (np.clip(a, 0, w).astype(int) for a in (np.floor(x - rx), np.ceil(x + rx)))
+    y0, y1 = (np.clip(a, 0, h).astype(int) for a in (np.floor(y - ry), np.ceil(y + ry)))
+    covered = total[y1, x1] - total[y0, x1] - total[y1, x0] + total[y0, x0]
+    return np.asarray(flat & within & (covered == (x1 - x0) * (y1 - y0)))
+
+
+class MovingBackground:
+    """A `TableTop`, dressed for one episode, and its other splats, for cameras that move."""
+
+    def __init__(
+        self, top: TableTop, surfaces: SurfaceSpec, lights: LightSpec, *, fill_rgb: tuple[float, float, float], threads: int = 1
+    ) -> None:
+        """Holes show `fill_rgb` (sRGB)."""
+        relight = np.array(lights.relight_rgb, np.float32)
+        picture, gain = top.view.rgb, relight
+        if surfaces.table is not None:
+            picture = dressed(top.view, surfaces, lights, K=top.K, T_world_camera=top.T_world_camera)
+            most = max(1.0, float(picture[top.view.table].max(initial=1.0)))
+            picture, gain = picture / most, np.full(3, most, np.float32)
+        self._plane = PlanePicture(
+            to_srgb8(picture), top.view.table, corner_m=top.corner_m, texel_m=top.texel_m, height_m=top.height_m
+        )
+        self._gain, self._beside = gain, relight * np.array(surfaces.wall_rgb_gain, np.float32)
+        self._splats, self._degree = raw_parameters(top.rest), top.rest.sh_degree
+        self._fill, self._threads = np.array(fill_rgb, np.float32), threads
+        self._rasterizers: dict[tuple[int, int], object] = {}
+
+    def look(self, *, K: np.ndarray, T_world_camera: np.ndarray, width: int, height: int) -> BackgroundView:
+        """What the camera sees, already relit and repainted; `table` is the same as `on_support`."""
+        rgb, depth = self._plane.look(
+            K=K, T_world_camera=T_world_camera, width=width, height=height, rgb_gain=self._gain, threads=self._threads
+        )
+        raster = self._rasterizers.setdefault((width, height), load("splat").Rasterizer(width, height, self._threads))
+        colour, left, median, *_ = raster.forward(  # type: ignore[attr-defined]
+            *self._splats, K=np.ascontiguousarray(K, np.float32),
+            T_camera_world=np.ascontiguousarray(np.linalg.inv(T_world_camera), np.float32), background=np.zeros(3, np.float32),
+            degree=self._degree, near=NEAR, limit=depth,
+        )  # fmt: skip
+        on = np.empty((height, width), np.uint8)
+        load("mesh").put_before(colour, left, median, self._fill, self._beside, rgb, depth, on)
+        return BackgroundView(rgb=rgb, depth=depth, on_support=on.astype(bool), table=on.astype(bool))
