@@ -60,7 +60,7 @@ Light make_light(In<float> direction, In<float> key, In<float> sh) {
     Light l{};
     l.direction = {direction.data()[0], direction.data()[1], direction.data()[2]};
     l.key = {key.data()[0], key.data()[1], key.data()[2]};
-    std::copy_n(sh.data(), 27, &l.sh[0][0]);
+    for (int i = 0; i < 9; ++i) std::copy_n(sh.data() + 3 * i, 3, l.sh[i]);
     return l;
 }
 

@@ -46,7 +46,7 @@ void put_before(size_t n, const float* colour, const float* left, const float* m
 void PlanePicture::look(const View& view, const float gain[3], int threads, float* rgb, float* depth) const {
     const double* T = view.T_world_camera;
     const double fx = view.K[0], skew = view.K[1], cx = view.K[2], fy = view.K[4], cy = view.K[5];
-    const double above = height - T[11];
+    const double above = height - T[11], across = 1 / texel, per_w = 1.0 / w, per_h = 1.0 / h;
     // A pixel to the right turns the ray by `right`, one down by `down`.
     const double right[3] = {T[0] / fx, T[4] / fx, T[8] / fx};
     double down[3];
@@ -60,15 +60,15 @@ void PlanePicture::look(const View& view, const float gain[3], int threads, floa
             depth[at] = std::numeric_limits<float>::infinity();
             const double rx = (x + 0.5 - cx - skew * ry) / fx;
             const double dx = T[0] * rx + T[1] * ry + T[2], dy = T[4] * rx + T[5] * ry + T[6], dz = T[8] * rx + T[9] * ry + T[10];
-            const double z = above / dz;
+            const double per = 1 / dz, z = above * per;
             if (!(z > kNear)) continue;
-            const double px = (T[3] + z * dx - x0) / texel, py = (y1 - T[7] - z * dy) / texel;
+            const double px = (T[3] + z * dx - x0) * across, py = (y1 - T[7] - z * dy) * across;
             if (!(px >= 0 && py >= 0 && px < w && py < h) || !on[size_t(py) * w + size_t(px)]) continue;
             // d (x, y) = z (d ray - ray · d ray_z / ray_z), in shares of the picture; v grows upwards.
-            const double k = z / texel, ax = right[2] / dz, ay = down[2] / dz;
+            const double k = z * across, ax = right[2] * per, ay = down[2] * per;
             const Vec3 c = texture.sample(
-                float(px / w), float(1.0 - py / h), float(k * (right[0] - dx * ax) / w), float(k * (right[1] - dy * ax) / h),
-                float(k * (down[0] - dx * ay) / w), float(k * (down[1] - dy * ay) / h));
+                float(px * per_w), float(1.0 - py * per_h), float(k * (right[0] - dx * ax) * per_w), float(k * (right[1] - dy * ax) * per_h),
+                float(k * (down[0] - dx * ay) * per_w), float(k * (down[1] - dy * ay) * per_h));
             rgb[3 * at] = c.x * gain[0], rgb[3 * at + 1] = c.y * gain[1], rgb[3 * at + 2] = c.z * gain[2];
             depth[at] = float(z);
         }

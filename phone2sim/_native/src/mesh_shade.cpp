@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstring>
 
 namespace p2s {
 namespace {
@@ -143,7 +144,7 @@ bool ShadowMap::may_shade(float x0, float x1, float y0, float y1, float t1) cons
 }
 
 float ContactMap::at(float x, float y) const {
-    const float gx = (x - x0) / cell - 0.5f, gy = (y - y0) / cell - 0.5f;
+    const float per = 1.0f / cell, gx = (x - x0) * per - 0.5f, gy = (y - y0) * per - 0.5f;
     if (!(gx >= 0 && gy >= 0 && gx < w - 1 && gy < h - 1)) return 0.0f;
     const int i = int(gx), j = int(gy);
     const float ax = gx - i, ay = gy - j;
@@ -167,7 +168,8 @@ float ContactMap::factor(Vec3 p, Vec3 n) const {
     if (above > 4 * kReach || above < -2 * kReach) return 1.0f;
     const float side = 1.0f - std::max(0.0f, n.z);
     const float o = at(p.x + n.x * kReach, p.y + n.y * kReach);
-    const float f = std::max(0.0f, 1.0f - std::abs(above) / (4 * kReach));
+    if (o == 0.0f) return 1.0f;
+    const float f = std::max(0.0f, 1.0f - std::abs(above) * (1 / (4 * kReach)));
     return 1.0f - o * f * f * (1.0f - 0.4f * side);
 }
 
@@ -181,9 +183,13 @@ Vec3 irradiance(const Light& light, Vec3 n) {
                         0.315392f * (3 * n.z * n.z - 1),
                         1.092548f * n.x * n.z,
                         0.546274f * (n.x * n.x - n.y * n.y)};
-    float c[3] = {0, 0, 0};
-    for (int i = 0; i < 9; ++i)
-        for (int k = 0; k < 3; ++k) c[k] += light.sh[i][k] * y[i];
+    typedef float v4 __attribute__((vector_size(16)));
+    v4 c = {0, 0, 0, 0};
+    for (int i = 0; i < 9; ++i) {
+        v4 row;
+        std::memcpy(&row, light.sh[i], 16);
+        c += row * y[i];
+    }
     return {std::max(0.0f, c[0]), std::max(0.0f, c[1]), std::max(0.0f, c[2])};
 }
 

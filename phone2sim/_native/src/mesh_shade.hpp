@@ -33,7 +33,7 @@ struct ContactMap {
 
 struct Light {
     Vec3 direction, key;
-    float sh[9][3];
+    float sh[9][4];  // red, green, blue, 0
 };
 
 Vec3 irradiance(const Light& light, Vec3 n);

@@ -55,15 +55,16 @@ TextureLevel halve(const TextureLevel& a) {
 
 // Four channels at once, through the vector extensions of GCC and Clang.
 typedef float v4 __attribute__((vector_size(16)));
-typedef uint16_t u4 __attribute__((vector_size(8)));
+typedef int32_t i4 __attribute__((vector_size(16)));
+typedef uint16_t u8 __attribute__((vector_size(16)));
 
 inline v4 texel(const uint16_t* p) {
-    u4 a;
+    u8 a{};
     std::memcpy(&a, p, 8);
-    return __builtin_convertvector(a, v4);
+    return __builtin_convertvector((i4)__builtin_shufflevector(a, u8{}, 0, 8, 1, 9, 2, 10, 3, 11), v4);  // halves widened: little-endian
 }
 
-v4 bilinear(const TextureLevel& t, float u, float v) {
+inline v4 bilinear(const TextureLevel& t, float u, float v) {
     const float x = u * t.w - 0.5f, y = (1.0f - v) * t.h - 0.5f;
     const int i = int(x) - (x < 0), j = int(y) - (y < 0);
     const float ax = x - i, ay = y - j;
@@ -100,15 +101,14 @@ Texture::Texture(const uint8_t* srgb, int w, int h) {
 
 namespace {
 
-v4 trilinear(const std::vector<TextureLevel>& levels, float u, float v, float lod) {
-    u = std::clamp(u, -1.0f, 2.0f), v = std::clamp(v, -1.0f, 2.0f);
-    const int last = int(levels.size()) - 1;
-    if (!(lod > 0.0f)) return bilinear(levels[0], u, v);
-    const int l0 = std::min(int(lod), last), l1 = std::min(l0 + 1, last);
-    const float t = lod - int(lod);
-    const v4 a = bilinear(levels[l0], u, v);
-    if (l0 == l1 || t == 0.0f) return a;
-    return a * (1.0f - t) + bilinear(levels[l1], u, v) * t;
+// Between two levels where `lod` is half way between them, of one alone within a quarter of it.
+inline v4 between(const std::vector<TextureLevel>& levels, float u, float v, float lod) {
+    const int last = int(levels.size()) - 1, l = std::min(int(lod), last);
+    const float t = std::clamp(2.0f * (lod - float(l)) - 0.5f, 0.0f, 1.0f);
+    if (t == 0.0f) return bilinear(levels[l], u, v);
+    const int next = std::min(l + 1, last);
+    if (t == 1.0f) return bilinear(levels[next], u, v);
+    return bilinear(levels[l], u, v) * (1.0f - t) + bilinear(levels[next], u, v) * t;
 }
 
 }  // namespace
@@ -118,17 +118,18 @@ Vec3 Texture::sample(float u, float v, float dux, float dvx, float duy, float dv
     const float lx = std::sqrt(dux * dux * tw * tw + dvx * dvx * th * th);
     const float ly = std::sqrt(duy * duy * tw * tw + dvy * dvy * th * th);
     const float major = std::max(lx, ly), minor = std::max(std::min(lx, ly), 1e-6f);
+    u = std::clamp(u, -1.0f, 2.0f), v = std::clamp(v, -1.0f, 2.0f);
     if (!(major > 1.0f)) {
-        const v4 c = bilinear(levels[0], std::clamp(u, -1.0f, 2.0f), std::clamp(v, -1.0f, 2.0f));
+        const v4 c = bilinear(levels[0], u, v);
         return {c[0], c[1], c[2]};
     }
-    const int taps = std::min(8, int(std::ceil(std::min(major / std::max(minor, 1.0f), 8.0f) - 0.01f)));
+    const int taps = std::min(8, int(std::ceil(std::min(major / std::max(minor, 1.0f), 8.0f) - 0.5f)));
     const float lod = log2_fast(std::max(major / std::max(taps, 1), 1.0f));
-    const float du = lx > ly ? dux : duy, dv = lx > ly ? dvx : dvy;
+    const float du = std::clamp(lx > ly ? dux : duy, -1.0f, 1.0f), dv = std::clamp(lx > ly ? dvx : dvy, -1.0f, 1.0f);
     v4 sum = {0, 0, 0, 0};
     for (int i = 0; i < taps; ++i) {
         const float o = (i + 0.5f) / taps - 0.5f;
-        sum += trilinear(levels, u + o * du, v + o * dv, lod);
+        sum += between(levels, u + o * du, v + o * dv, lod);
     }
     sum *= 1.0f / taps;
     return {sum[0], sum[1], sum[2]};

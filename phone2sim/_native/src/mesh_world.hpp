@@ -22,7 +22,7 @@ struct Texture {
     std::vector<TextureLevel> levels;  // 0 is full size, each next one half of it
     explicit Texture(const uint8_t* srgb, int w, int h);
     // At (u, v), bottom-left origin, clamped, over a pixel whose steps to the right and down change (u, v) by (dux, dvx) and (duy, dvy):
-    // trilinear, up to eight samples along the pixel's longer side.
+    // between two sizes of the picture, up to eight samples along the pixel's longer side.
     Vec3 sample(float u, float v, float dux, float dvx, float duy, float dvy) const;
 };
 

@@ -207,8 +207,12 @@ void compose(const Footprint* feet, const Normal* normals, const Tiles& tiles, i
   Spans span;
   for (int64_t since = 1; k < end; k++, since++) {
     const Footprint& f = feet[entries[k].gaussian];
-    if (kLimit && f.z > farthest + kBehind) break;
     const float u = f.u - px, v = f.v - py;
+    if constexpr (kLimit) {
+      if (f.z > farthest + kBehind) break;
+      const float x = f.zu > 0 ? .5f : tw - .5f, y = f.zv > 0 ? .5f : th - .5f;  // where in the tile it is nearest
+      if (f.z + f.zu * (x - u) + f.zv * (y - v) > farthest) continue;
+    }
     int y0, y1;
     row_range(f, v, alive, y0, y1);
     if (y0 <= y1) span.set(f, u, v);

@@ -113,6 +113,7 @@ class MovingBackground:
         )
         self._gain, self._beside = gain, relight * np.array(surfaces.wall_rgb_gain, np.float32)
         self._splats, self._degree = raw_parameters(top.rest), top.rest.sh_degree
+        self._height = top.height_m
         self._fill, self._threads = np.array(fill_rgb, np.float32), threads
         self._rasterizers: dict[tuple[int, int], object] = {}
 
@@ -125,7 +126,7 @@ class MovingBackground:
         colour, left, median, *_ = raster.forward(  # type: ignore[attr-defined]
             *self._splats, K=np.ascontiguousarray(K, np.float32),
             T_camera_world=np.ascontiguousarray(np.linalg.inv(T_world_camera), np.float32), background=np.zeros(3, np.float32),
-            degree=self._degree, near=NEAR, limit=depth,
+            degree=self._degree, near=NEAR, limit=depth * np.float32(1 - SNAP_M / max(SNAP_M, T_world_camera[2, 3] - self._height)),
         )  # fmt: skip
         on = np.empty((height, width), np.uint8)
         load("mesh").put_before(colour, left, median, self._fill, self._beside, rgb, depth, on)
