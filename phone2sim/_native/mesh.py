@@ -229,11 +229,13 @@ def render(
 def composite(
     image: MeshImage, background: np.ndarray, depth: np.ndarray, *, K: np.ndarray, T_world_camera: np.ndarray,
     shadow_map: ShadowMap | None = None, contact_map: ContactMap | None = None,
-    more: tuple[ShadowMap | None, ContactMap | None] = (None, None), shadow: float = 0.6, bias_m: float = 0.004, threads: int = 0,
+    more: tuple[ShadowMap | None, ContactMap | None] = (None, None), shadow: float = 0.6, bias_m: float = 0.004,
+    step: float = 0.0, threads: int = 0,
 ) -> np.ndarray:  # fmt: skip
     """`image` over `background` (h, w, 3) linear of camera z `depth` (h, w) [m], which receives shadow and contact.
 
-    `more` are a second shadow and contact map. `shadow` is the share of the background's light that the key gives. Returns (h, w, 3) float32 linear.
+    `more` are a second shadow and contact map. `shadow` is the share of the background's light that the key gives. Pixels between
+    others whose light differs by less than `step` take their mean. Returns (h, w, 3) float32 linear.
     """
     h, w = image.coverage.shape
     out = np.empty((h, w, 3), np.float32)
@@ -244,7 +246,7 @@ def composite(
         depth=checked_array(depth, np.float32, (h, w), "composite depth"), fg_rgb=image.rgb, coverage=image.coverage,
         shadow=shadow_map.native if shadow_map else None, contact=contact_map.native if contact_map else None,
         shadow2=more[0].native if more[0] else None, contact2=more[1].native if more[1] else None,
-        strength=float(shadow), bias=float(bias_m), threads=threads, out=out,
+        strength=float(shadow), bias=float(bias_m), step=float(step), threads=threads, out=out,
     )  # fmt: skip
     return out
 
@@ -261,18 +263,33 @@ class PlanePicture:
         mask = checked_array(on, np.uint8, a.shape[:2], "PlanePicture on")
         self._native = load("mesh").PlanePicture(a, mask, corner_m[0], corner_m[1], texel_m, height_m)
 
-    def look(
-        self, *, K: np.ndarray, T_world_camera: np.ndarray, width: int, height: int, rgb_gain: np.ndarray | None = None, threads: int = 0
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Linear colour (h, w, 3) times `rgb_gain` (3,), and camera z (h, w) [m]; 0 and inf where no paint is seen. Filtered
-        along the longer side of a pixel's footprint."""
-        rgb, depth = np.empty((height, width, 3), np.float32), np.empty((height, width), np.float32)
-        gain = np.ones(3) if rgb_gain is None else rgb_gain
-        self._native.look(
-            checked_array(K, np.float64, (3, 3), "look K"), checked_array(T_world_camera, np.float64, (4, 4), "look T_world_camera"),
-            width, height, checked_array(gain, np.float32, (3,), "look rgb_gain"), threads, rgb, depth,
+    def depth(self, *, K: np.ndarray, T_world_camera: np.ndarray, width: int, height: int, threads: int = 0) -> np.ndarray:
+        """Camera z (h, w) [m] of the pixels that see paint, inf elsewhere."""
+        out = np.empty((height, width), np.float32)
+        self._native.depth(*_camera(K, T_world_camera), width, height, threads, out)
+        return out
+
+    def paint(
+        self, depth: np.ndarray, *, K: np.ndarray, T_world_camera: np.ndarray, colour: np.ndarray, left: np.ndarray,
+        rgb_gain: np.ndarray, fill_rgb: np.ndarray, other_gain: np.ndarray, covered: np.ndarray, threads: int = 0,
+    ) -> np.ndarray:  # fmt: skip
+        """Linear (h, w, 3): the paint, times `rgb_gain` (3,), under splats of `colour` (3, h, w), sRGB and premultiplied, which
+        leave the share `left` (h, w) of the light. Where `depth` (h, w) is inf they are over `fill_rgb` (3,), sRGB. The splats are
+        times `other_gain` (3,). Pixels that are all `covered` (h, w) stay black. The paint is filtered along the longer side of a
+        pixel's footprint."""
+        h, w = depth.shape
+        rgb = np.empty((h, w, 3), np.float32)
+        self._native.paint(
+            *_camera(K, T_world_camera), w, h, depth, checked_array(covered, np.float32, (h, w), "paint covered"),
+            checked_array(rgb_gain, np.float32, (3,), "paint rgb_gain"), checked_array(colour, np.float32, (3, h, w), "paint colour"),
+            checked_array(left, np.float32, (h, w), "paint left"), checked_array(fill_rgb, np.float32, (3,), "paint fill_rgb"),
+            checked_array(other_gain, np.float32, (3,), "paint other_gain"), threads, rgb,
         )  # fmt: skip
-        return rgb, depth
+        return rgb
+
+
+def _camera(K: np.ndarray, T_world_camera: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return checked_array(K, np.float64, (3, 3), "K"), checked_array(T_world_camera, np.float64, (4, 4), "T_world_camera")
 
 
 def to_srgb8(

@@ -226,28 +226,30 @@ NB_MODULE(P2S_MODULE, m) {
     m.def("contact_map", &make_contact);
     m.def("composite", [](In<double> K, In<double> T, int w, int h, In<float> background, In<float> depth, In<float> fg, In<float> cov,
                           const ShadowMap* shadow, const ContactMap* contact, const ShadowMap* shadow2, const ContactMap* contact2,
-                          float strength, float bias, int threads, Out<float> out) {
+                          float strength, float bias, float step, int threads, Out<float> out) {
         const View view = make_view(K, T, w, h, 1);
         nb::gil_scoped_release release;
-        composite(view, background.data(), depth.data(), fg.data(), cov.data(), {{shadow, shadow2}, {contact, contact2}}, strength, bias, thread_count(threads), out.data());
+        composite(view, background.data(), depth.data(), fg.data(), cov.data(), {{shadow, shadow2}, {contact, contact2}}, strength, bias, step, thread_count(threads), out.data());
     }, nb::arg("K"), nb::arg("T_world_camera"), nb::arg("width"), nb::arg("height"), nb::arg("background"), nb::arg("depth"),
        nb::arg("fg_rgb"), nb::arg("coverage"), nb::arg("shadow").none(), nb::arg("contact").none(), nb::arg("shadow2").none(), nb::arg("contact2").none(), nb::arg("strength"), nb::arg("bias"),
-       nb::arg("threads"), nb::arg("out"));
+       nb::arg("step"), nb::arg("threads"), nb::arg("out"));
     nb::class_<PlanePicture>(m, "PlanePicture")
         .def("__init__", [](PlanePicture* p, In<uint8_t> srgb, In<uint8_t> on, double x0, double y1, double texel, double height) {
             const int h = int(srgb.shape(0)), w = int(srgb.shape(1));
             new (p) PlanePicture{Texture(srgb.data(), w, h), {on.data(), on.data() + size_t(w) * h}, w, h, x0, y1, texel, height};
         })
-        .def("look", [](const PlanePicture& p, In<double> K, In<double> T, int w, int h, In<float> gain, int threads, Out<float> rgb, Out<float> depth) {
+        .def("depth", [](const PlanePicture& p, In<double> K, In<double> T, int w, int h, int threads, Out<float> out) {
             const View view = make_view(K, T, w, h, 1);
             nb::gil_scoped_release release;
-            p.look(view, gain.data(), thread_count(threads), rgb.data(), depth.data());
+            p.depth(view, thread_count(threads), out.data());
+        })
+        .def("paint", [](const PlanePicture& p, In<double> K, In<double> T, int w, int h, In<float> depth, In<float> covered, In<float> gain,
+                         In<float> colour, In<float> left, In<float> fill, In<float> beside, int threads, Out<float> rgb) {
+            const View view = make_view(K, T, w, h, 1);
+            nb::gil_scoped_release release;
+            p.paint(view, depth.data(), covered.data(), gain.data(), {colour.data(), left.data(), fill.data(), beside.data()},
+                    thread_count(threads), rgb.data());
         });
-    m.def("put_before", [](In<float> colour, In<float> left, In<float> median, In<float> fill, In<float> gain, Out<float> rgb,
-                           Out<float> depth, Out<uint8_t> on) {
-        nb::gil_scoped_release release;
-        put_before(left.size(), colour.data(), left.data(), median.data(), fill.data(), gain.data(), rgb.data(), depth.data(), on.data());
-    });
     m.def("sense", [](In<float> rgb, In<float> gain, float blur_px, float noise, uint64_t seed, Out<uint8_t> out) {
         nb::gil_scoped_release release;
         sense(rgb.data(), int(rgb.shape(1)), int(rgb.shape(0)), gain.data(), blur_px, noise, seed, out.data());

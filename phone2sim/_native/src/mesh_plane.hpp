@@ -4,20 +4,28 @@
 
 namespace p2s {
 
+// Splats over the plane, whose depth hid the farther ones: colour (3 planes, sRGB, premultiplied) and share of light `left` of each pixel.
+// Where there is no plane, `fill` (sRGB) shows through the rest. `gain` is of linear colour.
+struct Before {
+    const float *colour, *left;
+    const float *fill, *gain;
+};
+
 struct PlanePicture {
     Texture texture;
     std::vector<uint8_t> on;  // one per texel, rows from the top (largest y): painted there
     int w, h;
     double x0, y1, texel, height;  // left and top edge, size of a texel, the plane's z [m]
 
-    // rgb (3, linear, times gain) and camera z [m] of the pixels that see the picture; where none does, 0 and inf.
-    void look(const View& view, const float gain[3], int threads, float* rgb, float* depth) const;
-};
+    // Camera z [m] of the pixels that see the picture, inf where none does.
+    void depth(const View& view, int threads, float* out) const;
+    // The picture and the splats of `before` where less than all of a pixel is `covered`: rgb (3, linear). `depth` is what `depth` gave.
+    void paint(const View& view, const float* depth, const float* covered, const float gain[3], const Before& before, int threads,
+               float* rgb) const;
 
-// Puts splats over what `look` gave, whose depth hid the farther ones: colour (3 planes, sRGB, premultiplied), share of light `left` and
-// median depth of each of n pixels. Where there is no plane, `fill` (sRGB) shows through the rest. rgb and depth are changed in place;
-// on[i] = 1 where the plane is what is seen.
-void put_before(size_t n, const float* colour, const float* left, const float* median, const float fill[3], const float gain[3],
-                float* rgb, float* depth, uint8_t* on);
+private:
+    template <class Seen>
+    void rays(const View& view, int threads, const Seen& seen) const;
+};
 
 }  // namespace p2s

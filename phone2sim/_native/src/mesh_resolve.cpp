@@ -172,10 +172,11 @@ void resolve(const World& world, const View& view, const Visibility& seen, const
 namespace {
 
 // Light on a background, from which the shadows of parts are looked up. Penumbrae are wider than a pixel: every second pixel of every
-// second row is asked, and those in between only where their neighbours differ by more than `kStep`.
+// second row is asked, and those in between only where their neighbours differ by `step` or more (0: always).
 class Cast {
 public:
-    Cast(const View& view, const float* depth, const Shade& shade, float bias) : view(view), depth(depth), shade(shade), bias(bias) {}
+    Cast(const View& view, const float* depth, const Shade& shade, float bias, float step)
+        : view(view), depth(depth), shade(shade), bias(bias), step(step) {}
 
     Vec3 point(int x, int y) const {
         const double* T = view.T_world_camera;
@@ -195,7 +196,7 @@ public:
         const int x0 = x & ~1, x1 = std::min(x0 + 2 * (x & 1), (view.width - 1) & ~1), k = y & 1;
         const float a = row[0][x0], b = row[0][x1], c = row[k][x0], d = row[k][x1];
         const float low = std::min(std::min(a, b), std::min(c, d)), high = std::max(std::max(a, b), std::max(c, d));
-        if (!(high - low < kStep) || std::isnan(a + b + c + d)) return lit(p);
+        if (!(high - low < step) || std::isnan(a + b + c + d)) return lit(p);
         const int y0 = y & ~1, y1 = std::min(y0 + 2 * k, (view.height - 1) & ~1);
         const float z = depth[size_t(y) * view.width + x];
         for (int j : {y0, y1})
@@ -204,20 +205,20 @@ public:
         return 0.25f * (a + b + c + d);
     }
 
-    static constexpr float kStep = 0.08f, kNear = 0.02f;
-
 private:
+    static constexpr float kNear = 0.02f;
+
     const View& view;
     const float* depth;
     const Shade& shade;
-    float bias;
+    float bias, step;
 };
 
 }  // namespace
 
 void composite(const View& view, const float* background, const float* depth, const float* fg_rgb, const float* coverage,
-               const Shade& shade, float strength, float bias, int threads, float* out) {
-    const Cast cast(view, depth, shade, bias);
+               const Shade& shade, float strength, float bias, float step, int threads, float* out) {
+    const Cast cast(view, depth, shade, bias, step);
     const int w = view.width, h = view.height, pairs = (h + 1) / 2;
     const bool shadows = shade.shadow[0] || shade.shadow[1];
     auto asked = [&](int x, int y) { return coverage[size_t(y) * w + x] < 1.0f && depth[size_t(y) * w + x] < 1e6f; };
@@ -225,7 +226,7 @@ void composite(const View& view, const float* background, const float* depth, co
     if (shadows) {
 #pragma omp parallel for schedule(dynamic, 4) num_threads(threads) if (threads > 1)
         for (int j = 0; j < pairs; ++j)
-            for (int x = 0; x < w; x += 2) even[size_t(j) * w + x] = asked(x, 2 * j) ? cast.lit(cast.point(x, 2 * j)) : std::nanf("");
+            for (int x = 0; x < w; x += 2) even[size_t(j) * w + x] = asked(x, 2 * j) ? cast.lit(cast.point(x, 2 * j)) : std::numeric_limits<float>::quiet_NaN();
     }
 #pragma omp parallel for schedule(dynamic, 8) num_threads(threads) if (threads > 1)
     for (int y = 0; y < h; ++y) {

@@ -60,8 +60,9 @@ void resolve(const World& world, const View& view, const Visibility& seen, const
              const Light& light, const Shade& shade, int threads, Picture out);
 
 // out = background × cast shadow × contact, under the foreground. `depth` is the background's camera z, inf where none.
+// Pixels between others whose light differs by less than `step` take their mean; with 0 none does.
 void composite(const View& view, const float* background, const float* depth, const float* fg_rgb, const float* coverage,
-               const Shade& shade, float strength, float bias, int threads, float* out);
+               const Shade& shade, float strength, float bias, float step, int threads, float* out);
 
 // 0–255 sRGB of a linear value, by the square root of the value (8192 steps): the table, and its size.
 constexpr int kEncode = 8192;

@@ -24,10 +24,12 @@ from phone2sim.sim_export.render.optics import Lens, compressed, exposed, expose
 from phone2sim.sim_export.render.parts import PartSet, RenderPart
 from phone2sim.sim_export.render.retexture import dressed
 from phone2sim.sim_export.render.still import still_picture
-from phone2sim.sim_export.render.tabletop import MovingBackground
+from phone2sim.sim_export.render.tabletop import MovingBackground, MovingView
 
 SHADOW_TEXEL_M = (0.002, 0.004)
 """Finest and coarsest texel of the shadow map; in between, about a picture's pixel at 0.9 m."""
+SHADE_STEP = 0.05
+"""Moving cameras look shadows up at every second pixel where they change by less."""
 
 
 class EpisodeRenderer:
@@ -173,12 +175,12 @@ class EpisodeRenderer:
         w, h = drawn.width, drawn.height
         if self._behind is not None:
             view = self._behind.look(K=K, T_world_camera=T, width=w, height=h)
-            dress = view.rgb
         else:
-            view = draw_background(
+            all_splats = draw_background(
                 self._cloud, drawn, support_height_m=self._support, threads=self.threads, T_world_camera=T, fill_rgb=self._fill
             )
-            dress = dressed(view, self._surfaces, self._lights, K=K, T_world_camera=T)
+            dress = dressed(all_splats, self._surfaces, self._lights, K=K, T_world_camera=T)
+            view = MovingView(depth=all_splats.depth, on_support=all_splats.on_support, paint=lambda _: dress)
         options: dict[str, Any] = {
             "K": K, "T_world_camera": T, "shadow_map": self._still_maps[0], "contact_map": self._still_maps[1], "more": maps,
             "threads": self.threads,
@@ -188,7 +190,7 @@ class EpisodeRenderer:
             supersample=self._supersample, rgb_gain=self._all.rgb_gain,
             visible=self._all.in_view(T_world_part, K, T, w, h), **options,
         )  # fmt: skip
-        rgb = composite(image, dress, view.depth, shadow=self._lights.shadow, **options)
+        rgb = composite(image, view.paint(image.coverage), view.depth, shadow=self._lights.shadow, step=SHADE_STEP, **options)
         known = None
         if truth:
             own = image.part >= 0

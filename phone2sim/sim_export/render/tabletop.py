@@ -6,7 +6,9 @@ rasterised in each picture, hidden behind the plane.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +29,8 @@ REACH_M = 1.5
 """Farthest of the middle that the plane is painted."""
 EYE_M = 5.0
 """The table is drawn from so high above it."""
+RIM_M = 0.006
+"""So much of the table's edge is left to splats, which are soft there."""
 FEW = 200
 """With fewer Gaussians on the plane there is no table top."""
 SIGMAS = 3.33
@@ -51,6 +55,8 @@ class TableTop:
     @classmethod
     def of(cls, cloud: SplatCloud, height_m: float, *, threads: int = 1) -> TableTop | None:
         """None where too few splats lie on the plane z = `height_m`."""
+        import cv2
+
         near = (np.abs(cloud.means[:, 2] - height_m) < SNAP_M) & (cloud.opacities > 0.1)
         if near.sum() < FEW:
             return None
@@ -65,15 +71,17 @@ class TableTop:
         under = cloud.take(cloud.means[:, 2] < height_m + SNAP_M)
         image = rasterize(under, K=K, T_camera_world=np.linalg.inv(T), width=w, height=h, mode=False, threads=threads)
         on = on_plane(np.where(image.depth_median > 0, np.abs(image.depth_median - EYE_M), np.inf))
-        if on.sum() < FEW:
+        rim = 2 * round(RIM_M / texel) + 1
+        padded = np.pad(without_specks(on).astype(np.uint8), rim)  # the picture's edge is an edge of the table
+        table = cv2.erode(padded, np.ones((rim, rim), np.uint8))[rim:-rim, rim:-rim].astype(bool)
+        if table.sum() < FEW:
             return None
-        table = without_specks(on)
         depth = np.full(on.shape, EYE_M, np.float32)
         rgb = srgb_to_linear(np.clip(image.rgb / np.maximum(image.alpha, 0.5)[..., None], 0, 1))
         corner = (float(low[0]), float(high[1]))
         inside = _inside(cloud, table, corner, texel, height_m)
         return cls(
-            view=BackgroundView(rgb=rgb, depth=depth, on_support=on, table=table), K=K, T_world_camera=T, corner_m=corner,
+            view=BackgroundView(rgb=rgb, depth=depth, on_support=table, table=table), K=K, T_world_camera=T, corner_m=corner,
             texel_m=texel, height_m=height_m, rest=cloud.take(~inside),
         )  # fmt: skip
 
@@ -93,6 +101,18 @@ def _inside(cloud: SplatCloud, table: np.ndarray, corner: tuple[float, float], t
     y0, y1 = (np.clip(a, 0, h).astype(int) for a in (np.floor(y - ry), np.ceil(y + ry)))
     covered = total[y1, x1] - total[y0, x1] - total[y1, x0] + total[y0, x0]
     return np.asarray(flat & within & (covered == (x1 - x0) * (y1 - y0)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class MovingView:
+    """What a moving camera sees of the background."""
+
+    depth: np.ndarray
+    """(h, w) float32 camera z [m]; inf where nothing is."""
+    on_support: np.ndarray
+    """(h, w) bool."""
+    paint: Callable[[np.ndarray], np.ndarray]
+    """The picture (h, w, 3), linear, relit and repainted; black where `covered` (h, w) by something in front is 1."""
 
 
 class MovingBackground:
@@ -115,19 +135,25 @@ class MovingBackground:
         self._splats, self._degree = raw_parameters(top.rest), top.rest.sh_degree
         self._height = top.height_m
         self._fill, self._threads = np.array(fill_rgb, np.float32), threads
-        self._rasterizers: dict[tuple[int, int], object] = {}
+        self._rasterizers: dict[tuple[int, int], Any] = {}
 
-    def look(self, *, K: np.ndarray, T_world_camera: np.ndarray, width: int, height: int) -> BackgroundView:
-        """What the camera sees, already relit and repainted; `table` is the same as `on_support`."""
-        rgb, depth = self._plane.look(
-            K=K, T_world_camera=T_world_camera, width=width, height=height, rgb_gain=self._gain, threads=self._threads
-        )
+    def look(self, *, K: np.ndarray, T_world_camera: np.ndarray, width: int, height: int) -> MovingView:
+        """What the camera sees with nothing in front."""
+        camera = {"K": K, "T_world_camera": T_world_camera}
+        plane = self._plane.depth(**camera, width=width, height=height, threads=self._threads)
+        above = max(SNAP_M, T_world_camera[2, 3] - self._height)
         raster = self._rasterizers.setdefault((width, height), load("splat").Rasterizer(width, height, self._threads))
-        colour, left, median, *_ = raster.forward(  # type: ignore[attr-defined]
+        colour, left, median, *_ = raster.forward(
             *self._splats, K=np.ascontiguousarray(K, np.float32),
             T_camera_world=np.ascontiguousarray(np.linalg.inv(T_world_camera), np.float32), background=np.zeros(3, np.float32),
-            degree=self._degree, near=NEAR, limit=depth * np.float32(1 - SNAP_M / max(SNAP_M, T_world_camera[2, 3] - self._height)),
+            degree=self._degree, near=NEAR, limit=plane * np.float32(1 - SNAP_M / above),
         )  # fmt: skip
-        on = np.empty((height, width), np.uint8)
-        load("mesh").put_before(colour, left, median, self._fill, self._beside, rgb, depth, on)
-        return BackgroundView(rgb=rgb, depth=depth, on_support=on.astype(bool), table=on.astype(bool))
+        nearer = left < 0.5
+
+        def paint(covered: np.ndarray) -> np.ndarray:
+            return self._plane.paint(
+                plane, **camera, colour=colour, left=left, rgb_gain=self._gain, fill_rgb=self._fill, other_gain=self._beside,
+                covered=covered, threads=self._threads,
+            )  # fmt: skip
+
+        return MovingView(depth=np.where(nearer, median, plane), on_support=np.isfinite(plane) & ~nearer, paint=paint)
