@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from phone2sim.assets.scene import Light
-from phone2sim.errors import InputError
+from phone2sim.errors import InputError, MissingDependencyError
 from phone2sim.keys import Key
 
 SIZE = (64, 128)
@@ -58,20 +58,37 @@ def generated(key: Key) -> np.ndarray:
 
 @lru_cache(maxsize=16)
 def load_environment(path: str) -> np.ndarray:
-    """(h, w, 3) linear radiance of a .hdr, .jpg or .png, area-averaged to `SIZE`. Raises `InputError`."""
+    """(h, w, 3) linear radiance of a .hdr, .exr, .jpg or .png, area-averaged to `SIZE`. Raises `InputError`, and
+    `MissingDependencyError` for a .exr without the extra `exr`."""
     import cv2
 
     from phone2sim._native.mesh import srgb_to_linear
 
-    picture = cv2.imread(path, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH) if Path(path).is_file() else None
+    exr = Path(path).suffix.lower() == ".exr" and Path(path).is_file()
+    picture = _read_exr(path) if exr else cv2.imread(path, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH) if Path(path).is_file() else None
     if picture is None:
-        raise InputError(f"Environment {path} does not exist or cannot be read.", hint="Give an equirectangular .hdr, .jpg or .png.")
+        raise InputError(f"Environment {path} does not exist or cannot be read.", hint="Give an equirectangular .hdr, .exr, .jpg or .png.")
     h, w = picture.shape[:2]
     if abs(w - 2 * h) > 2:
         raise InputError(f"Environment {path} is {w}×{h}; an equirectangular picture is twice as wide as high.")
     rgb = picture[..., ::-1].astype(np.float32)
     linear = rgb if picture.dtype == np.float32 else srgb_to_linear(rgb / np.iinfo(picture.dtype).max)
     return cv2.resize(linear, SIZE[::-1], interpolation=cv2.INTER_AREA)
+
+
+def _read_exr(path: str) -> np.ndarray | None:
+    """(h, w, 3) float32, blue first as OpenCV has it; None for what is no picture in RGB."""
+    try:
+        import OpenEXR
+    except ImportError as e:
+        raise MissingDependencyError(f"{path} needs OpenEXR.", hint="pip install 'phone2sim[exr]', or save it as .hdr") from e
+    try:
+        with OpenEXR.File(path) as file:
+            channels = file.channels()
+            pixels = channels.get("RGB", channels.get("RGBA"))
+            return None if pixels is None else pixels.pixels[..., 2::-1].astype(np.float32)
+    except (RuntimeError, ValueError):
+        return None
 
 
 def light_of(radiance: np.ndarray, *, turn_rad: float = 0.0) -> Light:

@@ -66,7 +66,7 @@ class LightingRecipe(Config):
     temperature_mired: Annotated[Variation, Drawn(-150, 150)] = _c(0.0)
     """Shift of the light's colour temperature; positive is warmer, 10 is just visible."""
     environment: Text = _c("captured")
-    """Where light comes from: `captured`, `generated` (a made-up room), or a picture all around (.hdr, .jpg, .png; twice as
+    """Where light comes from: `captured`, `generated` (a made-up room), or a picture all around (.hdr, .exr, .jpg, .png; twice as
     wide as high). Strength stays the captured one, the gains above apply on top."""
     environment_turn_deg: Number = _c(0.0)
     """Turn of that picture about the vertical."""

@@ -1,5 +1,7 @@
 """What users bring along: light from their pictures all around, clutter from their mesh folders and other scenes."""
 
+from importlib.util import find_spec
+
 import cv2
 import numpy as np
 import pytest
@@ -36,14 +38,21 @@ def around(path, strength):
     d, _ = directions((64, 128))
     lamp = np.exp(-((np.arccos(np.clip(d @ (LAMP / np.linalg.norm(LAMP)), -1, 1)) / 0.15) ** 2))[..., None]
     linear = 0.15 + strength * lamp * [1.0, 0.8, 0.5]
-    if path.suffix == ".hdr":
+    if path.suffix == ".exr":
+        import OpenEXR
+
+        rgb = {"RGB": OpenEXR.Channel("RGB", np.ascontiguousarray(linear, np.float16))}
+        OpenEXR.File({"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}, rgb).write(str(path))
+    elif path.suffix == ".hdr":
         cv2.imwrite(str(path), linear[..., ::-1].astype(np.float32))
     else:
         cv2.imwrite(str(path), (255 * np.clip(linear, 0, 1) ** (1 / 2.2))[..., ::-1].astype(np.uint8))
 
 
-@pytest.mark.parametrize(("name", "strength"), [("room.hdr", 30.0), ("room.png", 0.8), ("room.jpg", 0.8)])
+@pytest.mark.parametrize(("name", "strength"), [("room.hdr", 30.0), ("room.exr", 30.0), ("room.png", 0.8), ("room.jpg", 0.8)])
 def test_a_users_environment_lights_the_scene_and_changes_nothing_else(tmp_path, name, strength):
+    if name.endswith(".exr"):
+        pytest.importorskip("OpenEXR")
     around(tmp_path / name, strength)
     base = drawn(BASE.format(sources="scene"))
     spec = drawn(BASE.format(sources="scene") + f"lighting: {{environment: {tmp_path / name}}}\n")
@@ -57,7 +66,11 @@ def test_a_users_environment_lights_the_scene_and_changes_nothing_else(tmp_path,
 
 def test_a_picture_that_is_not_all_around_is_refused(tmp_path):
     cv2.imwrite(str(tmp_path / "photo.jpg"), np.zeros((60, 80, 3), np.uint8))
-    for path, why in ((tmp_path / "photo.jpg", "twice as wide"), (tmp_path / "gone.hdr", "cannot be read")):
+    (tmp_path / "no.exr").write_bytes(b"not a picture")
+    wrong = [(tmp_path / "photo.jpg", "twice as wide"), (tmp_path / "gone.hdr", "cannot be read"), (tmp_path / "gone.exr", "cannot be read")]
+    if find_spec("OpenEXR"):
+        wrong.append((tmp_path / "no.exr", "cannot be read"))
+    for path, why in wrong:
         with pytest.raises(InputError, match=why):
             drawn(BASE.format(sources="scene") + f"lighting: {{environment: {path}}}\n")
 
