@@ -30,6 +30,9 @@ def hollowed(field: np.ndarray, grid: Grid, views: list[View], *, level: float, 
     z = grid.origin[2] + voxel * np.arange(grid.shape[2])
     solid = field < 0
     solid[:, :, z < level + voxel] = False
+    parts, n = ndimage.label(solid)
+    stray = (parts > 0) & (parts != 1 + int(np.argmax(np.bincount(parts.ravel())[1:]))) if n > 1 else np.zeros_like(solid)
+    solid &= ~stray  # a clump that hangs in the opening is no lid
     layers = [int(k) for k in np.flatnonzero(solid.any(axis=(0, 1)))]
     if len(layers) < 8:
         return field
@@ -78,7 +81,8 @@ def hollowed(field: np.ndarray, grid: Grid, views: list[View], *, level: float, 
     inside = voxel * (ndimage.distance_transform_edt(free) - 0.5)
     within = -voxel * (ndimage.distance_transform_edt(~free) - 0.5)
     near = ndimage.binary_dilation(new, iterations=3)
-    return np.where(near, np.maximum(field, np.clip(np.where(free, inside, within), -4 * voxel, 4 * voxel)), field).astype(np.float32)
+    out = np.where(near, np.maximum(field, np.clip(np.where(free, inside, within), -4 * voxel, 4 * voxel)), field)
+    return np.where(stray, np.maximum(out, 0.5 * voxel), out).astype(np.float32)
 
 
 def _floor_seen(empty: np.ndarray, surface: np.ndarray, floor: int, rim: int) -> bool:
