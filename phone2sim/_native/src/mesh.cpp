@@ -78,9 +78,11 @@ void render(const World& world, In<double> poses, In<double> K, In<double> T_wor
     seen.id.assign(size_t(seen.w) * seen.h, -1);
     if (behind) {
         seen.key.resize(seen.id.size());
-        for (int y = 0; y < seen.h; ++y)
-            for (int x = 0; x < seen.w; ++x)
-                seen.key[size_t(y) * seen.w + x] = 1.0f / behind->data()[size_t(y / supersample) * width + x / supersample];
+        for (int y = 0; y < seen.h; y += supersample) {
+            float* row = &seen.key[size_t(y) * seen.w];
+            for (int x = 0; x < width; ++x) std::fill_n(row + x * supersample, supersample, 1.0f / behind->data()[size_t(y / supersample) * width + x]);
+            for (int k = 1; k < supersample; ++k) std::copy_n(row, seen.w, row + size_t(k) * seen.w);
+        }
     } else {
         seen.key.assign(seen.id.size(), 0.0f);
     }

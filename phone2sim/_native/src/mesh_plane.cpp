@@ -31,9 +31,9 @@ const std::array<float, kDecode + 1>& decode_table() {
 
 }  // namespace
 
-// seen(pixel, does it see the picture, its ray, camera z, column and row [texels]) of every pixel.
-template <class Seen>
-void PlanePicture::rays(const View& view, int threads, const Seen& seen) const {
+// seen(pixel, does it see the picture, its ray, camera z, column and row [texels]) of every pixel that is `wanted`.
+template <class Wanted, class Seen>
+void PlanePicture::rays(const View& view, int threads, const Wanted& wanted, const Seen& seen) const {
     const double* T = view.T_world_camera;
     const double fx = view.K[0], skew = view.K[1], cx = view.K[2], fy = view.K[4], cy = view.K[5];
     const double above = height - T[11], across = 1 / texel;
@@ -41,6 +41,7 @@ void PlanePicture::rays(const View& view, int threads, const Seen& seen) const {
     for (int y = 0; y < view.height; ++y) {
         const double ry = (y + 0.5 - cy) / fy;
         for (int x = 0; x < view.width; ++x) {
+            if (!wanted(size_t(y) * view.width + x)) continue;
             const double rx = (x + 0.5 - cx - skew * ry) / fx;
             const Ray d{T[0] * rx + T[1] * ry + T[2], T[4] * rx + T[5] * ry + T[6], 1 / (T[8] * rx + T[9] * ry + T[10])};
             const double z = above * d.per_z, px = (T[3] + z * d.x - x0) * across, py = (y1 - T[7] - z * d.y) * across;
@@ -51,7 +52,7 @@ void PlanePicture::rays(const View& view, int threads, const Seen& seen) const {
 }
 
 void PlanePicture::depth(const View& view, int threads, float* out) const {
-    rays(view, threads, [&](size_t at, bool hit, const Ray&, double z, double, double) {
+    rays(view, threads, [](size_t) { return true; }, [&](size_t at, bool hit, const Ray&, double z, double, double) {
         out[at] = hit ? float(z) : std::numeric_limits<float>::infinity();
     });
 }
@@ -65,10 +66,9 @@ void PlanePicture::paint(const View& view, const float* depth, const float* cove
     // A pixel to the right turns the ray by `right`, one down by `down`.
     double right[3], down[3];
     for (int i = 0; i < 3; ++i) right[i] = T[4 * i] / fx, down[i] = (T[4 * i + 1] - T[4 * i] * skew / fx) / fy;
-    rays(view, threads, [&](size_t at, bool, const Ray& d, double z, double px, double py) {
+    std::fill_n(rgb, 3 * n, 0.0f);
+    rays(view, threads, [&](size_t at) { return covered[at] < 1.0f; }, [&](size_t at, bool, const Ray& d, double z, double px, double py) {
         float* out = rgb + 3 * at;
-        out[0] = out[1] = out[2] = 0.0f;
-        if (!(covered[at] < 1.0f)) return;
         const bool plane = depth[at] < std::numeric_limits<float>::infinity();
         const float through = plane ? before.left[at] : 0.0f, share = 1.0f - through;
         if (plane && through > 1.0f / 255) {

@@ -171,12 +171,12 @@ void resolve(const World& world, const View& view, const Visibility& seen, const
 
 namespace {
 
-// Light on a background, from which the shadows of parts are looked up. Penumbrae are wider than a pixel: every second pixel of every
+// Share of a background's light that parts leave: shadow and contact. Penumbrae are wider than a pixel: every second pixel of every
 // second row is asked, and those in between only where their neighbours differ by `step` or more (0: always).
 class Cast {
 public:
-    Cast(const View& view, const float* depth, const Shade& shade, float bias, float step)
-        : view(view), depth(depth), shade(shade), bias(bias), step(step) {}
+    Cast(const View& view, const float* depth, const Shade& shade, float strength, float bias, float step)
+        : view(view), depth(depth), shade(shade), strength(strength), bias(bias), step(step) {}
 
     Vec3 point(int x, int y) const {
         const double* T = view.T_world_camera;
@@ -185,23 +185,27 @@ public:
         return {float(T[3] + z * (T[0] * rx + T[1] * ry + T[2])), float(T[7] + z * (T[4] * rx + T[5] * ry + T[6])),
                 float(T[11] + z * (T[8] * rx + T[9] * ry + T[10]))};
     }
-    float lit(Vec3 p) const {
+    float exact(int x, int y) const {
+        const Vec3 p = point(x, y);
         float lit = 1.0f;
         for (const ShadowMap* map : shade.shadow)
             if (lit > 0 && map) lit *= map->visibility(p, bias);
-        return lit;
+        float left = 1.0f - strength * (1.0f - lit);
+        for (const ContactMap* map : shade.contact)
+            if (map) left *= map->factor(p, {0, 0, 1});
+        return left;
     }
     // Of pixel (x, y), from the even pixels of the rows above and below (`row[0]`, `row[1]`; NaN where not asked).
-    float at(int x, int y, Vec3 p, const float* const row[2]) const {
+    float between(int x, int y, const float* const row[2]) const {
         const int x0 = x & ~1, x1 = std::min(x0 + 2 * (x & 1), (view.width - 1) & ~1), k = y & 1;
         const float a = row[0][x0], b = row[0][x1], c = row[k][x0], d = row[k][x1];
         const float low = std::min(std::min(a, b), std::min(c, d)), high = std::max(std::max(a, b), std::max(c, d));
-        if (!(high - low < step) || std::isnan(a + b + c + d)) return lit(p);
+        if (!(high - low < step) || std::isnan(a + b + c + d)) return exact(x, y);
         const int y0 = y & ~1, y1 = std::min(y0 + 2 * k, (view.height - 1) & ~1);
         const float z = depth[size_t(y) * view.width + x];
         for (int j : {y0, y1})
             for (int i : {x0, x1})
-                if (!(std::abs(depth[size_t(j) * view.width + i] - z) < kNear * z)) return lit(p);
+                if (!(std::abs(depth[size_t(j) * view.width + i] - z) < kNear * z)) return exact(x, y);
         return 0.25f * (a + b + c + d);
     }
 
@@ -211,36 +215,28 @@ private:
     const View& view;
     const float* depth;
     const Shade& shade;
-    float bias, step;
+    float strength, bias, step;
 };
 
 }  // namespace
 
 void composite(const View& view, const float* background, const float* depth, const float* fg_rgb, const float* coverage,
                const Shade& shade, float strength, float bias, float step, int threads, float* out) {
-    const Cast cast(view, depth, shade, bias, step);
+    const Cast cast(view, depth, shade, strength, bias, step);
     const int w = view.width, h = view.height, pairs = (h + 1) / 2;
-    const bool shadows = shade.shadow[0] || shade.shadow[1];
     auto asked = [&](int x, int y) { return coverage[size_t(y) * w + x] < 1.0f && depth[size_t(y) * w + x] < 1e6f; };
     std::vector<float> even(size_t(pairs) * w, 1.0f);
-    if (shadows) {
 #pragma omp parallel for schedule(dynamic, 4) num_threads(threads) if (threads > 1)
-        for (int j = 0; j < pairs; ++j)
-            for (int x = 0; x < w; x += 2) even[size_t(j) * w + x] = asked(x, 2 * j) ? cast.lit(cast.point(x, 2 * j)) : std::numeric_limits<float>::quiet_NaN();
-    }
+    for (int j = 0; j < pairs; ++j)
+        for (int x = 0; x < w; x += 2)
+            even[size_t(j) * w + x] = asked(x, 2 * j) ? cast.exact(x, 2 * j) : std::numeric_limits<float>::quiet_NaN();
 #pragma omp parallel for schedule(dynamic, 8) num_threads(threads) if (threads > 1)
     for (int y = 0; y < h; ++y) {
         const float* const rows[2] = {&even[size_t(y / 2) * w], &even[size_t(std::min(y / 2 + 1, pairs - 1)) * w]};
         for (int x = 0; x < w; ++x) {
             const size_t at = size_t(y) * w + x;
             float factor = 1.0f - coverage[at];
-            if (asked(x, y)) {
-                const Vec3 p = cast.point(x, y);
-                const float lit = !shadows ? 1.0f : !((x | y) & 1) ? rows[0][x] : cast.at(x, y, p, rows);
-                factor *= 1.0f - strength * (1.0f - lit);
-                for (const ContactMap* map : shade.contact)
-                    if (map) factor *= map->factor(p, {0, 0, 1});
-            }
+            if (asked(x, y)) factor *= !((x | y) & 1) ? rows[0][x] : cast.between(x, y, rows);
             for (int c = 0; c < 3; ++c) out[3 * at + c] = background[3 * at + c] * factor + fg_rgb[3 * at + c];
         }
     }

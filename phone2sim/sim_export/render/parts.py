@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -53,10 +54,7 @@ class PartSet:
         """(n,) bool: parts at `T_world_part` (n, 4, 4) whose bounding sphere reaches into the picture's pyramid."""
         at = np.einsum("nij,nj->ni", T_world_part[:, :3, :3], self._centres) + T_world_part[:, :3, 3]
         p = (at - T_world_camera[:3, 3]) @ T_world_camera[:3, :3]
-        x0, y0, _ = np.linalg.solve(K, [0.0, 0.0, 1.0])
-        x1, y1, _ = np.linalg.solve(K, [float(width), float(height), 1.0])
-        sides = np.array([[1, 0, -x0], [-1, 0, x1], [0, 1, -y0], [0, -1, y1], [0, 0, 1]])
-        inside = p @ (sides / np.linalg.norm(sides, axis=1, keepdims=True)).T
+        inside = p @ _sides(K.tobytes(), width, height).T
         return np.asarray((inside > -self._radii[:, None] - 1e-4).all(axis=1))
 
     def light_maps(
@@ -90,6 +88,15 @@ class PartSet:
             casts=near, threads=threads,
         )  # fmt: skip
         return shadows, contact
+
+
+@lru_cache(maxsize=16)
+def _sides(K: bytes, width: int, height: int) -> np.ndarray:
+    """(5, 3) unit normals, inwards, of the pyramid that the camera of float64 `K` (3, 3) sees."""
+    x0, y0, _ = np.linalg.solve(np.frombuffer(K).reshape(3, 3), [0.0, 0.0, 1.0])
+    x1, y1, _ = np.linalg.solve(np.frombuffer(K).reshape(3, 3), [float(width), float(height), 1.0])
+    sides = np.array([[1, 0, -x0], [-1, 0, x1], [0, 1, -y0], [0, -1, y1], [0, 0, 1]])
+    return sides / np.linalg.norm(sides, axis=1, keepdims=True)
 
 
 def _mesh_part(part: RenderPart) -> MeshPart:

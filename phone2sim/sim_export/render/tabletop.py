@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,20 @@ class TableTop:
     height_m: float
     rest: SplatCloud
     """What is not wholly inside the table top."""
+
+    @cached_property
+    def bare(self) -> PlanePicture:
+        """As it was captured."""
+        return self.painted(self.view.rgb)
+
+    @cached_property
+    def splats(self) -> tuple[np.ndarray, ...]:
+        """`rest` as the rasteriser takes it."""
+        return raw_parameters(self.rest)
+
+    def painted(self, rgb: np.ndarray) -> PlanePicture:
+        """The table top with another picture, linear, of the size of `view`."""
+        return PlanePicture(to_srgb8(rgb), self.view.table, corner_m=self.corner_m, texel_m=self.texel_m, height_m=self.height_m)
 
     @classmethod
     def of(cls, cloud: SplatCloud, height_m: float, *, threads: int = 1) -> TableTop | None:
@@ -123,16 +138,13 @@ class MovingBackground:
     ) -> None:
         """Holes show `fill_rgb` (sRGB)."""
         relight = np.array(lights.relight_rgb, np.float32)
-        picture, gain = top.view.rgb, relight
+        self._plane, gain = top.bare, relight
         if surfaces.table is not None:
             picture = dressed(top.view, surfaces, lights, K=top.K, T_world_camera=top.T_world_camera)
             most = max(1.0, float(picture[top.view.table].max(initial=1.0)))
-            picture, gain = picture / most, np.full(3, most, np.float32)
-        self._plane = PlanePicture(
-            to_srgb8(picture), top.view.table, corner_m=top.corner_m, texel_m=top.texel_m, height_m=top.height_m
-        )
+            self._plane, gain = top.painted(picture / most), np.full(3, most, np.float32)
         self._gain, self._beside = gain, relight * np.array(surfaces.wall_rgb_gain, np.float32)
-        self._splats, self._degree = raw_parameters(top.rest), top.rest.sh_degree
+        self._splats, self._degree = top.splats, top.rest.sh_degree
         self._height = top.height_m
         self._fill, self._threads = np.array(fill_rgb, np.float32), threads
         self._rasterizers: dict[tuple[int, int], Any] = {}
