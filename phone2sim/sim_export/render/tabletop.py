@@ -154,7 +154,9 @@ class MovingBackground:
         camera = {"K": K, "T_world_camera": T_world_camera}
         plane = self._plane.depth(**camera, width=width, height=height, threads=self._threads)
         above = max(SNAP_M, T_world_camera[2, 3] - self._height)
-        raster = self._rasterizers.setdefault((width, height), load("splat").Rasterizer(width, height, self._threads))
+        raster = self._rasterizers.get((width, height))
+        if raster is None:
+            raster = self._rasterizers[width, height] = load("splat").Rasterizer(width, height, self._threads)
         colour, left, median, *_ = raster.forward(
             *self._splats, K=np.ascontiguousarray(K, np.float32),
             T_camera_world=np.ascontiguousarray(np.linalg.inv(T_world_camera), np.float32), background=np.zeros(3, np.float32),
