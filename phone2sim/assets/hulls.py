@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from phone2sim.assets.fewer import PHYSX_FACES, with_few_faces
 from phone2sim.assets.mesh import TexturedMesh
 from phone2sim.assets.primitives import fit_primitive
 from phone2sim.libraries import load_coacd
@@ -27,7 +28,7 @@ _ONE = Lock()
 
 
 def decompose(
-    mesh: Any, *, single_excess: float = 0.08, concavity: float = 0.06, max_parts: int = 12, faces: int = 400, hull_faces: int = 124,
+    mesh: Any, *, single_excess: float = 0.08, concavity: float = 0.06, max_parts: int = 12, faces: int = 400, hull_faces: int = PHYSX_FACES,
     rolling: bool = False,
 ) -> Hulls:  # fmt: skip
     """Convex parts of a closed `trimesh.Trimesh`. The lowest point of the parts is the mesh's lowest point.
@@ -38,8 +39,7 @@ def decompose(
     from phone2sim.assets.solid import as_trimesh, simplify
 
     floor = float(mesh.vertices[:, 2].min())
-    corners = hull_faces // 2 + 2  # of a closed triangle mesh (Euler)
-    whole = _convex(mesh, vertices=corners)
+    whole = with_few_faces(mesh.convex_hull, hull_faces)
     excess = float(whole.volume / mesh.volume - 1)
     if excess <= single_excess:
         primitive = fit_primitive(mesh)
@@ -55,11 +55,11 @@ def decompose(
         parts = coacd.run_coacd(
             coacd.Mesh(np.asarray(small.vertices, np.float64), np.asarray(small.faces, np.int32)),
             threshold=concavity, max_convex_hull=max_parts, preprocess_mode="off", resolution=500, mcts_nodes=12,
-            mcts_iterations=30, mcts_max_depth=2, pca=False, merge=True, decimate=True, max_ch_vertex=min(48, corners), extrude=False, seed=0,
+            mcts_iterations=30, mcts_max_depth=2, pca=False, merge=True, decimate=True, max_ch_vertex=48, extrude=False, seed=0,
         )  # fmt: skip
     import trimesh
 
-    bodies = [trimesh.Trimesh(v, f, process=False).convex_hull for v, f in parts]
+    bodies = [with_few_faces(trimesh.Trimesh(v, f, process=False).convex_hull, hull_faces) for v, f in parts]
     bodies = [b for b in bodies if b.volume > 1e-3 * mesh.volume] or [whole]
     low = min(float(b.vertices[:, 2].min()) for b in bodies)
     total = sum(b.volume for b in bodies)
@@ -67,18 +67,6 @@ def decompose(
         parts=tuple(_part(b, floor if b.vertices[:, 2].min() < low + 1e-3 else None) for b in bodies),
         excess=float(total / mesh.volume - 1), concavity=concavity,
     )  # fmt: skip
-
-
-def _convex(mesh: Any, *, vertices: int = 64) -> Any:
-    """Convex hull with at most about `vertices` corners (PhysX and MuJoCo both like few)."""
-    from phone2sim.assets.solid import simplify
-
-    hull = mesh.convex_hull
-    tolerance = 1e-3 * float(np.max(hull.extents))
-    while len(hull.vertices) > vertices:
-        hull = simplify(hull, faces=2 * vertices - 4, tolerance=tolerance).convex_hull
-        tolerance *= 1.5
-    return hull
 
 
 def _part(body: Any, floor: float | None) -> TexturedMesh:
@@ -99,11 +87,14 @@ FOOT_REACH_M = 0.01
 """A foot is not widened further than this to reach under the centre of mass."""
 
 
-def footed(parts: tuple[TexturedMesh, ...], center_of_mass: np.ndarray, *, layer_m: float = 3e-4) -> tuple[tuple[TexturedMesh, ...], bool]:
+def footed(
+    parts: tuple[TexturedMesh, ...], center_of_mass: np.ndarray, *, layer_m: float = 3e-4, hull_faces: int = PHYSX_FACES
+) -> tuple[tuple[TexturedMesh, ...], bool]:
     """The convex parts (asset frame, support at z = 0) with a foot under `center_of_mass` (3,) [m], and whether one was missing.
 
     The object stood still while it was filmed, so its centre of mass is over what it stands on; the few corners of a hull
-    may say otherwise, above all of a ball's. The lowest part gets a small ring of corners on the ground then.
+    may say otherwise, above all of a ball's. The lowest part gets a small ring of corners on the ground then, and loses
+    others where it would have more than `hull_faces`.
     """
     import cv2
 
@@ -121,5 +112,6 @@ def footed(parts: tuple[TexturedMesh, ...], center_of_mass: np.ndarray, *, layer
     import trimesh
 
     body = trimesh.convex.convex_hull(np.concatenate([parts[k].vertices.astype(np.float64), ring]))
+    body = with_few_faces(body, hull_faces, foot_worth=1e6)
     widened = TexturedMesh(vertices=body.vertices, faces=body.faces)
     return (*parts[:k], widened, *parts[k + 1 :]), True

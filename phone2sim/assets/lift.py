@@ -317,7 +317,7 @@ def finish(
         closed, override.name or override.label or "", override, surface_m=SURFACE * voxel, seen=baked.seen_fraction, scale=scale,
         support=support, looks=looks,
     )  # fmt: skip
-    parts, widened = footed(hulls.parts, weighed.inertia.center_of_mass)
+    parts, widened = footed(hulls.parts, weighed.inertia.center_of_mass, hull_faces=hull_faces)
     notes = (_said(hulls, hull_parts),) if len(hulls.parts) > 1 else ()
     if widened:
         notes = ("it stood still while it was filmed: a foot under its centre of mass was added to its hull", *notes)

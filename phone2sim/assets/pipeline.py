@@ -17,6 +17,7 @@ from phone2sim.assets.classify import ClipClassifier, cut_out, open_classifier
 from phone2sim.assets.deshade import ShadowLift, albedo, shadow_lift
 from phone2sim.assets.edits import edited, said_of
 from phone2sim.assets.everywhere import Everywhere, find_everywhere, joined
+from phone2sim.assets.fewer import PHYSX_FACES
 from phone2sim.assets.halfseen import close_half_seen
 from phone2sim.assets.hidden import write_hidden
 from phone2sim.assets.lift import Bodies, Found, close_bodies, finish
@@ -50,7 +51,7 @@ from phone2sim.reconstruct.points import read_points_ply
 from phone2sim.reconstruct.splat.cloud import SplatCloud
 from phone2sim.stage import StageResult, fingerprint_files, read_manifest, run_stage
 
-VERSION = 22
+VERSION = 24
 FEW_VIEWS = 24
 """With fewer pictures than this the held-out ones also give their colours."""
 
@@ -74,7 +75,7 @@ class AssetsConfig(Config):
     """Side of an object's texture [px]."""
     hull_concavity: float = 0.06
     """CoACD's concavity bound where one convex hull is not enough."""
-    hull_faces: int = 124
+    hull_faces: int = PHYSX_FACES
     """Triangles of one collision hull at most."""
     hull_parts: int = 12
     """Collision hulls of an object at most; then the bound on concavity is not kept."""

@@ -244,7 +244,7 @@ HullParts = Annotated[
 ]
 HullFaces = Annotated[
     int | None,
-    typer.Option("--hull-faces", min=12, max=2000, help="Triangles of one collision hull at most; 124 unless told.", show_default=False),
+    typer.Option("--hull-faces", min=12, max=2000, help="Triangles of one collision hull at most; 64, as PhysX takes them, unless told.", show_default=False),
 ]
 
 

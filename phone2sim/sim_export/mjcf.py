@@ -13,7 +13,7 @@ from phone2sim.assets.scene import Asset, PlanarSurface, Scene, SupportSurface
 from phone2sim.errors import InputError, did_you_mean
 from phone2sim.poses import Pose
 from phone2sim.reconstruct.cameras import Cameras, evenly
-from phone2sim.sim_export.friction import SUPPORT_FRICTION
+from phone2sim.sim_export.contact import SOLIMP, SUPPORT_FRICTION
 
 TIMESTEP_S = 0.002
 SLAB_M = 0.06
@@ -32,6 +32,7 @@ def base_spec(name: str) -> Any:
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
     spec.option.impratio = 10
+    spec.default.geom.solimp = spec.default.pair.solimp = SOLIMP
     if hasattr(mujoco.mjtEnableBit, "mjENBL_MULTICCD"):
         spec.option.enableflags |= int(mujoco.mjtEnableBit.mjENBL_MULTICCD)
     return spec

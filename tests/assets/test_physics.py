@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from reconstructed import True3D
 
 from phone2sim.assets.evidence import physics
+from phone2sim.assets.fewer import PHYSX_FACES, polygons
 from phone2sim.assets.hulls import STOOD_RAD, decompose, footed
 from phone2sim.assets.materials import friction, kind_of, kinds, material, materials
 from phone2sim.assets.mesh import TexturedMesh
@@ -261,6 +262,16 @@ def test_what_stood_still_gets_a_foot_under_its_centre_of_mass():
     assert np.linalg.norm(feet, axis=1).min() >= 0.9 * centre[2] * np.tan(STOOD_RAD)
     again, twice = footed((widened,), centre)
     assert not twice and again[0] is widened
+
+
+def test_a_hull_with_a_foot_keeps_to_the_faces_that_physx_takes():
+    ball = trimesh.creation.icosphere(subdivisions=3, radius=0.03)
+    (part,) = decompose(ball).parts
+    (widened,), changed = footed((part,), np.array([0, 0, 0.01]))
+    for p in (part, widened):
+        assert 40 < polygons(p.welded()) <= PHYSX_FACES
+    assert changed and widened.welded().volume > 0.97 * part.welded().volume
+    assert 0.82 * ball.volume < part.welded().volume < ball.volume  # the best of 34 corners
 
 
 @pytest.mark.parametrize("beside", [0.0, 0.03])

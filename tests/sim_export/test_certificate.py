@@ -55,6 +55,14 @@ def test_a_box_tips_over_its_shorter_edge_at_the_angle_of_statics(size: tuple[fl
     assert trials.tip(asset, stands) == pytest.approx(stands.tip_rad, rel=0.12)
 
 
+def test_what_stands_on_little_tips_no_sooner_than_statics_says() -> None:
+    """Contacts that give way let it lean, and tip too soon."""
+    narrow = box_asset("narrow", size=(0.012, 0.012, 0.07))
+    stands = trials.footing(narrow)
+    late = np.degrees(trials.tip(narrow, stands) - stands.tip_rad)  # gravity turns on while it falls
+    assert 0 < late < 2
+
+
 def test_the_stablest_side_of_a_box_is_its_corner() -> None:
     stands = trials.footing(box_asset("box", size=(0.05, 0.05, 0.05)))
     assert abs(stands.stablest[0]) == pytest.approx(abs(stands.stablest[1]), abs=0.15)

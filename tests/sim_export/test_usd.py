@@ -16,7 +16,7 @@ from phone2sim.intervals import Interval
 from phone2sim.keys import Key
 from phone2sim.poses import Pose, quat_to_matrix
 from phone2sim.reconstruct.splat.cloud import SplatCloud
-from phone2sim.sim_export.friction import SUPPORT_FRICTION
+from phone2sim.sim_export.contact import SUPPORT_FRICTION
 from phone2sim.sim_export.usd import UsdConfig, asset_file, write_usd
 from phone2sim.sim_export.usd.mesh import weld
 from phone2sim.sim_export.usd.props import slab

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import trimesh
 from pxr import Gf, Sdf, Usd, UsdGeom, UsdPhysics, Vt
 
 from phone2sim.assets.mesh import TexturedMesh
@@ -91,13 +92,21 @@ def impossible(stage):
     UsdPhysics.MassAPI(stage.GetPrimAtPath("/mug")).GetDiagonalInertiaAttr().Set(Gf.Vec3f(1, 1, 5))
 
 
+def rounded(stage):
+    ball = trimesh.creation.icosphere(subdivisions=1, radius=0.03)
+    mesh = UsdGeom.Mesh(next(p for p in stage.Traverse() if p.GetName() == "hull_000"))
+    mesh.GetPointsAttr().Set([tuple(v) for v in ball.vertices.tolist()])
+    mesh.GetFaceVertexCountsAttr().Set([3] * len(ball.faces))
+    mesh.GetFaceVertexIndicesAttr().Set(ball.faces.ravel().tolist())
+
+
 @pytest.mark.parametrize(("sin", "rule", "said"), [
     (hole, "open mesh", "/Geometry/mesh is open: 3 edges"), (nested, "nested body", "is a rigid body inside"),
     (unknown, "schema", "applies the unknown PhysxFooAPI"), (frictionless, "friction", "has no friction"),
     (triangles, "approximation", "approximation none"), (no_collider, "no collider", "has no collider"),
     (bare_sdf, "approximation", "sdf without PhysxSDFMeshCollisionAPI"), (kindless, "kind", "has no kind"),
     (unlabelled, "label", "has no class label"), (negative, "mass", "weighs -0.2 kg"),
-    (impossible, "inertia", "that no body can have"),
+    (impossible, "inertia", "that no body can have"), (rounded, "hull faces", "has 80 faces, of which PhysX keeps 64"),
 ])  # fmt: skip
 def test_each_sin_is_named_with_its_asset(sound, tmp_path, sin, rule, said):
     folder = tmp_path / "export"

@@ -30,7 +30,7 @@ DISCOUNT = 0.99
 """Per step, of the return."""
 FIRST, LAST = 0.12, 0.8
 """Share of an episode between which states are chosen."""
-VERSION = 1
+VERSION = 2
 
 
 class BranchConfig(Config):

@@ -12,7 +12,7 @@ import numpy as np
 from phone2sim.assets.scene import Asset
 from phone2sim.poses import Pose
 from phone2sim.sim_export.certificate import trials
-from phone2sim.sim_export.friction import SUPPORT_FRICTION
+from phone2sim.sim_export.contact import SUPPORT_FRICTION
 
 LANE_M = 3.0
 """Between neighbours: nothing that tips over reaches the next one."""
@@ -54,7 +54,7 @@ def write_lanes(lanes: list[Lane], export: Path, path: Path, *, plane: bool) -> 
     from pxr import UsdGeom, UsdPhysics
 
     from phone2sim.sim_export.usd.layer import attribute, new_stage, set_pose
-    from phone2sim.sim_export.usd.materials import bind, physics_material
+    from phone2sim.sim_export.usd.materials import bind, physics_material, touch_firmly
     from phone2sim.sim_export.usd.scene import add_physics
     from phone2sim.sim_export.usd.simready import asset_file
 
@@ -70,6 +70,7 @@ def write_lanes(lanes: list[Lane], export: Path, path: Path, *, plane: bool) -> 
             physxCollision__restOffset=("Float", 0.0),
         )  # fmt: skip
         attribute(ground.GetPrim(), "NewtonCollisionAPI", newton__contactGap=("Float", 0.01))
+        touch_firmly(ground.GetPrim())
         bind(ground.GetPrim(), slick, physics=True)
         UsdGeom.Xform.Define(stage, "/World/Props")
         for lane in lanes:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from phone2sim.assets.scene import Asset
-from phone2sim.sim_export.friction import SUPPORT_FRICTION
+from phone2sim.sim_export.contact import SUPPORT_FRICTION
 from phone2sim.sim_export.mjcf import add_object, base_spec
 
 GRAVITY = 9.81

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from phone2sim.assets.fewer import PHYSX_FACES, polygons
+
 KNOWN_SCHEMAS = {
     "PhysxSceneAPI", "PhysxRigidBodyAPI", "PhysxCollisionAPI", "PhysxMaterialAPI", "PhysxConvexHullCollisionAPI",
     "PhysxConvexDecompositionCollisionAPI", "PhysxSDFMeshCollisionAPI", "PhysxArticulationAPI", "PhysxJointAPI",
@@ -182,6 +184,17 @@ def _colliders(stage: Any) -> Iterator[Finding]:
         if token in NEEDS and NEEDS[token] not in prim.GetPrimTypeInfo().GetAppliedAPISchemas():
             text = f"{prim.GetPath()} has the approximation {token} without {NEEDS[token]}"
             yield Finding(subject=_name(prim), rule="approximation", text=text)
+        if token == UsdPhysics.Tokens.convexHull and (faces := _hull_faces(prim)) > PHYSX_FACES:
+            text = f"{prim.GetPath()} has {faces} faces, of which PhysX keeps {PHYSX_FACES}"
+            yield Finding(subject=_name(prim), rule="hull faces", text=text)
+
+
+def _hull_faces(prim: Any) -> int:
+    """Of a collider's convex hull."""
+    import trimesh
+    from pxr import UsdGeom
+
+    return polygons(trimesh.convex.convex_hull(np.asarray(UsdGeom.Mesh(prim).GetPointsAttr().Get(), float)))
 
 
 def _in_body(prim: Any) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from phone2sim.images import write_rgb
+from phone2sim.sim_export.contact import SOLIMP
 from phone2sim.sim_export.usd.layer import attribute, label, vec3f
 
 CONTACT_OFFSET_M = 0.01
@@ -50,7 +51,7 @@ def preview_material(stage: Any, path: str, texture: np.ndarray | None, folder: 
 
 
 def physics_material(stage: Any, path: str, *, friction: float, restitution: float, name: str) -> Any:
-    """Friction (the larger of two counts, see `sim_export.friction`) and restitution as UsdPhysics, with PhysX's combine
+    """Friction (the larger of two counts, see `sim_export.contact`) and restitution as UsdPhysics, with PhysX's combine
     modes; `name` is the substance."""
     from pxr import UsdPhysics, UsdShade
 
@@ -108,4 +109,9 @@ def make_collider(prim: Any, material: Any, *, approximation: str = "hulls") -> 
         )  # fmt: skip
     attribute(prim, "NewtonCollisionAPI", newton__contactGap=("Float", CONTACT_OFFSET_M))
     attribute(prim, "NewtonMeshCollisionAPI", newton__maxHullVertices=("uniform Int", HULL_VERTICES))
-    prim.AddAppliedSchema("MjcCollisionAPI")
+    touch_firmly(prim)
+
+
+def touch_firmly(collider: Any) -> None:
+    """As firm for MuJoCo's USD reader and Newton's MuJoCo solver as in MJCF."""
+    attribute(collider, "MjcCollisionAPI", mjc__solimp=("uniform DoubleArray", list(SOLIMP)))

@@ -12,7 +12,7 @@ from phone2sim.assets.mesh import TexturedMesh
 from phone2sim.assets.scene import Asset, PlanarSurface, SupportSurface
 from phone2sim.errors import AssetError
 from phone2sim.intervals import Interval
-from phone2sim.sim_export.friction import SUPPORT_FRICTION
+from phone2sim.sim_export.contact import SUPPORT_FRICTION
 from phone2sim.sim_export.usd.config import UsdConfig
 from phone2sim.sim_export.usd.layer import attribute, extents_hint, label, new_stage, set_root, vec3f
 from phone2sim.sim_export.usd.materials import bind, make_collider, physics_material, preview_material

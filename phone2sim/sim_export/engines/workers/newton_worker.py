@@ -26,6 +26,7 @@ class World:
         if robot:
             raise ValueError("Newton's worker carries no robot")
         builder = newton.ModelBuilder(up_axis=newton.Axis.Z)
+        newton.solvers.SolverMuJoCo.register_custom_attributes(builder)  # so that `mjc:solimp` is read
         # With the contact offsets that the stage gives for Newton and PhysX; otherwise they would be a decimetre.
         resolvers = [SchemaResolverNewton(), SchemaResolverPhysx()]
         found = builder.add_usd(stage, load_visual_shapes=False, schema_resolvers=resolvers)["path_body_map"]
