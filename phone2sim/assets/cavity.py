@@ -16,13 +16,16 @@ VOUCHED = 3
 """So many views with a surface there make a floor or a content of what lies in the opening."""
 FLOOR, SURELY = 0.15, 0.4
 """Shares of the views that must show a floor for it to be one, and, where none was, what else lies below the opening."""
+FOOT = 1.5
+"""A floor that nobody saw is so many times as thick as the wall."""
 
 
 def hollowed(field: np.ndarray, grid: Grid, views: list[View], *, level: float, base_m: float) -> np.ndarray:
-    """The signed distances (nx, ny, nz) [m] with an opening at the top continued down, no lower than `base_m` above z = `level`.
+    """The signed distances (nx, ny, nz) [m] of a body on z = `level` with an opening at its top continued down.
 
-    Where the floor was seen, only what is hidden straight below what was seen empty, and above any surface, is emptied. Where it
-    was not, everything below the opening is, except for a floor, and for a wall as thick as at the rim. A body without a deep opening is returned as it is.
+    Where the floor was seen, only what is hidden straight below what was seen empty, above any surface and `base_m` above the
+    support, is emptied. Where it was not, everything below the opening is, except for a floor, and for a wall as thick as near
+    the rim. A body without a deep opening is returned as it is.
     """
     from scipy import ndimage
 
@@ -61,15 +64,14 @@ def hollowed(field: np.ndarray, grid: Grid, views: list[View], *, level: float, 
     outside = around == around[0, 0, -1]  # not the pockets inside
     outside[:, :, z < level + voxel] = False
     away = voxel * ndimage.distance_transform_edt(~outside)
-    edge = empty & ndimage.binary_dilation(solid)
-    edge[:, :, : (rim + floor) // 2] = edge[:, :, rim - 1 :] = False
-    wall = float(np.clip(np.median(away[edge]), 2 * voxel, 0.25 * width)) if edge.any() else 3 * voxel
+    wall = _wall(away, empty & ndimage.binary_dilation(solid), voxel, floor, rim, width)
     below = np.cumsum(empty[:, :, ::-1], axis=2)[:, :, ::-1] > 0  # under something seen empty
-    asked = below & solid & (away >= wall) & (z >= level + max(base_m, wall))
+    asked = below & solid & (away >= wall) & (z >= level + FOOT * (wall - voxel) + 0.5 * voxel)
     count = np.zeros(field.shape, int)
     count[asked] = _surfaces_at(grid.points(np.flatnonzero(asked)), views, voxel)
     if _floor_seen(empty, count >= max(VOUCHED, FLOOR * len(views)), floor, rim):
         hollow = empty.copy()
+        asked &= z >= level + base_m
         for k in range(rim - 1, layers[0] - 1, -1):  # straight down, where nothing was seen
             hollow[:, :, k] |= hollow[:, :, k + 1] & asked[:, :, k] & (count[:, :, k] < VOUCHED)
     else:  # the few views that see a wall below the opening see it badly
@@ -83,6 +85,21 @@ def hollowed(field: np.ndarray, grid: Grid, views: list[View], *, level: float, 
     near = ndimage.binary_dilation(new, iterations=3)
     out = np.where(near, np.maximum(field, np.clip(np.where(free, inside, within), -4 * voxel, 4 * voxel)), field)
     return np.where(stray, np.maximum(out, 0.5 * voxel), out).astype(np.float32)
+
+
+def _wall(away: np.ndarray, edge: np.ndarray, voxel: float, floor: int, rim: int, width: float) -> float:
+    """How far [m] the empty cells at the inside of a wall, `edge` (nx, ny, nz) bool, are from the outside, `away` [m] of all cells.
+
+    Depth errs into the hollow, and the more the deeper one looks: what counts is the thinner quarter of the layer where that is least,
+    among the upper half's layers so far below the rim that the way over it is longer.
+    """
+    least = [3 * voxel]
+    for k in range(rim, (rim + floor) // 2, -1):
+        if edge[:, :, k].any():
+            here = float(np.percentile(away[:, :, k][edge[:, :, k]], 25))
+            if here < 0.8 * voxel * (rim + 1 - k):
+                least.append(here)
+    return float(np.clip(min(least[1:] or least), 2 * voxel, 0.25 * width))
 
 
 def _floor_seen(empty: np.ndarray, surface: np.ndarray, floor: int, rim: int) -> bool:

@@ -106,7 +106,8 @@ def build_solid(
         floor = low_field(
             nodes[:, :, 0, :2], nodes[0, 0, :, 2], low_parts, outline.reshape(grid.shape)[:, :, just_above], cell=cell, outside=truncation
         )
-    solid = closed_body(tsdf, grid, level=level, skirt_m=skirt_m, seed=seed, truncation=truncation, floor=floor)
+    hollow = np.where(tsdf > full, tsdf, -truncation)
+    solid = closed_body(full, grid, level=level, skirt_m=skirt_m, seed=seed, truncation=truncation, floor=floor, hollow=hollow)
     return replace(solid, emptied=emptied if emptied.any() else None)
 
 
@@ -130,17 +131,19 @@ def _theirs(nodes: np.ndarray, own: np.ndarray, others: np.ndarray, truncation: 
 
 def closed_body(
     field: np.ndarray, grid: Grid, *, level: float, skirt_m: float, seed: np.ndarray, truncation: float, upright: bool = True,
-    floor: np.ndarray | None = None,
+    floor: np.ndarray | None = None, hollow: np.ndarray | None = None,
 ) -> Solid:  # fmt: skip
     """The connected body nearest to `seed` (n, 3) in a field (nx, ny, nz) that is known above `skirt_m`, cut at the support.
 
-    `upright`: below the skirt a body whose sides stand upright gets the convex outline of its section. `floor` is a field of
-    parts too low for the skirt.
+    `upright`: below the skirt a body whose sides stand upright gets the convex outline of its section. `hollow` is a field to
+    cut out of it, also lower than the skirt, `floor` one of parts too low for the skirt.
     """
     from scipy import ndimage
 
     k0 = int(np.ceil((level + skirt_m - grid.origin[2]) / grid.voxel))
     field = continue_down(field, k0, grid.voxel, upright=upright)
+    if hollow is not None:
+        field = np.maximum(field, hollow)
     if floor is not None:
         field = np.minimum(field, floor)
     for axis in range(2):
