@@ -63,6 +63,7 @@ def hollowed(field: np.ndarray, grid: Grid, views: list[View], *, level: float, 
     around, _ = ndimage.label(~solid & ~empty)
     outside = around == around[0, 0, -1]  # not the pockets inside
     outside[:, :, z < level + voxel] = False
+    outside = ndimage.binary_opening(outside, np.ones((5, 5, 5)))  # nor what frays a wall
     away = voxel * ndimage.distance_transform_edt(~outside)
     wall = _wall(away, empty & ndimage.binary_dilation(solid), voxel, floor, rim, width)
     below = np.cumsum(empty[:, :, ::-1], axis=2)[:, :, ::-1] > 0  # under something seen empty
