@@ -16,6 +16,8 @@ VOUCHED = 3
 """So many views with a surface there make a floor or a content of what lies in the opening."""
 FLOOR, SURELY = 0.15, 0.4
 """Shares of the views that must show a floor for it to be one, and, where none was, what else lies below the opening."""
+BALL = (np.mgrid[-2:3, -2:3, -2:3] ** 2).sum(axis=0) <= 5
+"""What does not let this [voxels] in is a pit in a wall, not a place beside it."""
 FOOT = 1.5
 """A floor that nobody saw is so many times as thick as the wall."""
 
@@ -25,7 +27,7 @@ def hollowed(field: np.ndarray, grid: Grid, views: list[View], *, level: float, 
 
     Where the floor was seen, only what is hidden straight below what was seen empty, above any surface and `base_m` above the
     support, is emptied. Where it was not, everything below the opening is, except for a floor, and for a wall as thick as near
-    the rim. A body without a deep opening is returned as it is.
+    the rim, whose pits are filled. A body without a deep opening is returned as it is.
     """
     from scipy import ndimage
 
@@ -63,7 +65,8 @@ def hollowed(field: np.ndarray, grid: Grid, views: list[View], *, level: float, 
     around, _ = ndimage.label(~solid & ~empty)
     outside = around == around[0, 0, -1]  # not the pockets inside
     outside[:, :, z < level + voxel] = False
-    outside = ndimage.binary_opening(outside, np.ones((5, 5, 5)))  # nor what frays a wall
+    open_air = outside
+    outside = ndimage.binary_opening(outside, BALL)  # nor pits that fray a wall
     away = voxel * ndimage.distance_transform_edt(~outside)
     wall = _wall(away, empty & ndimage.binary_dilation(solid), voxel, floor, rim, width)
     below = np.cumsum(empty[:, :, ::-1], axis=2)[:, :, ::-1] > 0  # under something seen empty
@@ -80,11 +83,14 @@ def hollowed(field: np.ndarray, grid: Grid, views: list[View], *, level: float, 
     new = hollow & ~empty
     if not new.any():
         return field
-    free = hollow | ~solid
+    pits = open_air & ~outside & (voxel * ndimage.distance_transform_edt(~hollow) < wall)
+    pits[:, :, rim - 1 :] = False
+    free = (hollow | ~solid) & ~pits
     inside = voxel * (ndimage.distance_transform_edt(free) - 0.5)
     within = -voxel * (ndimage.distance_transform_edt(~free) - 0.5)
     near = ndimage.binary_dilation(new, iterations=3)
     out = np.where(near, np.maximum(field, np.clip(np.where(free, inside, within), -4 * voxel, 4 * voxel)), field)
+    out = np.where(pits, np.minimum(field, within), out)
     return np.where(stray, np.maximum(out, 0.5 * voxel), out).astype(np.float32)
 
 

@@ -107,7 +107,7 @@ def build_solid(
             nodes[:, :, 0, :2], nodes[0, 0, :, 2], low_parts, outline.reshape(grid.shape)[:, :, just_above], cell=cell, outside=truncation
         )
     hollow = np.where(tsdf > full, tsdf, -truncation)
-    solid = closed_body(full, grid, level=level, skirt_m=skirt_m, seed=seed, truncation=truncation, floor=floor, hollow=hollow)
+    solid = closed_body(np.minimum(full, tsdf), grid, level=level, skirt_m=skirt_m, seed=seed, truncation=truncation, floor=floor, hollow=hollow)
     return replace(solid, emptied=emptied if emptied.any() else None)
 
 
