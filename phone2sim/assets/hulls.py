@@ -1,4 +1,5 @@
-"""Convex parts for collision: a primitive or one hull when that is as good, else the fewest parts CoACD needs (Wei et al. 2022)."""
+"""Convex parts for collision: a primitive or one hull when that is as good, else the fewest parts CoACD needs (Wei et al. 2022), or
+a vessel's wall in sectors where that overfills it less."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ import numpy as np
 from phone2sim.assets.fewer import PHYSX_FACES, with_few_faces
 from phone2sim.assets.mesh import TexturedMesh
 from phone2sim.assets.primitives import fit_primitive
+from phone2sim.assets.vessel import Hollow, hollow_of, vessel_parts
 from phone2sim.libraries import load_coacd
 
 
@@ -19,10 +21,14 @@ class Hulls:
     parts: tuple[TexturedMesh, ...]
     """Convex, in the mesh's own frame."""
     excess: float
-    """Volume of the union's parts over the mesh's, minus 1: how much the collision shape overfills."""
+    """Volume of the parts' union over the mesh's, minus 1: how much the collision shape overfills."""
     concavity: float | None
-    """The concavity CoACD aimed at (more parts than the limit are merged again), None for a single hull."""
+    """The concavity aimed at (more parts than the limit are merged again), None for a single hull."""
+    holds: float | None = None
+    """Share of a vessel's hollow that the parts leave free; None for what is not cut up as one."""
 
+KEPT = 0.8
+"""Parts around a hollow that leave so much of it free are not compared with CoACD's."""
 _ONE = Lock()
 """CoACD draws from one random sequence for the whole process."""
 
@@ -36,37 +42,83 @@ def decompose(
     `faces` are the triangles that CoACD decomposes, `hull_faces` those of one convex part at most. What stood still
     while it was filmed keeps a hull with facets rather than becoming a ball or a lying cylinder or capsule, unless `rolling`.
     """
-    from phone2sim.assets.solid import as_trimesh, simplify
-
     floor = float(mesh.vertices[:, 2].min())
     whole = with_few_faces(mesh.convex_hull, hull_faces)
     excess = float(whole.volume / mesh.volume - 1)
     if excess <= single_excess:
         primitive = fit_primitive(mesh)
         if primitive is not None and (rolling or not primitive.rolls):
+            from phone2sim.assets.solid import as_trimesh
+
             solid = as_trimesh(primitive.body())
             part = TexturedMesh(vertices=solid.vertices, faces=solid.faces, primitive=primitive)
             return Hulls(parts=(part,), excess=float(solid.volume / mesh.volume - 1), concavity=None)
         return Hulls(parts=(_part(whole, floor),), excess=excess, concavity=None)
+    body = _solid(mesh)
+    hollow = hollow_of(body)
+    vessel = None if hollow is None else _vessel(body, hollow, floor, concavity, max_parts, hull_faces=hull_faces, faces=faces)
+    if vessel is not None and (vessel.holds or 0) >= KEPT:
+        return vessel
+    found = _hulls(body, _concave(mesh, concavity, max_parts, hull_faces=hull_faces, faces=faces) or [whole], floor, concavity)
+    return found if vessel is None or found.excess <= vessel.excess else vessel
+
+
+def _vessel(body: Any, hollow: Hollow, floor: float, concavity: float, most: int, *, hull_faces: int, faces: int) -> Hulls | None:
+    """The parts of a manifold around its `hollow`; None where it takes more than `most`."""
+    from phone2sim.assets.solid import as_trimesh
+
+    box = np.array(body.bounding_box())
+    reach = float((box[3:] - box[:3]).max())
+
+    def rest(part: Any, most: int) -> list[Any]:
+        loose = as_trimesh(part)
+        bound = min(1.0, concavity * reach / float(np.max(loose.extents)))
+        return [_solid(p) for p in _concave(loose, bound, most, hull_faces=hull_faces, faces=faces)] or [part]
+
+    pieces = vessel_parts(body, hollow, rest, error_m=0.5 * concavity * reach, most=most)
+    if len(pieces) > most:
+        return None
+    return _hulls(body, [with_few_faces(as_trimesh(p).convex_hull, hull_faces) for p in pieces], floor, concavity, hollow)
+
+
+def _concave(mesh: Any, concavity: float, most: int, *, hull_faces: int, faces: int) -> list[Any]:
+    """Convex `trimesh.Trimesh` by CoACD, whose bound on `concavity` is relative to half the longest side; without crumbs."""
+    import trimesh
+
+    from phone2sim.assets.solid import simplify
+
     coacd = load_coacd()
     coacd.set_log_level("error")
     small = simplify(mesh, faces=faces, tolerance=2e-4 * float(np.max(mesh.extents)))
     with _ONE:
         parts = coacd.run_coacd(
             coacd.Mesh(np.asarray(small.vertices, np.float64), np.asarray(small.faces, np.int32)),
-            threshold=concavity, max_convex_hull=max_parts, preprocess_mode="off", resolution=500, mcts_nodes=12,
+            threshold=concavity, max_convex_hull=most, preprocess_mode="off", resolution=500, mcts_nodes=12,
             mcts_iterations=30, mcts_max_depth=2, pca=False, merge=True, decimate=True, max_ch_vertex=48, extrude=False, seed=0,
         )  # fmt: skip
-    import trimesh
-
     bodies = [with_few_faces(trimesh.Trimesh(v, f, process=False).convex_hull, hull_faces) for v, f in parts]
-    bodies = [b for b in bodies if b.volume > 1e-3 * mesh.volume] or [whole]
+    return [b for b in bodies if b.volume > 1e-3 * mesh.volume]
+
+
+def _hulls(body: Any, bodies: list[Any], floor: float, concavity: float, hollow: Hollow | None = None) -> Hulls:
+    """Convex `trimesh.Trimesh` as the parts of a manifold whose lowest point is at `floor`, and which holds `hollow`."""
+    import manifold3d
+
     low = min(float(b.vertices[:, 2].min()) for b in bodies)
-    total = sum(b.volume for b in bodies)
-    return Hulls(
-        parts=tuple(_part(b, floor if b.vertices[:, 2].min() < low + 1e-3 else None) for b in bodies),
-        excess=float(total / mesh.volume - 1), concavity=concavity,
-    )  # fmt: skip
+    parts = tuple(_part(b, floor if b.vertices[:, 2].min() < low + 1e-3 else None) for b in bodies)
+    union = manifold3d.Manifold.batch_boolean([manifold3d.Manifold.hull_points(p.vertices) for p in parts], manifold3d.OpType.Add)
+    holds = None
+    if hollow is not None:
+        free = hollow_of(union)
+        holds = 0.0 if free is None else free.volume_m3 / hollow.volume_m3
+    return Hulls(parts=parts, excess=float(union.volume() / body.volume() - 1), concavity=concavity, holds=holds)
+
+
+def _solid(mesh: Any) -> Any:
+    """A closed mesh as `manifold3d.Manifold`."""
+    import manifold3d
+
+    return manifold3d.Manifold(manifold3d.Mesh(np.asarray(mesh.vertices, np.float32), np.asarray(mesh.faces, np.uint32)))
 
 
 def _part(body: Any, floor: float | None) -> TexturedMesh:

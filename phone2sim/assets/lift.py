@@ -283,7 +283,8 @@ def stand(solid: Solid, *, faces: int) -> Any:
 
 def _said(hulls: Hulls, most: int) -> str:
     kept = f"at most {hulls.concavity:g} concave" if len(hulls.parts) < most else "as many as allowed, so the bound on concavity may be missed"
-    return f"{len(hulls.parts)} hulls overfill the body by {hulls.excess:.0%}, {kept}"
+    free = "" if hulls.holds is None else f"; of its hollow they leave {min(hulls.holds, 1):.0%} free"
+    return f"{len(hulls.parts)} hulls overfill the body by {hulls.excess:.0%}, {kept}{free}"
 
 
 def finish(

@@ -16,8 +16,10 @@ DEEP, WIDE = 0.2, 0.1
 """Least depth of a hollow relative to the body's height, and least area at its widest relative to the body's outline."""
 AROUND = 96
 """Directions around the hollow's middle in which sectors may meet."""
-MOST = 80
+MOST = 95
 """Percentile of the wall's thickness beyond which it is no wall."""
+MIDDLE = 0.2
+"""How far from a wall, relative to the hollow's width, what stands in the hollow is not taken for a part of the wall."""
 OVERLAP_M = 3e-4
 """How far sectors reach into each other, so that nothing is caught between them [m]."""
 SLACK = 0.25
@@ -50,6 +52,8 @@ def hollow_of(body: Any) -> Hollow | None:
 
     A ring's counts, which has no floor. None where there is no deep and wide one.
     """
+    import manifold3d
+
     low, high = body.bounding_box()[2], body.bounding_box()[5]
     step = (high - low) / LEVELS
     z = low + step * (np.arange(LEVELS) + 0.5)
@@ -65,7 +69,7 @@ def hollow_of(body: Any) -> Hollow | None:
                 met = [s for s in inside[k] if not (s ^ chain[-1]).is_empty()]
                 if not met:
                     break
-                chain.append(sum(met[1:], met[0]))
+                chain.append(manifold3d.CrossSection.batch_boolean(met, manifold3d.OpType.Add))
             found = Hollow(sections=tuple(chain[::-1]), z=z[top + 1 - len(chain) : top + 1], step=step)
             if best is None or found.volume_m3 > best.volume_m3:
                 best = found
@@ -88,11 +92,12 @@ def _area(p: np.ndarray) -> float:
     return float(0.5 * (x * np.roll(y, -1) - y * np.roll(x, -1)).sum())
 
 
-def vessel_parts(body: Any, hollow: Hollow, rest: Callable[[Any], list[Any]], *, error_m: float) -> list[Any]:
+def vessel_parts(body: Any, hollow: Hollow, rest: Callable[[Any, int], list[Any]], *, error_m: float, most: int) -> list[Any]:
     """Manifolds, each to be replaced by its convex hull, that cover a `manifold3d.Manifold` to `error_m` [m] around its `hollow`.
 
     As few sectors of the wall as leave no more than `error_m` of the hollow behind their flat insides. What reaches no farther than
-    that into the hollow, such as a fillet, is left out: it would tilt a sector's inside. `rest` splits what is neither wall nor bottom.
+    that into the hollow, such as a fillet, is left out: it would tilt a sector's inside. `rest(part, n)` splits what is neither
+    wall nor bottom into n at most: a handle, and what stands in the middle of the hollow. With `most` parts, or one for each of these.
     """
     import manifold3d
 
@@ -103,26 +108,25 @@ def vessel_parts(body: Any, hollow: Hollow, rest: Callable[[Any], list[Any]], *,
     ring = beyond / np.cos(np.pi / 24) * np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=1)
     top = corners[corners[:, 2] == hollow.z[-1]] * [1, 1, 0] + [0, 0, high]
     foot = corners[corners[:, 2] == hollow.z[0]] * [1, 1, 0] + [0, 0, low]
-    shell = manifold3d.Manifold.hull_points((np.concatenate([corners, top, foot])[:, None] + ring).reshape(-1, 3))
-    inner = _shrunk(np.concatenate([corners, top, foot]), SLACK * error_m)
+    around = np.concatenate([corners, top, foot])
+    shell = manifold3d.Manifold.hull_points((around[:, None] + ring).reshape(-1, 3))
+    inner = _shrunk(around, SLACK * error_m)
     vessel = body ^ shell
 
     floor = _floor(vessel, inner, hollow)
     above = vessel.trim_by_plane((0.0, 0.0, 1.0), floor)
-    bottom = vessel.trim_by_plane((0.0, 0.0, -1.0), -floor)
+    lumps = above ^ _shrunk(around, error_m).trim_by_plane((0.0, 0.0, 1.0), floor + error_m)
+    middle = _shrunk(around, max(error_m, MIDDLE * float(np.ptp(corners[:, :2], axis=0).min())))
+    wall = (above - inner) + (lumps - middle)
     outline = manifold3d.CrossSection.hull_points(corners[:, :2])
-    wall = above - inner
-    parts = [bottom, *(wall ^ w for w in _wedges(outline, error_m, low, high))]
-    for p in (body - shell).decompose():
-        if _depth(p, _planes(shell)) > error_m:
-            parts += rest(p)
-    planes = _planes(inner)
-    for p in (above ^ inner).decompose():  # lumps in the hollow
-        v = np.asarray(p.to_mesh().vert_properties[:, :3], float)
-        beside = -(v @ planes[:, :3].T + planes[:, 3]).max(axis=1)
-        if np.minimum(v[:, 2] - floor, beside).max() > error_m:
-            parts += rest(p)
-    return [p for p in parts if p.volume() > 1e-6 * body.volume()]
+    parts = [vessel.trim_by_plane((0.0, 0.0, -1.0), -floor), *(wall ^ w for w in _wedges(outline, error_m, low, high))]
+    planes, least = _planes(shell), 1e-4 * body.volume()
+    parts = [p for p in parts if p.volume() > 1e-6 * body.volume()]
+    others = [p for p in (body - shell).decompose() if _depth(p, planes) > error_m] + (lumps ^ middle).decompose()
+    others = sorted((p for p in others if p.volume() > least), key=lambda p: -p.volume())
+    for k, p in enumerate(others):
+        parts += rest(p, max(1, most - len(parts) - (len(others) - k - 1)))
+    return parts
 
 
 def _shrunk(points: np.ndarray, by: float) -> Any:
