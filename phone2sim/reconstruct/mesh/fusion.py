@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from phone2sim.progress import track
+from phone2sim.progress import abreast
 from phone2sim.reconstruct.mesh.view import View
 
 DOUBT = 0.12
@@ -97,7 +97,7 @@ def integrate(
         doubt = np.minimum(DOUBT * hidden / np.maximum(count, 1), 2)
         return mean - doubt * np.maximum(mean, 0), count
 
-    parts = [some(first) for first in track(range(0, max(len(points), 1), AT_ONCE), "Fusing depth")]
+    parts = list(abreast(some, range(0, max(len(points), 1), AT_ONCE), "Fusing depth"))
     return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
 
@@ -110,8 +110,8 @@ def fuse(views: list[View], low: np.ndarray, high: np.ndarray, *, voxel: float, 
         flat, ok = grid.index(view.unproject())
         return flat[ok]
 
-    for view in track(views, "Gathering depth"):
-        hit[nodes_of(view)] = True
+    for flat in abreast(nodes_of, views, "Gathering depth"):
+        hit[flat] = True
     near = dilate(hit.reshape(grid.shape), band)
     nodes = np.flatnonzero(near)
     tsdf, weight = integrate(grid.points(nodes), views, truncation=(band + 1) * grid.voxel)
@@ -141,7 +141,7 @@ def fuse_sparse(views: list[View], *, voxel: float, band: int = 2, free_m: float
         ijk = ijk[((ijk > band) & (ijk < span - band)).all(axis=1)]
         return np.unique((ijk[:, 0] * span + ijk[:, 1]) * span + ijk[:, 2])
 
-    hits = [keys_of(view) for view in track(views, "Gathering depth")]
+    hits = list(abreast(keys_of, views, "Gathering depth"))
     keys = np.unique(np.concatenate(hits)) if hits else np.zeros(0, np.int64)
     for stride in (1, span, span * span):
         keys = np.unique(np.concatenate([keys + step * stride for step in range(-band, band + 1)]))

@@ -19,7 +19,7 @@ from phone2sim.reconstruct.mesh.surface import SurfaceMesh, vertex_colors, witho
 from phone2sim.reconstruct.splat.cloud import SplatCloud
 from phone2sim.stage import StageResult, run_stage
 
-VERSION = 1
+VERSION = 2
 
 
 class MeshConfig(Config):

@@ -10,6 +10,9 @@ import numpy as np
 from phone2sim.errors import InputError, ShapeError
 from phone2sim.reconstruct.mesh.view import View
 
+ASTRAY = 16.0
+"""A part that reaches to a camera is a floater unless it is so many times as large as the smallest part that stays."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SurfaceMesh:
@@ -73,21 +76,31 @@ class SurfaceMesh:
 
 
 def without_floaters(mesh: SurfaceMesh, *, centres: np.ndarray, clear_m: float, min_area_m2: float) -> SurfaceMesh:
-    """The mesh without connected parts smaller than `min_area_m2`, and without those within `clear_m` of a camera centre (n, 3)."""
+    """The mesh without what is within `clear_m` of a camera centre (n, 3), for cameras were there, and without connected parts
+    smaller than `min_area_m2`, `ASTRAY` times that for parts that were that near. A strand from a table to a camera goes, the table
+    stays."""
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
     from scipy.spatial import cKDTree
 
     if not len(mesh.faces):
         return mesh
+    near = np.isfinite(cKDTree(centres).query(mesh.vertices, distance_upper_bound=clear_m)[0])[mesh.faces].any(axis=1)
     n = len(mesh.vertices)
-    a, b = mesh.faces.ravel(), np.roll(mesh.faces, 1, axis=1).ravel()
-    _, part = connected_components(coo_matrix((np.ones(len(a), bool), (a, b)), shape=(n, n)), directed=False)
-    of_face = part[mesh.faces[:, 0]]
-    area = np.bincount(of_face, weights=mesh.areas, minlength=part.max() + 1)
-    nearest = np.full(part.max() + 1, np.inf)
-    np.minimum.at(nearest, part, cKDTree(centres).query(mesh.vertices, distance_upper_bound=clear_m)[0])
-    return mesh.take_faces(((area >= min_area_m2) & ~(nearest < clear_m))[of_face])
+
+    def parts(faces: np.ndarray) -> np.ndarray:
+        a, b = faces.ravel(), np.roll(faces, 1, axis=1).ravel()
+        return connected_components(coo_matrix((np.ones(len(a), bool), (a, b)), shape=(n, n)), directed=False)[1][faces[:, 0]]
+
+    part = parts(mesh.faces)
+    astray = np.bincount(part, weights=near) > 0
+    least = np.where(astray, ASTRAY, 1.0)[part] * min_area_m2
+    mesh, least = mesh.take_faces(~near), least[~near]
+    if not len(mesh.faces):
+        return mesh
+    n = len(mesh.vertices)
+    part = parts(mesh.faces)
+    return mesh.take_faces(np.bincount(part, weights=mesh.areas)[part] >= least)
 
 
 def vertex_colors(vertices: np.ndarray, views: list[View], *, tolerance_m: float) -> np.ndarray:

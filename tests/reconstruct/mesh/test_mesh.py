@@ -127,6 +127,22 @@ def test_small_parts_and_parts_at_cameras_are_floaters():
     assert len(left.faces) == 2 and left.areas.sum() == pytest.approx(1.0)
 
 
+def test_a_strand_from_a_table_to_a_camera_goes_and_the_table_stays():
+    x, y = np.meshgrid(np.linspace(0, 1, 21), np.linspace(0, 1, 21), indexing="ij")
+    v = np.stack([x, y, np.zeros_like(x)], axis=-1).reshape(-1, 3)
+    i = (np.arange(20)[:, None] * 21 + np.arange(20)).ravel()
+    f = np.concatenate([np.stack([i, i + 21, i + 22], 1), np.stack([i, i + 22, i + 1], 1)])
+    steps = np.linspace(0, 1, 11)[1:]  # a ribbon from the corner at 0, up to the camera
+    ribbon = np.stack([[[0.0, 0, h], [0.02, 0, h]] for h in steps]).reshape(-1, 3)
+    k = len(v) + 2 * np.arange(9)
+    up = np.concatenate([np.stack([k, k + 1, k + 3], 1), np.stack([k, k + 3, k + 2], 1), [[0, len(v), len(v) + 1]]])
+    mesh = SurfaceMesh(vertices=np.concatenate([v, ribbon]), faces=np.concatenate([f, up]), colors=np.zeros((len(v) + len(ribbon), 3)))
+    left = without_floaters(mesh, centres=np.array([[0, 0, 1.0]]), clear_m=0.25, min_area_m2=0.01)
+    flat = left.vertices[left.faces][:, :, 2].max(axis=1) == 0
+    assert left.areas[flat].sum() == pytest.approx(1.0)
+    assert 0.5 < left.vertices[:, 2].max() < 0.76
+
+
 def test_mesh_files_come_back(tmp_path):
     rng = np.random.default_rng(1)
     mesh = SurfaceMesh(vertices=rng.normal(size=(9, 3)), faces=rng.integers(0, 9, (5, 3)), colors=rng.integers(0, 256, (9, 3)))
