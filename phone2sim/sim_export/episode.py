@@ -13,7 +13,7 @@ import io
 import os
 import shutil
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, overload
@@ -205,27 +205,42 @@ class VideoWriter:
             )
         self._av = av
         self._file = av.open(str(path), "w", options={"movflags": "faststart"})
-        options = {"preset": "veryfast", "crf": str(crf), "g": "2", "threads": "1", "bf": "0", "x264-params": "mbtree=0"}
+        # Without arithmetic coding files are 4 % larger, and a third faster to write and to read.
+        options = {
+            "preset": "veryfast", "crf": str(crf), "g": "2", "threads": "1", "bf": "0", "x264-params": "mbtree=0:cabac=0",
+        }  # fmt: skip
         self._stream: Any = self._file.add_stream("libx264", rate=fps, options=options)
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
         self._stream.codec_context.thread_count = 1
+        self._to_yuv = av.video.reformatter.VideoReformatter()
 
     def add(self, rgb: np.ndarray) -> None:
         """Append (h, w, 3) uint8."""
         frame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
-        self._file.mux(self._stream.encode(frame))
+        self._file.mux(self._stream.encode(self._to_yuv.reformat(frame, format="yuv420p")))
 
     def close(self) -> None:
         self._file.mux(self._stream.encode(None))
         self._file.close()
 
 
-def read_frames(path: Path, *, every: int = 1) -> Iterable[np.ndarray]:
-    """Every so-manieth picture of a video, (h, w, 3) uint8."""
+def read_frames(path: Path, *, every: int = 1) -> Iterator[np.ndarray]:
+    """Every so-manieth picture of a video that has no B frames, (h, w, 3) uint8. What lies in between is decoded only from a key frame on."""
     import av
 
     with av.open(str(path)) as f:
-        f.streams.video[0].thread_count = 1
-        for i, frame in enumerate(f.decode(video=0)):
-            if i % every == 0:
-                yield frame.to_ndarray(format="rgb24")
+        stream = f.streams.video[0]
+        stream.thread_count = 1
+        to_rgb = av.video.reformatter.VideoReformatter()
+        wanted: set[int | None] = set()
+        since_key: list[Any] = []
+        for i, packet in enumerate(f.demux(stream)):
+            since_key = [packet] if packet.is_keyframe else [*since_key, packet]
+            last = packet.pts is None  # empty: brings out what the decoder holds back
+            if i % every and not last:
+                continue
+            wanted.add(packet.pts)
+            for frame in (x for p in ([packet] if last else since_key) for x in p.decode()):
+                if frame.pts in wanted:
+                    yield to_rgb.reformat(frame, format="rgb24").to_ndarray()
+            since_key = []
