@@ -53,8 +53,9 @@ class Layer:
 
     def __init__(
         self, still: StillPicture, *, K: np.ndarray, T_world_camera: np.ndarray, direction: np.ndarray, supersample: int = 2,
-        gain_rgb: tuple[float, float, float] = (1.0, 1.0, 1.0), blur_px: float = 0.0, noise_std: float = 0.0,
+        gain_rgb: tuple[float, float, float] = (1.0, 1.0, 1.0), blur_px: float = 0.0, noise_std: float = 0.0, step: float = 0.0,
     ) -> None:  # fmt: skip
+        """`step` as in `mesh.render`, of parts and of what they shade."""
         h, w = still.depth.shape
         self.still = still
         self._native = load("mesh").make_layer(
@@ -63,7 +64,7 @@ class Layer:
             width=w, height=h, supersample=supersample,
             rest=checked_array(still.rest, np.float32, (h, w, 3), "Layer rest"),
             key=checked_array(still.key, np.float32, (h, w, 3), "Layer key"),
-            depth=checked_array(still.depth, np.float32, (h, w), "Layer depth"), axes=light_axes(direction),
+            depth=checked_array(still.depth, np.float32, (h, w), "Layer depth"), axes=light_axes(direction), step=float(step),
             gain=checked_array(gain_rgb, np.float32, (3,), "Layer gain_rgb"), blur_px=blur_px, noise=noise_std,
         )  # fmt: skip
 

@@ -192,13 +192,15 @@ def render(
     world: MeshWorld, T_world_part: np.ndarray, *, K: np.ndarray, T_world_camera: np.ndarray, width: int, height: int,
     light: LightLike, shadow_map: ShadowMap | None = None, contact_map: ContactMap | None = None,
     more: tuple[ShadowMap | None, ContactMap | None] = (None, None), supersample: int = 1, visible: np.ndarray | None = None,
-    rgb_gain: np.ndarray | None = None, behind_depth: np.ndarray | None = None, near_m: float = 0.01, threads: int = 0,
+    rgb_gain: np.ndarray | None = None, behind_depth: np.ndarray | None = None, near_m: float = 0.01, step: float = 0.0,
+    threads: int = 0,
 ) -> MeshImage:  # fmt: skip
     """Draw the parts at `T_world_part` (n, 4, 4) as a pinhole camera `K` (3, 3) [px] at `T_world_camera` (4, 4) sees them.
 
     `behind_depth` (h, w) [m] hides what lies farther than it (inf: nothing there). `rgb_gain` (n, 3) multiplies the
     albedo, `supersample` 1–3 is the grid of samples a pixel. `more` are a second shadow and contact map: light comes past
-    both. `threads` 0 takes all cores.
+    both. Pixels of a surface between others whose share of the key light differs by less than `step` are given what lies between. `threads` 0
+    takes all cores.
     """
     if supersample not in (1, 2, 3):
         raise ShapeError(f"render supersample: expected 1, 2 or 3, got {supersample}.")
@@ -221,7 +223,7 @@ def render(
         shadow=shadow_map.native if shadow_map else None, contact=contact_map.native if contact_map else None,
         shadow2=more[0].native if more[0] else None, contact2=more[1].native if more[1] else None,
         behind=None if behind_depth is None else checked_array(behind_depth, np.float32, (height, width), "render behind_depth"),
-        threads=threads, rgb=image.rgb, coverage=image.coverage, depth=image.depth, part=image.part, normal=image.normal,
+        step=float(step), threads=threads, rgb=image.rgb, coverage=image.coverage, depth=image.depth, part=image.part, normal=image.normal,
     )  # fmt: skip
     return image
 
@@ -235,7 +237,7 @@ def composite(
     """`image` over `background` (h, w, 3) linear of camera z `depth` (h, w) [m], which receives shadow and contact.
 
     `more` are a second shadow and contact map. `shadow` is the share of the background's light that the key gives. Pixels between
-    others whose light differs by less than `step` take their mean. Returns (h, w, 3) float32 linear.
+    others whose light differs by less than `step` are given what lies between. Returns (h, w, 3) float32 linear.
     """
     h, w = image.coverage.shape
     out = np.empty((h, w, 3), np.float32)

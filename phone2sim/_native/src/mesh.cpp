@@ -10,6 +10,8 @@
 
 #include "mesh_layer.hpp"
 #include "mesh_plane.hpp"
+#include "mesh_resolve.hpp"
+#include "mesh_sensor.hpp"
 
 namespace nb = nanobind;
 using namespace p2s;
@@ -67,7 +69,7 @@ Light make_light(In<float> direction, In<float> key, In<float> sh) {
 void render(const World& world, In<double> poses, In<double> K, In<double> T_world_camera, int width, int height,
             int supersample, float near_m, In<uint8_t> visible, In<float> gain, In<float> direction, In<float> key, In<float> sh,
             const ShadowMap* shadow, const ContactMap* contact, const ShadowMap* shadow2, const ContactMap* contact2,
-            std::optional<In<float>> behind, int threads, Out<float> rgb,
+            std::optional<In<float>> behind, float step, int threads, Out<float> rgb,
             Out<float> coverage, Out<float> depth, Out<int32_t> part, Out<float> normal) {
     threads = thread_count(threads);
     const View view = make_view(K, T_world_camera, width, height, supersample);
@@ -88,7 +90,7 @@ void render(const World& world, In<double> poses, In<double> K, In<double> T_wor
     }
     const Projection projection = perspective(world, view, poses.data(), near_m);
     rasterize(world, projection, visible.data(), seen, threads);
-    resolve(world, view, seen, poses.data(), gain.data(), light, {{shadow, shadow2}, {contact, contact2}}, threads,
+    resolve(world, view, seen, poses.data(), gain.data(), light, {{shadow, shadow2}, {contact, contact2}, step}, threads,
             {rgb.data(), coverage.data(), depth.data(), part.data(), normal.data()});
 }
 
@@ -178,11 +180,11 @@ ContactMap make_contact(const World& world, In<double> poses, In<uint8_t> visibl
 }
 
 Layer make_layer(In<double> K, In<double> T_world_camera, int width, int height, int supersample, In<float> rest, In<float> key,
-                 In<float> depth, In<double> axes, In<float> gain, float blur_px, float noise) {
+                 In<float> depth, In<double> axes, float step, In<float> gain, float blur_px, float noise) {
     const double* a = axes.data();
     const Vec3 u{float(a[0]), float(a[1]), float(a[2])}, v{float(a[3]), float(a[4]), float(a[5])}, d{float(a[6]), float(a[7]), float(a[8])};
     const Sensor sensor{{gain.data()[0], gain.data()[1], gain.data()[2]}, blur_px, noise};
-    return Layer(make_view(K, T_world_camera, width, height, supersample), rest.data(), key.data(), depth.data(), u, v, d, sensor);
+    return Layer(make_view(K, T_world_camera, width, height, supersample), rest.data(), key.data(), depth.data(), u, v, d, step, sensor);
 }
 
 void draw_layer(Layer& layer, const World& world, In<double> poses, In<float> gain, In<float> direction, In<float> key, In<float> sh,
@@ -216,14 +218,14 @@ NB_MODULE(P2S_MODULE, m) {
     m.def("render", &render, nb::arg("world"), nb::arg("poses"), nb::arg("K"), nb::arg("T_world_camera"), nb::arg("width"),
           nb::arg("height"), nb::arg("supersample"), nb::arg("near_m"), nb::arg("visible"), nb::arg("gain"), nb::arg("direction"),
           nb::arg("key"), nb::arg("sh"), nb::arg("shadow").none(), nb::arg("contact").none(), nb::arg("shadow2").none(),
-          nb::arg("contact2").none(), nb::arg("behind").none(),
+          nb::arg("contact2").none(), nb::arg("behind").none(), nb::arg("step"),
           nb::arg("threads"), nb::arg("rgb"), nb::arg("coverage"), nb::arg("depth"), nb::arg("part"), nb::arg("normal"));
     nb::class_<Layer>(m, "Layer").def("draw", &draw_layer, nb::arg("world"), nb::arg("poses"), nb::arg("gain"), nb::arg("direction"),
         nb::arg("key"), nb::arg("sh"), nb::arg("still").none(), nb::arg("shadow").none(), nb::arg("contact").none(), nb::arg("names"),
         nb::arg("seed"), nb::arg("threads"), nb::arg("out").none(), nb::arg("linear").none(), nb::arg("depth").none(),
         nb::arg("part").none(), nb::arg("normal").none());
     m.def("make_layer", &make_layer, nb::arg("K"), nb::arg("T_world_camera"), nb::arg("width"), nb::arg("height"), nb::arg("supersample"),
-          nb::arg("rest"), nb::arg("key"), nb::arg("depth"), nb::arg("axes"), nb::arg("gain"), nb::arg("blur_px"), nb::arg("noise"));
+          nb::arg("rest"), nb::arg("key"), nb::arg("depth"), nb::arg("axes"), nb::arg("step"), nb::arg("gain"), nb::arg("blur_px"), nb::arg("noise"));
     m.def("shadow_map", &make_shadow);
     m.def("contact_map", &make_contact);
     m.def("composite", [](In<double> K, In<double> T, int w, int h, In<float> background, In<float> depth, In<float> fg, In<float> cov,
@@ -231,7 +233,7 @@ NB_MODULE(P2S_MODULE, m) {
                           float strength, float bias, float step, int threads, Out<float> out) {
         const View view = make_view(K, T, w, h, 1);
         nb::gil_scoped_release release;
-        composite(view, background.data(), depth.data(), fg.data(), cov.data(), {{shadow, shadow2}, {contact, contact2}}, strength, bias, step, thread_count(threads), out.data());
+        composite(view, background.data(), depth.data(), fg.data(), cov.data(), {{shadow, shadow2}, {contact, contact2}, step}, strength, bias, thread_count(threads), out.data());
     }, nb::arg("K"), nb::arg("T_world_camera"), nb::arg("width"), nb::arg("height"), nb::arg("background"), nb::arg("depth"),
        nb::arg("fg_rgb"), nb::arg("coverage"), nb::arg("shadow").none(), nb::arg("contact").none(), nb::arg("shadow2").none(), nb::arg("contact2").none(), nb::arg("strength"), nb::arg("bias"),
        nb::arg("step"), nb::arg("threads"), nb::arg("out"));

@@ -4,23 +4,25 @@
 #include <cmath>
 #include <limits>
 
+#include "mesh_sensor.hpp"
+
 namespace p2s {
 namespace {
 
-constexpr int kTile = 8;
 constexpr float kBias = 0.004f;  // [m], above the depth noise of splats
 
 }  // namespace
 
-Layer::Layer(const View& view, const float* rest, const float* key, const float* depth, Vec3 u, Vec3 v, Vec3 dir, const Sensor& sensor)
-    : view_(view), sensor_(sensor) {
+Layer::Layer(const View& view, const float* rest, const float* key, const float* depth, Vec3 u, Vec3 v, Vec3 dir, float step,
+             const Sensor& sensor)
+    : view_(view), sensor_(sensor), step_(step) {
     const int w = view.width, h = view.height;
     const size_t n = size_t(w) * h;
     tiles_x_ = (w + kTile - 1) / kTile, tiles_y_ = (h + kTile - 1) / kTile;
     rest_.assign(rest, rest + 3 * n), key_.assign(key, key + 3 * n);
     near_.resize(n), point_.resize(3 * n), still_.resize(3 * n);
     for (size_t i = 0; i < 3 * n; ++i) still_[i] = rest_[i] + key_[i];
-    Tile none{1e30f, -1e30f, 1e30f, -1e30f, -1e30f, 1e30f, -1e30f, 1e30f, -1e30f, 1e30f, -1e30f, false};
+    Tile none{{1e30f, -1e30f, 1e30f, -1e30f, 1e30f, -1e30f}, 1e30f, -1e30f, 1e30f, -1e30f, 1e30f, -1e30f, false};
     tiles_.assign(size_t(tiles_x_) * tiles_y_, none);
     const double* T = view.T_world_camera;
     const double fx = view.K[0], skew = view.K[1], cx = view.K[2], fy = view.K[4], cy = view.K[5];
@@ -37,8 +39,9 @@ Layer::Layer(const View& view, const float* rest, const float* key, const float*
             const Vec3 q{p[0], p[1], p[2]};
             Tile& t = tiles_[size_t(y / kTile) * tiles_x_ + x / kTile];
             const float lx = dot(q, u), ly = dot(q, v), lt = dot(q, dir);
-            t.x0 = std::min(t.x0, lx), t.x1 = std::max(t.x1, lx), t.y0 = std::min(t.y0, ly), t.y1 = std::max(t.y1, ly);
-            t.t1 = std::max(t.t1, lt), t.any = true;
+            LightBox& b = t.light;
+            b = {std::min(b.x0, lx), std::max(b.x1, lx), std::min(b.y0, ly), std::max(b.y1, ly), std::min(b.t0, lt), std::max(b.t1, lt)};
+            t.any = true;
             t.a0 = std::min(t.a0, q.x), t.a1 = std::max(t.a1, q.x), t.b0 = std::min(t.b0, q.y), t.b1 = std::max(t.b1, q.y);
             t.z0 = std::min(t.z0, q.z), t.z1 = std::max(t.z1, q.z);
         }
@@ -59,15 +62,10 @@ Layer::Layer(const View& view, const float* rest, const float* key, const float*
         encode_tile(i, scratch.data());
     }
     still_srgb_ = srgb_;
-    dirty_.resize(tiles_.size()), encode_.resize(tiles_.size()), covered_.resize(tiles_.size());
+    for (auto* flags : {&dirty_, &encode_, &covered_, &touched_}) flags->resize(tiles_.size());
+    over_.resize(tiles_.size());
     seen_.w = w * view.supersample, seen_.h = h * view.supersample;
     seen_.key.resize(size_t(seen_.w) * seen_.h), seen_.id.resize(seen_.key.size());
-}
-
-bool Layer::touched(const Tile& t, const ShadowMap* shadow, const ContactMap* contact) const {
-    if (!t.any) return false;
-    if (shadow && shadow->may_shade(t.x0, t.x1, t.y0, t.y1, t.t1 - kBias)) return true;
-    return contact && contact->may_touch(t.a0, t.a1, t.b0, t.b1, t.z0, t.z1);
 }
 
 // Visibility of the moving parts, and which tiles they change.
@@ -105,30 +103,52 @@ void Layer::start(const Moving& moving, int threads) {
             }
         }
     }
-    for (size_t i = 0; i < tiles_.size(); ++i) dirty_[i] = covered_[i] || touched(tiles_[i], moving.shadow, moving.contact);
+    for (size_t i = 0; i < tiles_.size(); ++i) {
+        const Tile& t = tiles_[i];
+        over_[i] = t.any && moving.shadow ? moving.shadow->over(t.light, kBias) : ShadowMap::Over::lit;
+        touched_[i] = t.any && moving.contact && moving.contact->may_touch(t.a0, t.a1, t.b0, t.b1, t.z0, t.z1);
+        dirty_[i] = covered_[i] || touched_[i] || over_[i] != ShadowMap::Over::lit;
+    }
+}
+
+// Share of the key light on the background that comes past the moving parts; rows of kTile.
+void Layer::light_pixels(int tile, const Moving& moving, const Pixel* front, float* lit) const {
+    std::fill_n(lit, kTile * kTile, over_[tile] == ShadowMap::Over::dark ? 0.0f : 1.0f);
+    if (over_[tile] != ShadowMap::Over::mixed) return;
+    const int x0 = tile % tiles_x_ * kTile, y0 = tile / tiles_x_ * kTile;
+    auto at = [&](int x, int y) { return size_t(y0 + y) * view_.width + x0 + x; };
+    auto asked = [&](int x, int y) { return !(front && front[y * kTile + x].coverage >= 1.0f) && point_[3 * at(x, y)] < 1e29f; };
+    auto value = [&](int x, int y) {
+        const float* p = &point_[3 * at(x, y)];
+        return moving.shadow->visibility({p[0], p[1], p[2]}, kBias);
+    };
+    auto z = [&](int x, int y) { return 1.0f / near_[at(x, y)]; };
+    const int w = std::min(kTile, view_.width - x0), h = std::min(kTile, view_.height - y0);
+    spread(w, h, step_, float(1.0 / view_.K[0]), moving.shadow->texel, asked, value, z, lit);
 }
 
 void Layer::light_tile(int tile, const Moving& moving, const PixelShader& shader, Truth truth, const int32_t* names) {
-    const int tx = tile % tiles_x_ * kTile, ty = tile / tiles_x_ * kTile;
-    for (int y = ty; y < std::min(view_.height, ty + kTile); ++y)
-        for (int x = tx; x < std::min(view_.width, tx + kTile); ++x) {
-            const size_t at = size_t(y) * view_.width + x;
-            Pixel front{{0, 0, 0}, 0.0f, 0.0f, -1, {0, 0, 0}};
-            if (covered_[tile]) front = shader.at(x, y);
-            const float behind = 1.0f - front.coverage;
-            float lit = 1.0f, factor = behind;
-            if (behind > 0 && point_[3 * at] < 1e29f) {
-                const Vec3 p{point_[3 * at], point_[3 * at + 1], point_[3 * at + 2]};
-                if (moving.shadow) lit = moving.shadow->visibility(p, kBias);
-                if (moving.contact) factor *= moving.contact->factor(p, {0, 0, 1});
-            }
-            const float rgb[3] = {front.rgb.x, front.rgb.y, front.rgb.z};
-            for (int c = 0; c < 3; ++c) linear_[3 * at + c] = (rest_[3 * at + c] + key_[3 * at + c] * lit) * factor + rgb[c];
-            if (front.part < 0) continue;
-            if (truth.depth) truth.depth[at] = front.depth;
-            if (truth.part) truth.part[at] = names[front.part];
-            if (truth.normal)
-                truth.normal[3 * at] = front.normal.x, truth.normal[3 * at + 1] = front.normal.y, truth.normal[3 * at + 2] = front.normal.z;
+    const int x0 = tile % tiles_x_ * kTile, y0 = tile / tiles_x_ * kTile;
+    const int w = std::min(kTile, view_.width - x0), h = std::min(kTile, view_.height - y0);
+    Pixel drawn[kTile * kTile];
+    const Pixel* const front = covered_[tile] && shader.tile(x0, y0, w, h, drawn) ? drawn : nullptr;
+    float light[kTile * kTile];
+    light_pixels(tile, moving, front, light);
+    for (int y = 0; y < h; ++y)
+        for (int x = 0; x < w; ++x) {
+            const size_t at = size_t(y0 + y) * view_.width + x0 + x;
+            const bool ground = point_[3 * at] < 1e29f && !(front && front[y * kTile + x].coverage >= 1.0f);
+            const float lit = ground ? light[y * kTile + x] : 1.0f;
+            float factor = front ? 1.0f - front[y * kTile + x].coverage : 1.0f;
+            if (ground && touched_[tile]) factor *= moving.contact->factor({point_[3 * at], point_[3 * at + 1], point_[3 * at + 2]}, {0, 0, 1});
+            for (int c = 0; c < 3; ++c) linear_[3 * at + c] = (rest_[3 * at + c] + key_[3 * at + c] * lit) * factor;
+            if (!front) continue;
+            const Pixel& p = front[y * kTile + x];
+            linear_[3 * at] += p.rgb.x, linear_[3 * at + 1] += p.rgb.y, linear_[3 * at + 2] += p.rgb.z;
+            if (p.part < 0) continue;
+            if (truth.depth) truth.depth[at] = p.depth;
+            if (truth.part) truth.part[at] = names[p.part];
+            if (truth.normal) truth.normal[3 * at] = p.normal.x, truth.normal[3 * at + 1] = p.normal.y, truth.normal[3 * at + 2] = p.normal.z;
         }
 }
 
@@ -173,7 +193,7 @@ void Layer::encode_tile(int tile, float* scratch) {
 void Layer::draw(const Moving& moving, uint64_t seed, int threads, uint8_t* out, float* linear, Truth truth, const int32_t* names) {
     start(moving, threads);
     const PixelShader shader(moving.world, view_, seen_, moving.T_world_part, moving.gain, moving.light,
-                             {{moving.still, moving.shadow}, {moving.contact, nullptr}});
+                             {{moving.still, moving.shadow}, {moving.contact, nullptr}, step_});
     const int n = int(tiles_.size());
 #pragma omp parallel for schedule(dynamic, 8) num_threads(threads) if (threads > 1)
     for (int i = 0; i < n; ++i)

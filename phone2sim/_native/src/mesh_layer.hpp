@@ -1,6 +1,6 @@
 // One camera's still picture, kept lit and encoded; a frame redraws only the tiles that moving parts cover, shade or touch.
 #pragma once
-#include "mesh_resolve.hpp"
+#include "mesh_pixel.hpp"
 
 namespace p2s {
 
@@ -27,8 +27,8 @@ struct Truth {  // width × height of the whole picture; null where not asked fo
 class Layer {
 public:
     // rest + key is the lit picture (3, linear), `key` the light that a moving part can block; `depth` is camera z, inf
-    // where nothing is. `u`, `v`, `dir` are the shadow map's axes.
-    Layer(const View& view, const float* rest, const float* key, const float* depth, Vec3 u, Vec3 v, Vec3 dir, const Sensor& sensor);
+    // where nothing is. `u`, `v`, `dir` are the shadow map's axes; `step` is that of `Shade`.
+    Layer(const View& view, const float* rest, const float* key, const float* depth, Vec3 u, Vec3 v, Vec3 dir, float step, const Sensor& sensor);
 
     // Draws into `linear` (3 floats a pixel), or when that is null through the sensor into `out` (3 bytes a pixel).
     // `truth` holds the still values on entry; `names[i]` replaces part i of `moving`.
@@ -36,23 +36,25 @@ public:
 
 private:
     struct Tile {
-        float x0, x1, y0, y1, t1;  // light coordinates [m]; t1 the farthest from the light
+        LightBox light;
         float a0, a1, b0, b1, z0, z1;  // world box
         bool any;                  // has a pixel of finite depth
     };
     void start(const Moving& moving, int threads);
-    bool touched(const Tile& tile, const ShadowMap* shadow, const ContactMap* contact) const;
+    void light_pixels(int tile, const Moving& moving, const Pixel* front, float* lit) const;
     void light_tile(int tile, const Moving& moving, const PixelShader& shader, Truth truth, const int32_t* names);
     void encode_tile(int tile, float* scratch);
 
     View view_;
     Sensor sensor_;
+    float step_;
     int tiles_x_, tiles_y_, radius_;
     std::vector<float> kernel_;
     std::vector<float> rest_, key_, near_, point_, still_, still_srgb_;  // near: 1/depth
     std::vector<float> linear_, srgb_;                                   // the frame's; equal to the still ones in between
     std::vector<Tile> tiles_;
-    std::vector<uint8_t> dirty_, encode_, covered_;
+    std::vector<ShadowMap::Over> over_;  // of each tile: the moving parts' shadow
+    std::vector<uint8_t> dirty_, encode_, covered_, touched_;
     Visibility seen_;
     int box_[4];  // samples that the moving parts' faces can cover: x0, x1, y0, y1
 };

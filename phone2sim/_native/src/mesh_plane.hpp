@@ -1,6 +1,6 @@
 // A picture painted onto a rectangle of a horizontal plane, seen by any camera.
 #pragma once
-#include "mesh_resolve.hpp"
+#include "mesh_pixel.hpp"
 
 namespace p2s {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "mesh_resolve.hpp"
+#include "mesh_pixel.hpp"
 
 namespace p2s {
 namespace {

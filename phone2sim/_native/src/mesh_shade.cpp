@@ -8,10 +8,12 @@
 namespace p2s {
 namespace {
 
-constexpr int kBlock = 8, kFine = 4, kLevels = 6;
+constexpr int kBlock = 8, kFine = 4;
 constexpr float kReach = 0.02f;  // of contact darkening on a side [m]
 constexpr int kSearch = 16, kFilter = 24, kFew = 12;
 constexpr float kNarrow = 4.0f;  // [texels]: a penumbra below that needs fewer taps
+
+constexpr float kTap = 1.5f;     // [texels] that a bilinear tap reaches beyond its place
 
 // Points spread evenly over the unit disk (Vogel's spiral): x, then y.
 template <int N>
@@ -48,20 +50,24 @@ float opening(const float* z, int n, float x, float y, float radius, float t, co
     return lit / N;
 }
 
-// The least of each 3 × 3 neighbourhood of an n × n grid.
-std::vector<float> widened(const std::vector<float>& a, int n) {
+constexpr auto low = [](float a, float b) { return std::min(a, b); };
+constexpr auto high = [](float a, float b) { return std::max(a, b); };
+
+// The least (`low`) or the greatest (`high`) of each 3 × 3 neighbourhood of an n × n grid.
+template <class Pick>
+std::vector<float> widened(const std::vector<float>& a, int n, const Pick& pick) {
     std::vector<float> rows(a), out;
     for (int y = 0; y < n; ++y) {
         const float* from = &a[size_t(y) * n];
         float* to = &rows[size_t(y) * n];
-        for (int x = 1; x < n; ++x) to[x] = std::min(to[x], from[x - 1]);
-        for (int x = 0; x + 1 < n; ++x) to[x] = std::min(to[x], from[x + 1]);
+        for (int x = 1; x < n; ++x) to[x] = pick(to[x], from[x - 1]);
+        for (int x = 0; x + 1 < n; ++x) to[x] = pick(to[x], from[x + 1]);
     }
     out = rows;
     for (int y = 0; y < n; ++y)
         for (int other : {y - 1, y + 1}) {
             if (other < 0 || other >= n) continue;
-            for (int x = 0; x < n; ++x) out[size_t(y) * n + x] = std::min(out[size_t(y) * n + x], rows[size_t(other) * n + x]);
+            for (int x = 0; x < n; ++x) out[size_t(y) * n + x] = pick(out[size_t(y) * n + x], rows[size_t(other) * n + x]);
         }
     return out;
 }
@@ -70,14 +76,14 @@ std::vector<float> widened(const std::vector<float>& a, int n) {
 
 void ShadowMap::build_least() {
     nc = (n + kBlock - 1) / kBlock, nf = (n + kFine - 1) / kFine;
-    std::vector<float> fine(size_t(nf) * nf, 1e30f), blocks(size_t(nc) * nc, 1e30f);
+    std::vector<float> fine(size_t(nf) * nf, 1e30f), top(fine.size(), -1e30f), blocks(size_t(nc) * nc, 1e30f);
     for (int y = 0; y < n; ++y)
         for (int x = 0; x < n; x += kFine) {
             const float* d = &depth[size_t(y) * n];
-            float m = d[x];
-            for (int i = x + 1; i < std::min(n, x + kFine); ++i) m = std::min(m, d[i]);
-            float& at = fine[size_t(y / kFine) * nf + x / kFine];
-            at = std::min(at, m);
+            float least = d[x], most = d[x];
+            for (int i = x + 1; i < std::min(n, x + kFine); ++i) least = std::min(least, d[i]), most = std::max(most, d[i]);
+            const size_t at = size_t(y / kFine) * nf + x / kFine;
+            fine[at] = std::min(fine[at], least), top[at] = std::max(top[at], most);
         }
     for (int y = 0; y < nf; ++y)
         for (int x = 0; x < nf; ++x) {
@@ -91,23 +97,36 @@ void ShadowMap::build_least() {
     const float widest = lo < 1e29f ? softness * (hi - lo) : 0.0f;
     const int r = std::min(nc, int(std::ceil(widest / (texel * kBlock))) + 1);
     reach = r * kBlock;
-    coarse = std::move(blocks);
-    for (int k = 0; k < r; ++k) coarse = widened(coarse, nc);
-    least.assign(1, widened(fine, nf));
-    for (int k = 1; k < std::min(kLevels, reach / kFine); ++k) least.push_back(widened(least.back(), nf));
+    coarse = std::move(blocks), per_m = 1.0f / texel;
+    for (int k = 0; k < r; ++k) coarse = widened(coarse, nc, low);
+    levels = std::max(1, std::min(kLevels, reach / kFine));
+    near.resize(fine.size());
+    for (int k = 0; k < levels; ++k) {
+        fine = widened(fine, nf, low), top = widened(top, nf, high);
+        for (size_t i = 0; i < near.size(); ++i) near[i].least[k] = fine[i], near[i].most[k] = top[i];
+    }
 }
 
 // Fernando 2005: the mean depth of the blockers sets the width of the penumbra.
 float ShadowMap::visibility(Vec3 p, float bias) const {
     const Vec3 q = {p.x - centre.x, p.y - centre.y, p.z - centre.z};
-    const float x = dot(q, u) / texel + 0.5f * n, y = dot(q, v) / texel + 0.5f * n;
+    const float x = dot(q, u) * per_m + 0.5f * n, y = dot(q, v) * per_m + 0.5f * n;
     if (!(x >= 1 && y >= 1 && x < n - 1 && y < n - 1)) return 1.0f;
     const float t = dot(q, dir) - bias;
     const float nearest = coarse[size_t(int(y) / kBlock) * nc + int(x) / kBlock];
     if (nearest >= t) return 1.0f;
-    const float radius_max = float(reach), wide = std::clamp(softness * (t - nearest) / texel, 1.0f, radius_max);
-    if (const size_t k = size_t(wide / kFine); k < least.size() && least[k][size_t(int(y) / kFine) * nf + int(x) / kFine] >= t)
-        return 1.0f;
+    const float radius_max = float(reach), widening = softness * per_m;
+    const Range& range = near[size_t(int(y) / kFine) * nf + int(x) / kFine];
+    // How far off a blocker can be and still count: as far as the penumbra of the nearest to the light that is so near.
+    float wide = std::clamp(widening * (t - nearest), 1.0f, radius_max);
+    for (int k = int(wide / kFine); k < levels;) {
+        const float first = range.least[k];
+        if (first >= t) return 1.0f;
+        wide = std::min(wide, std::max(widening * (t - first), 1.0f));
+        if (k == int(wide / kFine)) break;
+        k = int(wide / kFine);
+    }
+    if (const int k = int((wide + kTap) / kFine); k < levels && range.most[k] < t) return 0.0f;
     const float* z = depth.data();
     float found[kSearch];
 #pragma omp simd
@@ -120,27 +139,35 @@ float ShadowMap::visibility(Vec3 p, float bias) const {
     for (float f : found)
         if (f < t) sum += f, ++blockers;
     if (blockers == 0) return 1.0f;
-    const float radius = std::clamp(softness * (t - sum / blockers) / texel, 1.0f, radius_max);
+    const float radius = std::clamp(widening * (t - sum / float(blockers)), 1.0f, radius_max);
+    if (const int k = int((radius + kTap) / kFine); k < levels) {
+        if (range.least[k] >= t) return 1.0f;
+        if (range.most[k] < t) return 0.0f;
+    }
     if (radius < kNarrow) return opening<kFew>(z, n, x, y, radius, t, few_x, few_y);
     return opening<kFilter>(z, n, x, y, radius, t, filter_x, filter_y);
 }
 
-bool ShadowMap::may_shade(float x0, float x1, float y0, float y1, float t1) const {
-    const float cx = dot(centre, u), cy = dot(centre, v), half = 0.5f * n;
-    const float t = t1 - dot(centre, dir) + 1e-4f;
-    const int i0 = int(std::floor((x0 - cx) / texel + half)), i1 = int(std::ceil((x1 - cx) / texel + half));
-    const int j0 = int(std::floor((y0 - cy) / texel + half)), j1 = int(std::ceil((y1 - cy) / texel + half));
-    if (i1 < 0 || j1 < 0 || i0 >= n || j0 >= n) return false;
-    auto lowest = [&](const std::vector<float>& map, int size, int side) {
-        float z = 1e30f;
+ShadowMap::Over ShadowMap::over(const LightBox& box, float bias) const {
+    const float cx = dot(centre, u), cy = dot(centre, v), from = dot(centre, dir) + bias, half = 0.5f * n;
+    const float t0 = box.t0 - from - 1e-4f, t1 = box.t1 - from + 1e-4f;
+    const int i0 = int(std::floor((box.x0 - cx) * per_m + half)), i1 = int(std::ceil((box.x1 - cx) * per_m + half));
+    const int j0 = int(std::floor((box.y0 - cy) * per_m + half)), j1 = int(std::ceil((box.y1 - cy) * per_m + half));
+    if (i1 < 0 || j1 < 0 || i0 >= n || j0 >= n) return Over::lit;
+    auto extreme = [&](int size, float z, const auto& value, const auto& pick) {
         for (int j = std::max(0, j0) / size; j <= std::min(n - 1, j1) / size; ++j)
-            for (int i = std::max(0, i0) / size; i <= std::min(n - 1, i1) / size; ++i) z = std::min(z, map[size_t(j) * side + i]);
+            for (int i = std::max(0, i0) / size; i <= std::min(n - 1, i1) / size; ++i) z = pick(z, value(i, j));
         return z;
     };
-    const float nearest = lowest(coarse, kBlock, nc);
-    if (nearest >= t) return false;
-    const size_t k = size_t(std::max(1.0f, softness * (t - nearest) / texel) / kFine);
-    return k >= least.size() || lowest(least[k], kFine, nf) < t;
+    const float nearest = extreme(kBlock, 1e30f, [&](int i, int j) { return coarse[size_t(j) * nc + i]; }, low);
+    if (nearest >= t1) return Over::lit;
+    const float wide = std::max(1.0f, softness * (t1 - nearest) * per_m);
+    int k = int(wide / kFine);
+    if (k < levels && extreme(kFine, 1e30f, [&](int i, int j) { return near[size_t(j) * nf + i].least[k]; }, low) >= t1) return Over::lit;
+    if (i0 < 1 || j0 < 1 || i1 >= n - 1 || j1 >= n - 1) return Over::mixed;
+    k = int((wide + kTap) / kFine);
+    if (k >= levels) return Over::mixed;
+    return extreme(kFine, -1e30f, [&](int i, int j) { return near[size_t(j) * nf + i].most[k]; }, high) < t0 ? Over::dark : Over::mixed;
 }
 
 float ContactMap::at(float x, float y) const {

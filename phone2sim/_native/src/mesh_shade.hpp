@@ -4,20 +4,31 @@
 
 namespace p2s {
 
+// In a light's axes [m]: along u and v, and along dir, away from it.
+struct LightBox {
+    float x0, x1, y0, y1, t0, t1;
+};
+
 struct ShadowMap {
+    static constexpr int kLevels = 6;
     int n;                   // n × n texels
-    float texel;             // [m]
+    float texel, per_m;      // width of a texel [m], and texels a metre
     Vec3 u, v, dir, centre;  // light axes and the world point in the middle of the map
     float softness;          // tangent of the light's half angle
     std::vector<float> depth;   // along dir from centre [m]; 1e30 where nothing
     std::vector<float> coarse;  // least depth in the neighbourhood of a block, as far as any search reaches
-    std::vector<std::vector<float>> least;  // [k]: within k + 1 finer blocks
+    struct Range {
+        float least[kLevels], most[kLevels];  // [k]: depth within k + 1 finer blocks
+    };
+    std::vector<Range> near;
+    int levels;
     int nc, nf, reach;  // blocks and finer blocks a side; widest search [texels]
     void build_least();
     // Share of the key light that reaches p: 0–1. `bias` [m].
     float visibility(Vec3 p, float bias) const;
-    // False only where every point of the box is lit: light coordinates [m] along u, v, and t1 the farthest along dir.
-    bool may_shade(float x0, float x1, float y0, float y1, float t1) const;
+    // What all points of a box see of the light; `mixed` where that isn't plain.
+    enum class Over { lit, dark, mixed };
+    Over over(const LightBox& box, float bias) const;
 };
 
 struct ContactMap {

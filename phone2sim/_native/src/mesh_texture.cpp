@@ -56,12 +56,12 @@ TextureLevel halve(const TextureLevel& a) {
 // Four channels at once, through the vector extensions of GCC and Clang.
 typedef float v4 __attribute__((vector_size(16)));
 typedef int32_t i4 __attribute__((vector_size(16)));
-typedef uint16_t u8 __attribute__((vector_size(16)));
+typedef uint16_t h4 __attribute__((vector_size(8)));
 
 inline v4 texel(const uint16_t* p) {
-    u8 a{};
+    h4 a;
     std::memcpy(&a, p, 8);
-    return __builtin_convertvector((i4)__builtin_shufflevector(a, u8{}, 0, 8, 1, 9, 2, 10, 3, 11), v4);  // halves widened: little-endian
+    return __builtin_convertvector(__builtin_convertvector(a, i4), v4);
 }
 
 inline v4 bilinear(const TextureLevel& t, float u, float v) {
@@ -115,14 +115,13 @@ inline v4 between(const std::vector<TextureLevel>& levels, float u, float v, flo
 
 Vec3 Texture::sample(float u, float v, float dux, float dvx, float duy, float dvy) const {
     const float tw = float(levels[0].w), th = float(levels[0].h);
-    const float lx = std::sqrt(dux * dux * tw * tw + dvx * dvx * th * th);
-    const float ly = std::sqrt(duy * duy * tw * tw + dvy * dvy * th * th);
-    const float major = std::max(lx, ly), minor = std::max(std::min(lx, ly), 1e-6f);
+    const float xx = dux * dux * tw * tw + dvx * dvx * th * th, yy = duy * duy * tw * tw + dvy * dvy * th * th;
     u = std::clamp(u, -1.0f, 2.0f), v = std::clamp(v, -1.0f, 2.0f);
-    if (!(major > 1.0f)) {
+    if (!(std::max(xx, yy) > 1.0f)) {
         const v4 c = bilinear(levels[0], u, v);
         return {c[0], c[1], c[2]};
     }
+    const float lx = std::sqrt(xx), ly = std::sqrt(yy), major = std::max(lx, ly), minor = std::max(std::min(lx, ly), 1e-6f);
     const int taps = std::min(8, int(std::ceil(std::min(major / std::max(minor, 1.0f), 8.0f) - 0.5f)));
     const float lod = log2_fast(std::max(major / std::max(taps, 1), 1.0f));
     const float du = std::clamp(lx > ly ? dux : duy, -1.0f, 1.0f), dv = std::clamp(lx > ly ? dvx : dvy, -1.0f, 1.0f);

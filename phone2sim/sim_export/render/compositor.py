@@ -28,8 +28,8 @@ from phone2sim.sim_export.render.tabletop import MovingBackground, MovingView
 
 SHADOW_TEXEL_M = (0.002, 0.004)
 """Finest and coarsest texel of the shadow map; in between, about a picture's pixel at 0.9 m."""
-SHADE_STEP = 0.05
-"""Moving cameras look shadows up at every second pixel where they change by less."""
+SHADE_STEP = 0.2
+"""Shadows are looked up at fewer pixels, a texel of their map apart, where they change by less."""
 
 
 class EpisodeRenderer:
@@ -183,14 +183,14 @@ class EpisodeRenderer:
             view = MovingView(depth=all_splats.depth, on_support=all_splats.on_support, paint=lambda _: dress)
         options: dict[str, Any] = {
             "K": K, "T_world_camera": T, "shadow_map": self._still_maps[0], "contact_map": self._still_maps[1], "more": maps,
-            "threads": self.threads,
+            "step": SHADE_STEP, "threads": self.threads,
         }  # fmt: skip
         image = render(
             self._all.world, T_world_part, width=w, height=h, light=self._light, behind_depth=view.depth,
             supersample=self._supersample, rgb_gain=self._all.rgb_gain,
             visible=self._all.in_view(T_world_part, K, T, w, h), **options,
         )  # fmt: skip
-        rgb = composite(image, view.paint(image.coverage), view.depth, shadow=self._lights.shadow, step=SHADE_STEP, **options)
+        rgb = composite(image, view.paint(image.coverage), view.depth, shadow=self._lights.shadow, **options)
         known = None
         if truth:
             own = image.part >= 0
@@ -212,7 +212,7 @@ class EpisodeRenderer:
         )  # fmt: skip
         return Layer(
             picture, K=K, T_world_camera=T, direction=self._light.direction, supersample=self._supersample,
-            gain_rgb=self._gain(), blur_px=s.blur_px, noise_std=s.noise_std,
+            gain_rgb=self._gain(), blur_px=s.blur_px, noise_std=s.noise_std, step=SHADE_STEP,
         )  # fmt: skip
 
     def _pinhole(self, camera: CameraSpec) -> CameraSpec:

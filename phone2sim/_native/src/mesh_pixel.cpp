@@ -1,0 +1,195 @@
+#include "mesh_pixel.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace p2s {
+namespace {
+
+constexpr int kMaxSamples = 9;
+constexpr float kSmooth = 0.94f;  // cosine of 20 degrees: of one smooth surface
+
+}  // namespace
+
+PixelShader::PixelShader(const World& world, const View& view, const Visibility& seen, const double* T_world_part, const float* gain,
+                         const Light& light, const Shade& shade)
+    : world(world), view(view), seen(seen), T_world_part(T_world_part), gain(gain), light(light), maps(shade) {
+    const int S = view.supersample;
+    fx = S * view.K[0], fy = S * view.K[4], skew = S * view.K[1];
+    cx = S * view.K[2] - 0.5 * seen.w, cy = S * view.K[5] - 0.5 * seen.h;
+}
+
+Vec3 PixelShader::texture_at(const FaceSetup& s, const Part& part, float W, const int32_t* t, float u, float v) const {
+    const float* q = world.uv.data();
+    float ux = 0, uy = 0, vx = 0, vy = 0, wx = 0, wy = 0;
+    for (int i = 0; i < 3; ++i) {
+        const float tu = q[2 * t[i]], tv = q[2 * t[i] + 1];
+        ux += s.e[i][0] * tu, uy += s.e[i][1] * tu, vx += s.e[i][0] * tv, vy += s.e[i][1] * tv;
+        wx += s.e[i][0], wy += s.e[i][1];
+    }
+    const Texture& texture = world.textures[part.texture];
+    const float k = float(view.supersample) / W;  // derivatives per picture pixel
+    return texture.sample(u, v, (ux - u * wx) * k, (vx - v * wx) * k, (uy - u * wy) * k, (vy - v * wy) * k);
+}
+
+// Colour, camera depth, world normal and share of the key light where the ray of sample position (X, Y) meets the face.
+Vec3 PixelShader::shade(const FaceSetup& s, float X, float Y, const Agreed& around, float& z, Vec3& n_world, float& lit) const {
+    const int32_t* t = world.face.data() + 3 * size_t(s.face);
+    const int p = world.face_part[s.face];
+    const Part& part = world.parts[p];
+    float b[3], W = 0;
+    for (int i = 0; i < 3; ++i) {
+        b[i] = std::max(0.0f, s.e[i][0] * X + s.e[i][1] * Y + s.e[i][2]);
+        W += b[i];
+    }
+    W = std::max(W, 1e-30f);
+    for (float& v : b) v /= W;
+    z = 1.0f / (s.d[0] * X + s.d[1] * Y + s.d[2]);
+    Vec3 n = {0, 0, 0};
+    for (int i = 0; i < 3; ++i) {
+        const float* q = world.normal.data() + 3 * size_t(t[i]);
+        n = n + Vec3{q[0], q[1], q[2]} * b[i];
+    }
+    const double* m = T_world_part + 16 * p;
+    n_world = {float(m[0] * n.x + m[1] * n.y + m[2] * n.z), float(m[4] * n.x + m[5] * n.y + m[6] * n.z),
+               float(m[8] * n.x + m[9] * n.y + m[10] * n.z)};
+    const float length = std::sqrt(std::max(dot(n_world, n_world), 1e-30f));
+    n_world = n_world * ((s.back ? -1.0f : 1.0f) / length);
+
+    Vec3 albedo = part.rgb;
+    if (part.texture >= 0) {
+        float u = 0, v = 0;
+        for (int i = 0; i < 3; ++i) u += world.uv[2 * size_t(t[i])] * b[i], v += world.uv[2 * size_t(t[i]) + 1] * b[i];
+        albedo = texture_at(s, part, W, t, u, v);
+    }
+    albedo = {albedo.x * gain[3 * p], albedo.y * gain[3 * p + 1], albedo.z * gain[3 * p + 2]};
+
+    const double ry = (Y - cy) / fy, rx = (X - cx - skew * ry) / fx;
+    const double* T = view.T_world_camera;
+    const Vec3 ray = {float(T[0] * rx + T[1] * ry + T[2]), float(T[4] * rx + T[5] * ry + T[6]),
+                      float(T[8] * rx + T[9] * ry + T[10])};
+    const Vec3 point = {float(T[3] + ray.x * z), float(T[7] + ray.y * z), float(T[11] + ray.z * z)};
+
+    const float facing = -dot(n_world, light.direction);
+    float key = std::max(0.0f, facing);
+    lit = std::numeric_limits<float>::quiet_NaN();
+    if (key > 0 && around.part == p && std::abs(z - around.depth) < kAlike * z) {
+        lit = around.lit;
+    } else if (key > 0) {
+        lit = 1.0f;
+        for (const ShadowMap* map : maps.shadow)
+            if (lit > 0 && map) lit *= map->visibility(point + n_world * (1.5f * map->texel), 1.5f * map->texel);
+    }
+    if (key > 0) key *= lit;
+    float ao = 1.0f;
+    for (const ContactMap* map : maps.contact)
+        if (map) ao *= map->factor(point, n_world);
+    const Vec3 e = irradiance(light, n_world) * ao + light.key * key;
+    Vec3 c = {albedo.x * e.x, albedo.y * e.y, albedo.z * e.z};
+    if (part.gloss > 0 && key > 0) {  // Blinn–Phong, exponent 64
+        Vec3 half = {-light.direction.x, -light.direction.y, -light.direction.z};
+        half = half + ray * (-1.0f / std::sqrt(dot(ray, ray)));
+        float g = std::max(0.0f, dot(half, n_world)) / std::sqrt(std::max(dot(half, half), 1e-12f));
+        for (int i = 0; i < 6; ++i) g *= g;
+        const float share = key / std::max(facing, 1e-6f);
+        c = c + light.key * (part.gloss * g * share);
+    }
+    return c;
+}
+// Neighbouring faces of one smooth surface share a shading: same part, close in depth, normals within 20 degrees.
+bool PixelShader::continues(int a, float key_a, int b, float key_b) const {
+    const int fa = seen.setups[a].face, fb = seen.setups[b].face;
+    return world.face_part[fa] == world.face_part[fb] && std::abs(key_a - key_b) < kAlike * key_a &&
+           dot(world.face_normal[fa], world.face_normal[fb]) > kSmooth;
+}
+
+bool PixelShader::tile(int x0, int y0, int w, int h, Pixel* out) const {
+    const Agreed none{-1, 0, 0};
+    const int S = view.supersample;
+    int any = -1;
+    for (int y = y0 * S; y < (y0 + h) * S; ++y)
+        for (int x = x0 * S; x < (x0 + w) * S; ++x) any &= seen.id[size_t(y) * seen.w + x];
+    if (any == -1) return false;
+    auto exact = [&](int x, int y) { out[y * kTile + x] = at(x0 + x, y0 + y, none); };
+    const float pixel = float(1.0 / view.K[0]), texel = maps.texel();
+    auto agree = [&](int xa, int ya, int xb, int yb) {
+        const Pixel& a = out[ya * kTile + xa];
+        const int size = std::max(xb - xa, yb - ya);
+        if (size > 2 && !(float(size) * pixel * a.depth <= kTexels * texel)) return false;
+        return agreed(a, out[ya * kTile + xb], out[yb * kTile + xa], out[yb * kTile + xb], 0, 0).part >= 0;
+    };
+    auto fill = [&](int x, int y, float ax, float ay, int xa, int ya, int xb, int yb) {
+        const Agreed around = agreed(out[ya * kTile + xa], out[ya * kTile + xb], out[yb * kTile + xa], out[yb * kTile + xb], ax, ay);
+        out[y * kTile + x] = at(x0 + x, y0 + y, around);
+    };
+    Spread(w, h, exact, agree, fill);
+    return true;
+}
+
+PixelShader::Agreed PixelShader::agreed(const Pixel& a, const Pixel& b, const Pixel& c, const Pixel& d, float ax, float ay) const {
+    const float low = std::min(std::min(a.lit, b.lit), std::min(c.lit, d.lit)), high = std::max(std::max(a.lit, b.lit), std::max(c.lit, d.lit));
+    if (a.part < 0 || std::isnan(a.lit + b.lit + c.lit + d.lit) || !(high - low < maps.step)) return {-1, 0, 0};
+    for (const Pixel* p : {&b, &c, &d})
+        if (p->part != a.part || !(std::abs(p->depth - a.depth) < kAlike * a.depth) || !(dot(a.normal, p->normal) > kSmooth)) return {-1, 0, 0};
+    return {a.part, a.depth, (a.lit * (1 - ax) + b.lit * ax) * (1 - ay) + (c.lit * (1 - ax) + d.lit * ax) * ay};
+}
+
+Pixel PixelShader::at(int x, int y, const Agreed& around) const {
+    const int S = view.supersample, n = S * S;
+    const float ox = 0.5f - 0.5f * seen.w, oy = 0.5f - 0.5f * seen.h;
+    struct Group {  // samples that one shading stands for
+        int id, count, part, own;
+        float X, Y, key;
+    } groups[kMaxSamples];
+    int n_groups = 0, empty = 0;
+    for (int k = 0; k < n; ++k) {
+        const int sx = x * S + k % S, sy = y * S + k / S;
+        const int id = seen.id[size_t(sy) * seen.w + sx];
+        if (id < 0) {
+            ++empty;
+            continue;
+        }
+        const float near = seen.key[size_t(sy) * seen.w + sx];
+        int g = 0;
+        while (g < n_groups && groups[g].id != id && !continues(groups[g].id, groups[g].key, id, near)) ++g;
+        if (g == n_groups) groups[n_groups++] = {id, 0, world.face_part[seen.setups[id].face], 0, 0, 0, near};
+        groups[g].count++;
+        if (groups[g].id == id) groups[g].own++, groups[g].X += sx + ox, groups[g].Y += sy + oy;
+    }
+    Pixel p{{0, 0, 0}, float(n - empty) / n, std::numeric_limits<float>::infinity(), -1, {0, 0, 0}, std::numeric_limits<float>::quiet_NaN()};
+    if (n_groups == 0) return p;
+    int best = -1, votes = empty;  // the part with most samples owns the pixel
+    for (int g = 0; g < n_groups; ++g) {
+        int v = 0;
+        for (int k = 0; k < n_groups; ++k) v += groups[k].part == groups[g].part ? groups[k].count : 0;
+        if (v > votes || (v == votes && best < 0)) votes = v, best = g;
+    }
+    for (int g = 0; g < n_groups; ++g) {
+        const float inv = 1.0f / groups[g].own, share = float(groups[g].count) / n;
+        float z, lit;
+        Vec3 normal;
+        const Vec3 c = shade(seen.setups[groups[g].id], groups[g].X * inv, groups[g].Y * inv, around, z, normal, lit);
+        p.rgb.x += c.x * share, p.rgb.y += c.y * share, p.rgb.z += c.z * share;
+        if (g != best) continue;
+        // Depth is where the ray of the pixel's centre meets the face. Where it passes beside the face, which does not go on in another,
+        // the nearest of the face on the way there from its samples: its plane, seen at a slant, runs off quickly behind its edge.
+        const FaceSetup& s = seen.setups[groups[g].id];
+        float X = x * S + 0.5f * S - 0.5f + ox, Y = y * S + 0.5f * S - 0.5f + oy;
+        if (groups[g].count == groups[g].own) {
+            const float mx = groups[g].X * inv, my = groups[g].Y * inv;
+            float t = 1.0f;
+            for (const auto& e : s.e) {
+                const float from = std::max(0.0f, e[0] * mx + e[1] * my + e[2]), to = e[0] * X + e[1] * Y + e[2];
+                if (to < 0) t = std::min(t, from / (from - to));
+            }
+            X = mx + t * (X - mx), Y = my + t * (Y - my);
+        }
+        const float key = s.d[0] * X + s.d[1] * Y + s.d[2];
+        p.depth = key > 0 ? std::clamp(1.0f / key, 0.98f * z, 1.02f * z) : z;
+        p.part = groups[g].part, p.normal = normal, p.lit = lit;
+    }
+    return p;
+}
+
+}  // namespace p2s
