@@ -22,6 +22,8 @@ MIDDLE = 0.2
 """How far from a wall, relative to the hollow's width, what stands in the hollow is not taken for a part of the wall."""
 OVERLAP_M = 3e-4
 """How far sectors reach into each other, so that nothing is caught between them [m]."""
+BUMP = 3.0
+"""What reaches out of the wall by no more than so many errors is a bump of it, not a handle."""
 SLACK = 0.25
 """Share of the error that the wall may be cut off at its inside."""
 
@@ -111,7 +113,9 @@ def vessel_parts(body: Any, hollow: Hollow, rest: Callable[[Any, int], list[Any]
     around = np.concatenate([corners, top, foot])
     shell = manifold3d.Manifold.hull_points((around[:, None] + ring).reshape(-1, 3))
     inner = _shrunk(around, SLACK * error_m)
-    vessel = body ^ shell
+    planes = _planes(shell)
+    beside = [(_depth(p, planes), p) for p in (body - shell).decompose()]
+    vessel = manifold3d.Manifold.batch_boolean([body ^ shell, *(p for d, p in beside if error_m < d <= BUMP * error_m)], manifold3d.OpType.Add)
 
     floor = _floor(vessel, inner, hollow)
     above = vessel.trim_by_plane((0.0, 0.0, 1.0), floor)
@@ -120,10 +124,9 @@ def vessel_parts(body: Any, hollow: Hollow, rest: Callable[[Any, int], list[Any]
     wall = (above - inner) + (lumps - middle)
     outline = manifold3d.CrossSection.hull_points(corners[:, :2])
     parts = [vessel.trim_by_plane((0.0, 0.0, -1.0), -floor), *(wall ^ w for w in _wedges(outline, error_m, low, high))]
-    planes, least = _planes(shell), 1e-4 * body.volume()
     parts = [p for p in parts if p.volume() > 1e-6 * body.volume()]
-    others = [p for p in (body - shell).decompose() if _depth(p, planes) > error_m] + (lumps ^ middle).decompose()
-    others = sorted((p for p in others if p.volume() > least), key=lambda p: -p.volume())
+    others = [p for d, p in beside if d > BUMP * error_m] + (lumps ^ middle).decompose()
+    others = sorted((p for p in others if p.volume() > 1e-4 * body.volume()), key=lambda p: -p.volume())
     for k, p in enumerate(others):
         parts += rest(p, max(1, most - len(parts) - (len(others) - k - 1)))
     return parts
