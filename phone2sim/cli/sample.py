@@ -14,6 +14,7 @@ from phone2sim.errors import InputError
 
 def sample(
     out: Annotated[Path, typer.Argument(metavar="OUT.mp4", help="Clip to write.", show_default=False)],
+    empty: Annotated[bool, typer.Option("--empty", help="Also film the table without the objects, as <OUT>_empty.mp4.")] = False,
     seed: Seed = 0,
     json: Json = False,
     quiet: Quiet = False,
@@ -27,9 +28,12 @@ def sample(
     with output(json=json, quiet=quiet) as o:
         from phone2sim.sample import make_sample
 
-        truth = make_sample(out, seed=seed)
-        o.result({"clip": str(out), "truth": str(out.with_suffix(".truth.json")), **_plain(truth)})
-        o.show(f"Clip   {out}", f"Truth  {out.with_suffix('.truth.json')}", f"Next:  phone2sim build {out} -o SCENE")
+        truth = make_sample(out, seed=seed, empty=empty)
+        bare = out.with_name(f"{out.stem}_empty.mp4")
+        files = {"clip": str(out), **({"empty": str(bare)} if empty else {}), "truth": str(out.with_suffix(".truth.json"))}
+        o.result({**files, **_plain(truth)})
+        also = f" --empty {bare}" if empty else ""
+        o.show(*(f"{name.capitalize():<6} {file}" for name, file in files.items()), f"Next:  phone2sim build {out}{also} -o SCENE")
 
 
 def _plain(result: object) -> dict:

@@ -84,11 +84,14 @@ def _exposures(config: SampleConfig, key: Key) -> list[tuple[float, int]]:
     return out
 
 
-def make_sample(out: Path, *, seed: int | None = None, config: SampleConfig | None = None, threads: int = 0) -> dict[str, Any]:
+def make_sample(
+    out: Path, *, seed: int | None = None, config: SampleConfig | None = None, empty: bool = False, threads: int = 0
+) -> dict[str, Any]:
     """Write the clip `out` (H.264 in .mp4), beside it `<stem>.truth.json` and the folder `<stem>.truth/`.
 
     The folder holds `masks/%06d.png` (8-bit instance ids, 0 is background) and `meshes/<name>.glb` (asset frame).
-    Returns the truth. Raises `InputError` when `out` does not end in .mp4.
+    With `empty` there is `<stem>_empty.mp4` too, see `film_empty`. Returns the truth. Raises `InputError` when `out` does not end
+    in .mp4.
     """
     out = Path(out)
     if out.suffix.lower() != ".mp4":
@@ -106,13 +109,9 @@ def make_sample(out: Path, *, seed: int | None = None, config: SampleConfig | No
     if folder.exists():
         shutil.rmtree(folder)
     (folder / "masks").mkdir(parents=True)
-    partial = out.with_name(f".{out.stem}.partial.mp4")
-    try:
-        _encode(partial, scene, config, K, poses, time_s, duration, key, folder, threads)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-    partial.replace(out)
+    _film(out, scene, config, K, poses, time_s, duration, key, folder, threads)
+    if empty:
+        film_empty(out.with_name(f"{out.stem}_empty.mp4"), scene, config, threads=threads)
     for o in scene.objects:
         o.save_glb(folder / "meshes" / f"{o.name}.glb")
     truth = truth_of(scene, config, K, poses, time_s, folder.name)
@@ -120,8 +119,34 @@ def make_sample(out: Path, *, seed: int | None = None, config: SampleConfig | No
     return truth
 
 
+def film_empty(out: Path, scene: SampleScene, config: SampleConfig, *, threads: int = 0) -> np.ndarray:
+    """Write a second clip `out` of the same table, half as long, after the objects were taken away and by another path of the hand.
+
+    Returns its T_world_camera (n, 4, 4).
+    """
+    config = config.model_copy(update={"n_frames": max(6, config.n_frames // 2)})
+    key = Key(config.seed).child("empty clip")
+    duration = config.n_frames / config.fps
+    time_s = np.arange(config.n_frames) / config.fps
+    poses = trajectory(time_s, duration, key.child("hand"), radius_m=filming_distance(scene))
+    _film(out, scene.bare(threads=threads), config, intrinsics(config), poses, time_s, duration, key, None, threads)
+    return poses
+
+
+def _film(out: Path, scene: SampleScene, config: SampleConfig, K: np.ndarray, poses: np.ndarray, time_s: np.ndarray,
+          duration: float, key: Key, folder: Path | None, threads: int) -> None:  # fmt: skip
+    """The clip `out`, whole or not at all; masks below `folder`, if there is one."""
+    partial = out.with_name(f".{out.stem}.partial.mp4")
+    try:
+        _encode(partial, scene, config, K, poses, time_s, duration, key, folder, threads)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    partial.replace(out)
+
+
 def _encode(path: Path, scene: SampleScene, config: SampleConfig, K: np.ndarray, poses: np.ndarray, time_s: np.ndarray,
-            duration: float, key: Key, folder: Path, threads: int) -> None:  # fmt: skip
+            duration: float, key: Key, folder: Path | None, threads: int) -> None:  # fmt: skip
     import av
 
     drift = 2.0 ** (0.10 * _wander(time_s, key.child("exposure"), 0.35))
@@ -152,7 +177,8 @@ def _encode(path: Path, scene: SampleScene, config: SampleConfig, K: np.ndarray,
             pixels = to_srgb8(rgb, gain_rgb=(red, green, blue), blur_px=0.45, noise_std=0.011, seed=key.child("noise", i).integer())
             for packet in stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")):
                 container.mux(packet)
-            Image.fromarray(scene.instances(image)).save(folder / "masks" / f"{i:06d}.png", compress_level=3)
+            if folder is not None:
+                Image.fromarray(scene.instances(image)).save(folder / "masks" / f"{i:06d}.png", compress_level=3)
         for packet in stream.encode():
             container.mux(packet)
 
