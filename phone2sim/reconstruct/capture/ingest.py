@@ -26,18 +26,23 @@ VERSION = 2
 
 def capture_stage(source: Path, scene: Path, config: CaptureConfig, *, force: bool = False) -> StageResult:
     """Run `ingest` as the stage `scene/capture`, skipped when neither the source nor the config changed."""
-    kind, files = find_source(source)
-    if kind == "photos" and len(files) < config.min_photos:
-        raise CaptureError(too_few(len(files), config.min_photos, source.name), hint=MORE_PHOTOS)
-    print_of = fingerprint_files(files[0].parent if kind == "photos" or _is_listing(kind, files[0]) else files[0])
     return run_stage(
         scene / "capture",
         version=VERSION,
         config=config,
-        inputs={"name": "" if kind == "photos" else files[0].name, "source": print_of},
+        inputs=source_inputs(source, config),
         compute=lambda folder: _figures(ingest(source, folder, config)),
         force=force,
     )
+
+
+def source_inputs(source: Path, config: CaptureConfig) -> dict[str, str]:
+    """What a stage that reads a source hashes of it. Bad input raises `CaptureError`, as do fewer photos than `config` wants."""
+    kind, files = find_source(source)
+    if kind == "photos" and len(files) < config.min_photos:
+        raise CaptureError(too_few(len(files), config.min_photos, source.name), hint=MORE_PHOTOS)
+    print_of = fingerprint_files(files[0].parent if kind == "photos" or _is_listing(kind, files[0]) else files[0])
+    return {"name": "" if kind == "photos" else files[0].name, "source": print_of}
 
 
 def ingest(source: Path, folder: Path, config: CaptureConfig) -> Capture:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from phone2sim.reconstruct.sfm.job import Group, Job
-from phone2sim.reconstruct.sfm.pairs import choose_pairs, posed_pairs
+from phone2sim.reconstruct.sfm.pairs import choose_pairs, likest_pairs, posed_pairs
 
 CHUNK = 8
 """Frames per call of the feature extractor, for progress."""
@@ -89,7 +89,7 @@ def match(job: Job, database: Path) -> int:
 
 
 def _pairs(job: Job, database: Path) -> list[tuple[int, int]]:
-    """By looks; for device poses by place, and by looks for the frames without one."""
+    """By looks; for device poses by place, and by looks for the frames without one. Frames to be placed only go with posed ones."""
     import pycolmap
 
     place = {p.name: np.asarray(p.T_world_camera) for p in job.posed}
@@ -103,6 +103,8 @@ def _pairs(job: Job, database: Path) -> list[tuple[int, int]]:
     with pycolmap.Database.open(database) as db:
         ids = {im.name: im.image_id for im in db.read_all_images()}
         described = [_strongest(db, ids[name]) for name in job.names]
+    if job.method == "placed":
+        return sorted(pairs | set(likest_pairs(described, known, neighbours=job.neighbours)))
     looks = choose_pairs(
         described, ordered=job.ordered, all_pairs=job.all_pairs, overlap=job.overlap, loops=job.loops,
         neighbours=job.neighbours,

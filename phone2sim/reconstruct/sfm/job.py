@@ -6,7 +6,7 @@ from typing import Literal
 
 from phone2sim.config import Config
 
-Method = Literal["incremental", "loose", "held", "global", "known", "device"]
+Method = Literal["incremental", "loose", "held", "global", "known", "device", "placed"]
 
 
 class Group(Config):
@@ -55,12 +55,13 @@ class Job(Config):
     seed: int
     method: Method = "incremental"
     """`incremental`; `loose`: for little parallax; `held`: loose with the focal length of the EXIF; `global`: all
-    cameras at once; `known`: from the device's poses, refined; `device`: the device's poses as they are."""
+    cameras at once; `known`: from the device's poses, refined; `device`: the device's poses as they are; `placed`:
+    the told poses as they are, and the other frames against their points (`placing`)."""
     database: str = ""
     """Features and matches of an earlier attempt with the same settings; empty: make them."""
     features: str = ""
     """Database of an earlier attempt whose features count, but not its matches; only without `database`."""
     posed: tuple[Posed, ...] = ()
-    """Frames with a pose of the device's own, for `known` and `device`."""
+    """Frames with a pose of the device's own, for `known` and `device`; those that are solved, for `placed`."""
     points: str = ""
     """Path of a `.ply` of points in the device's world, for `device`."""

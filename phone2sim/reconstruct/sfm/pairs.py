@@ -60,6 +60,17 @@ def choose_pairs(
     return sorted(pairs)
 
 
+def likest_pairs(described: list[np.ndarray], known: list[int], *, neighbours: int) -> list[tuple[int, int]]:
+    """Sorted index pairs (i < j) of each frame that is not `known` with the `neighbours` known ones most similar to it."""
+    score = similarity(described)
+    score[:, [j for j in range(len(described)) if j not in set(known)]] = 0
+    pairs: set[tuple[int, int]] = set()
+    for i in sorted(set(range(len(described))) - set(known)):
+        best = np.argsort(-score[i], kind="stable")[:neighbours]
+        pairs |= {(min(i, int(j)), max(i, int(j))) for j in best if score[i, j] > 0}
+    return sorted(pairs)
+
+
 def posed_pairs(T_world_camera: np.ndarray, *, near: int = 5, wide: int = 3) -> list[tuple[int, int]]:
     """Sorted index pairs (i < j) for cameras (n, 4, 4) whose poses are roughly known.
 

@@ -19,6 +19,7 @@ from phone2sim.reconstruct.sfm.features import extract, match
 from phone2sim.reconstruct.sfm.job import Job
 from phone2sim.reconstruct.sfm.mapping import map_scene, wanted_focal
 from phone2sim.reconstruct.sfm.motion import measure, only_turns, read_matches, stands_still
+from phone2sim.reconstruct.sfm.placing import place_frames
 from phone2sim.reconstruct.sfm.told import told_points
 
 LEAST_POINTS = 15
@@ -141,8 +142,9 @@ def main(argv: list[str]) -> int:
         report["pairs"] = timed("matching", lambda: match(job, database))
     pairs, report["median_features"] = read_matches(database)
     report |= measure(pairs)
-    hopeless = job.method not in ("known", "device") and (stands_still(report) or only_turns(report))
-    model = None if hopeless else timed("mapping", lambda: map_scene(job, database, work / "models"))
+    hopeless = job.method not in ("known", "device", "placed") and (stands_still(report) or only_turns(report))
+    solve = place_frames if job.method == "placed" else map_scene
+    model = None if hopeless else timed("mapping", lambda: solve(job, database, work / "models"))
     if model is not None and job.method == "known":
         to_device_world(job, model)
     if model is not None and job.method == "held":
