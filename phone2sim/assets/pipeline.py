@@ -16,6 +16,7 @@ from phone2sim.assets.classify import DEFAULT as CLIP
 from phone2sim.assets.classify import ClipClassifier, cut_out, open_classifier
 from phone2sim.assets.deshade import ShadowLift, albedo, shadow_lift
 from phone2sim.assets.edits import edited, said_of
+from phone2sim.assets.emptied import from_empty
 from phone2sim.assets.everywhere import Everywhere, find_everywhere, joined
 from phone2sim.assets.fewer import PHYSX_FACES
 from phone2sim.assets.halfseen import close_half_seen
@@ -47,6 +48,7 @@ from phone2sim.errors import InputError, did_you_mean
 from phone2sim.images import write_rgb
 from phone2sim.progress import abreast, message
 from phone2sim.reconstruct.cameras import Cameras
+from phone2sim.reconstruct.empty import empty_stage
 from phone2sim.reconstruct.points import read_points_ply
 from phone2sim.reconstruct.splat.cloud import SplatCloud
 from phone2sim.stage import StageResult, fingerprint_files, read_manifest, run_stage
@@ -93,11 +95,13 @@ class AssetsConfig(Config):
     """Only the objects at these points, `x,y@frame`."""
     boxes: tuple[str, ...] = ()
     """Only the objects in these boxes, `x0,y0,x1,y1@frame`."""
+    empty: str | None = None
+    """Clip or photos of the same place without the objects: the ground under them is then seen instead of filled in."""
 
     def settings(self) -> dict[str, Any]:
         """What a result depends on; who segments only where that is not geometry, what is picked only where something is."""
         later = ("segmenter", "sam_model", "sam_checkpoint", "classifier", "clip_model", "picks", "boxes")
-        unset = {k for k in later if getattr(self, k) == type(self).model_fields[k].default}
+        unset = {k for k in later if getattr(self, k) == type(self).model_fields[k].default} | {"empty"}  # a stage of its own
         if self.segmenter == "geometric":
             unset |= {"sam_model", "sam_checkpoint"}
         return self.model_dump(mode="json", exclude=unset)
@@ -119,8 +123,9 @@ class _Clock:
 def build_assets(scene_dir: Path, config: AssetsConfig | None = None, *, force: bool = False) -> StageResult:
     """Make `scene_dir/scene` from `capture/`, `cameras/` and `splat/`; the user's `scene_dir/assets.toml` wins.
 
-    Raises `InputError` when an earlier stage has not run. Without a support plane the scene is background only, and
-    says so in its notes.
+    An empty clip is fitted into the scene first, as the stage `scene_dir/empty`. Raises `InputError` when an earlier stage has not run,
+    and for an empty clip of another place or with the objects still in it. Without a support plane the scene is background only,
+    and says so in its notes.
     """
     config = config or AssetsConfig()
     inputs = {}
@@ -134,6 +139,8 @@ def build_assets(scene_dir: Path, config: AssetsConfig | None = None, *, force: 
     inputs["assets.toml"] = fingerprint_files(user) if user.exists() else ""
     if config.segmenter != "geometric" and config.sam_checkpoint is not None:
         inputs["sam_checkpoint"] = fingerprint_files(Path(config.sam_checkpoint))
+    if config.empty is not None:
+        inputs["empty"] = empty_stage(Path(config.empty), scene_dir, force=force).fingerprint
     prompts = [parse_pick(t) for t in config.picks] + [parse_box(t) for t in config.boxes]
     return run_stage(
         scene_dir / "scene", version=VERSION, config=config.settings(), inputs=inputs, force=force,
@@ -252,7 +259,15 @@ def _objects(
     clock.lap("texture, hulls, physics")
     light, assets, lifts = _lit(assets, standing, bodies, grounds, chosen, [m > 0 for m in bodies.masks[some]])
     clock.lap("light")
-    background = clear_background(cloud, there, bodies, grounds, [*ids, *sorted(edit.dropped)], chosen, bodies.masks[some], lifts)
+    removed = [*ids, *sorted(edit.dropped)]
+    background = clear_background(cloud, there, bodies, grounds, removed, chosen, bodies.masks[some], lifts)
+    if config.empty is not None and removed:
+        called = {k: names[k - 1] for k in removed} | {k: a.name for k, a in zip(ids, assets)}
+        background, left = from_empty(
+            background, cloud, there, bodies, grounds, called, lifts, folder.parent / "empty", view_side=config.view_side,
+            photo_side=config.photo_side,
+        )  # fmt: skip
+        notes.append("the ground under the objects is painted from a clip without them" + (f", but for {', '.join(left)}" if left else ""))
     clock.lap("background")
     write_masks(folder / "masks", bodies.masks, ids, views, cameras)
     clock.lap("write masks")

@@ -8,10 +8,12 @@ from typing import Annotated
 import typer
 
 from phone2sim.cli.options import (
+    STAGES,
     Boxes,
     ClassifierName,
     ClassifierOption,
     ClipModel,
+    Empty,
     Faces,
     Force,
     HullConcavity,
@@ -27,6 +29,7 @@ from phone2sim.cli.options import (
     SegmenterOption,
     asset_options,
     check_exists,
+    check_output,
 )
 from phone2sim.cli.output import output
 from phone2sim.errors import InputError
@@ -48,6 +51,7 @@ def assets(
     sam_checkpoint: Weights = None,
     classifier: ClassifierOption = ClassifierName.none,
     clip_model: ClipModel = None,
+    empty: Empty = None,
     faces: Faces = None,
     hull_concavity: HullConcavity = None,
     hulls: HullParts = None,
@@ -60,11 +64,11 @@ def assets(
 
     Find the support plane, cut the objects out, close and texture them, give them mass, friction and hulls.
     """
-    check_exists(scene, "Scene")
+    check_output(check_exists(scene, "Scene"), stages=STAGES)
     if not (scene / "splat" / "manifest.json").exists():
         raise InputError(f"{scene} has no splat yet.", hint=f"First: phone2sim reconstruct CAPTURE -o {scene}")
     chosen = asset_options(
-        segmenter, sam_model, sam_checkpoint, pick, box, classifier, clip_model,
+        segmenter, sam_model, sam_checkpoint, pick, box, classifier, clip_model, empty,
         faces=faces, hull_concavity=hull_concavity, hull_parts=hulls, hull_faces=hull_faces,
     )  # fmt: skip
     with output(json=json, quiet=quiet) as o:

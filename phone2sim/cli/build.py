@@ -15,6 +15,7 @@ from phone2sim.cli.options import (
     ClassifierOption,
     ClipModel,
     DepthModelName,
+    Empty,
     Faces,
     ForceCapture,
     HullConcavity,
@@ -67,6 +68,7 @@ def build(
     sam_checkpoint: SamCheckpoint = None,
     classifier: ClassifierOption = ClassifierName.none,
     clip_model: ClipModel = None,
+    empty: Empty = None,
     faces: Faces = None,
     hull_concavity: HullConcavity = None,
     hulls: HullParts = None,
@@ -90,7 +92,7 @@ def build(
     lengths = tuple(length or ())
     check_lengths(lengths)
     chosen = asset_options(
-        segmenter, sam_model, sam_checkpoint, pick, box, classifier, clip_model,
+        segmenter, sam_model, sam_checkpoint, pick, box, classifier, clip_model, empty,
         faces=faces, hull_concavity=hull_concavity, hull_parts=hulls, hull_faces=hull_faces,
     )  # fmt: skip
     with output(json=json, quiet=quiet) as o:

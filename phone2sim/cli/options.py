@@ -77,7 +77,7 @@ Length = Annotated[
 ]  # fmt: skip
 
 
-STAGES = ("capture", "cameras", "splat", "mesh", "scene", "export")
+STAGES = ("capture", "cameras", "splat", "mesh", "empty", "scene", "export")
 """Folders of a scene, in order."""
 
 
@@ -223,6 +223,14 @@ Boxes = Annotated[
         show_default=False,
     ),
 ]  # fmt: skip
+Empty = Annotated[
+    Path | None,
+    typer.Option(
+        "--empty", metavar="CAPTURE",
+        help="A second clip or photos of the same place without the objects: the ground under them is then the real one, not filled in.",
+        show_default=False,
+    ),
+]  # fmt: skip
 
 Faces = Annotated[
     int | None,
@@ -250,13 +258,14 @@ HullFaces = Annotated[
 
 def asset_options(
     segmenter: SegmenterName, sam_model: SamModel, sam_checkpoint: Path | None, picks: list[str] | None, boxes: list[str] | None,
-    classifier: ClassifierName = ClassifierName.none, clip_model: str | None = None, **shape: float | None,
+    classifier: ClassifierName = ClassifierName.none, clip_model: str | None = None, empty: Path | None = None, **shape: float | None,
 ) -> dict[str, Any]:  # fmt: skip
     """What cuts objects out, what tells what they are, and which are wanted, as `AssetsConfig` takes it; checked before anything is computed.
 
     `shape` are its bounds on meshes and hulls; None leaves the default.
     """
     from phone2sim.assets.segmenters import parse_box, parse_pick
+    from phone2sim.reconstruct.capture.source import find_source
 
     for text in picks or ():
         parse_pick(text)
@@ -264,6 +273,9 @@ def asset_options(
         parse_box(text)
     chosen: dict[str, Any] = {"picks": tuple(picks or ()), "boxes": tuple(boxes or ())}
     chosen |= {k: v for k, v in shape.items() if v is not None}
+    if empty is not None:
+        find_source(check_exists(empty, "Empty clip"))
+        chosen["empty"] = str(empty)
     if classifier is ClassifierName.clip:
         from phone2sim.assets import classify
 

@@ -11,7 +11,7 @@ from phone2sim.errors import Phone2SimError
 from phone2sim.reconstruct.cameras import Cameras
 from phone2sim.stage import read_manifest
 
-STAGES = ("capture", "cameras", "splat", "mesh", "scene", "export")
+STAGES = ("capture", "cameras", "splat", "mesh", "empty", "scene", "export")
 
 
 @dataclass(frozen=True, kw_only=True)

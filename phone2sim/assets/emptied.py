@@ -1,0 +1,201 @@
+"""The background as a clip without the objects shows it: the ground where they and their shadows were, painted from its photos."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from phone2sim.assets.background import columns, over_zone, reaching
+from phone2sim.assets.deshade import ShadowLift
+from phone2sim.assets.everywhere import Everywhere
+from phone2sim.assets.lift import Bodies, Found
+from phone2sim.assets.solid import Solid
+from phone2sim.assets.texture import blend
+from phone2sim.assets.views import View, render_views, spread
+from phone2sim.errors import InputError
+from phone2sim.poses import quat_to_matrix
+from phone2sim.progress import message
+from phone2sim.reconstruct.cameras import Cameras
+from phone2sim.reconstruct.splat.cloud import SH_C0, SplatCloud
+
+REACH = 5.0
+"""How far around an object the ground is painted anew, in clearances: so far it keeps light off it."""
+SHADED = 0.02
+"""Depth of a shadow from which the ground is painted anew."""
+STANDS = 0.35
+"""An object still stands where the picture differs from the captured one by less than this share of what it differs from the ground by."""
+LOOKS = 12
+"""Pictures that are looked at for objects still standing."""
+SPACING = 2.0
+"""Spacing of the painted ground, in pixels of the photos on it: finer Gaussians overlap so much that they blur it (-1.5 dB at 1.0)."""
+FINEST_M = 0.0008
+"""The same, at least [m]."""
+AGAIN = "Film it again with the objects taken away."
+
+
+def from_empty(
+    background: SplatCloud, cloud: SplatCloud, there: Everywhere, bodies: Bodies, grounds: Sequence[Found], names: Mapping[int, str],
+    lifts: Mapping[str, ShadowLift], folder: Path, *, view_side: int, photo_side: int,
+) -> tuple[SplatCloud, list[str]]:  # fmt: skip
+    """The `background` with its ground as the stage `folder` (scene/empty) shows it, and which objects still stand there.
+
+    `names` are those of the bodies that were removed from the `cloud`, by id. Raises `InputError` when none of them was taken away.
+    """
+    views = see_empty(background, folder, view_side=view_side, photo_side=photo_side)
+    standing = still_standing(cloud, background, bodies, list(names), views)
+    left = [names[k] for k in standing]
+    if left and len(left) == len(names):
+        raise InputError(f"The empty clip still shows {', '.join(left)} where {'it was' if len(left) == 1 else 'they were'}.", hint=AGAIN)
+    if left:
+        message(f"The empty clip still shows {', '.join(left)}: the ground there is filled in instead. {AGAIN}")
+    return painted(background, cloud, there, bodies, grounds, list(names), standing, views, lifts), left
+
+
+def see_empty(background: SplatCloud, folder: Path, *, view_side: int, photo_side: int) -> list[View]:
+    """The pictures of the stage `folder` (scene/empty), exposed as the `background`, with its depth."""
+    cameras = Cameras.load(folder / "transforms.json")
+    return render_views(background, cameras, folder / "frames", max_side=view_side, photo_side=photo_side)
+
+
+def still_standing(cloud: SplatCloud, background: SplatCloud, bodies: Bodies, removed: Sequence[int], views: list[View]) -> list[int]:
+    """Those of the `removed` bodies (ids) that the views of the empty place show where they were captured.
+
+    Where a body would be seen, the pictures are compared with the whole `cloud` and with the `background` without it.
+    """
+    import cv2
+    from scipy.spatial import cKDTree
+
+    from phone2sim.reconstruct.splat.rasterize import rasterize
+
+    own = np.isin(bodies.labels, list(removed))
+    if not own.any():
+        return []
+    tree, label = cKDTree(cloud.means[own]), bodies.labels[own]
+    off = np.zeros((2, max(removed) + 1))
+    soft = lambda x: cv2.GaussianBlur(np.asarray(x, np.float32), (0, 0), 1.5)  # noqa: E731
+    for view in (views[i] for i in spread(len(views), LOOKS)):
+        h, w = view.depth.shape
+        photo = soft(cv2.resize(view.photo, (w, h), interpolation=cv2.INTER_AREA) / np.float32(255))
+        drawn = [rasterize(c, K=view.K, T_camera_world=view.T_camera_world, width=w, height=h) for c in (cloud, background)]
+        depth = np.where(np.isfinite(drawn[0].depth_mode), drawn[0].depth_mode, 0).astype(np.float32)
+        body = (depth > 0) & (depth < 0.99 * np.where(view.depth > 0, view.depth, np.inf))
+        if not body.any():
+            continue
+        points = View(name=view.name, photo=view.photo, depth=depth, K=view.K, T_camera_world=view.T_camera_world).unproject(where=body)
+        gap, nearest = tree.query(points, distance_upper_bound=0.02)
+        near = np.isfinite(gap)
+        ids = label[nearest[near]]
+        for k, other in enumerate(drawn):
+            error = ((photo - soft(other.rgb)) ** 2).mean(axis=2)[body][near]
+            off[k] += np.bincount(ids, error, minlength=off.shape[1])
+    return [k for k in removed if 0 < off[0, k] < STANDS * off[1, k]]
+
+
+def painted(
+    background: SplatCloud, cloud: SplatCloud, there: Everywhere, bodies: Bodies, grounds: Sequence[Found], removed: Sequence[int],
+    standing: Sequence[int], views: list[View], lifts: Mapping[str, ShadowLift],
+) -> SplatCloud:  # fmt: skip
+    """The `background` with the ground under and around the bodies `removed` (ids, which stand on `grounds`), and where their shadows
+    in `lifts` fell, as the `views` of the empty place show it; around those still `standing` it stays what it is."""
+    free = _free(cloud, bodies, standing, views)
+    out = background
+    for found in there.founds:
+        gone = [bodies.solids[k - 1] for k in removed if grounds[k - 1] is found and k not in standing]
+        if gone:
+            left = [bodies.solids[k - 1] for k in standing if grounds[k - 1] is found]
+            out = _paint_ground(out, found, gone, left, views, free, lifts.get(found.support.surface.name))
+    return out
+
+
+def _free(cloud: SplatCloud, bodies: Bodies, standing: Sequence[int], views: list[View]) -> list[np.ndarray]:
+    """(h, w) bool per view: where no body still standing is in the picture."""
+    import cv2
+
+    from phone2sim.reconstruct.splat.rasterize import rasterize
+
+    if not standing:
+        return [np.ones(v.depth.shape, bool) for v in views]
+    left = cloud.take(np.isin(bodies.labels, list(standing)))
+    out = []
+    for v in views:
+        h, w = v.depth.shape
+        alpha = rasterize(left, K=v.K, T_camera_world=v.T_camera_world, width=w, height=h, mode=False).alpha
+        out.append(cv2.dilate((alpha > 0.05).astype(np.uint8), np.ones((9, 9), np.uint8)) == 0)
+    return out
+
+
+def _paint_ground(
+    background: SplatCloud, found: Found, gone: list[Solid], left: list[Solid], views: list[View], free: list[np.ndarray],
+    lift: ShadowLift | None,
+) -> SplatCloud:  # fmt: skip
+    import cv2
+    from scipy import ndimage
+
+    support, clear = found.support, found.clear_m
+    level, reach = support.surface.height_m, REACH * clear
+    pixel = found.scales.distance / float(np.median([v.K[0, 0] * v.photo.shape[1] / v.depth.shape[1] for v in views]))
+    spacing = max(SPACING * pixel, FINEST_M)
+    outline = support.surface.outline + support.surface.T_world_surface.translation[:2]
+    low, high = outline.min(axis=0), outline.max(axis=0)
+    nx, ny = (int(n) for n in np.ceil((high - low) / spacing) + 1)
+    ij = np.stack(np.unravel_index(np.arange(nx * ny), (nx, ny)), axis=1)
+    points = np.column_stack([low + spacing * ij, np.full(len(ij), level)]).astype(np.float32)
+    inside = np.zeros((nx, ny), np.uint8)
+    cv2.fillPoly(inside, [np.round((outline - low)[:, ::-1] / spacing).astype(np.int32)], 1)
+    within = lambda cells, m: np.asarray(ndimage.distance_transform_edt(~cells)) * spacing <= m  # noqa: E731
+    zone = columns(gone, low, (nx, ny), spacing)
+    if lift is not None:
+        shaded = ndimage.map_coordinates(lift.depth, (points[:, :2] - lift.low).T / lift.cell, order=1, cval=0.0) > SHADED
+        zone |= shaded.reshape(nx, ny)
+    zone = ~within(~within(zone, 2 * reach), reach)
+    kept = within(columns(left, low, (nx, ny), spacing), reach) if left else np.zeros((nx, ny), bool)
+    kept |= inside == 0
+    zone &= ~kept
+    drop = over_zone(background, low, zone, spacing, low=level - 2 * clear, high=level + 2 * clear)
+    core = ~within(~zone, clear)
+    drop |= reaching(background, low, core, spacing, low=level - 3 * clear, high=level + 2 * clear)
+    bereft = within(_under(background.take(drop), low, (nx, ny), spacing), 0.5 * clear) & ~kept
+    rows = np.flatnonzero(zone | bereft)
+    up = np.tile(np.array([0, 0, 1], np.float32), (len(rows), 1))
+    flat = [_laid(v, low, high, level, 2 * clear) for v in views]
+    color, weight = blend(points[rows], up, flat, free, tolerance_m=0.008, best=5)
+    seen = np.zeros((nx, ny), bool)
+    seen.ravel()[rows[weight > 0]] = True
+    drop &= ~over_zone(background, low, zone & ~seen, spacing, low=-np.inf, high=np.inf)
+    shown = weight > 0
+    n = int(shown.sum())
+    patch = SplatCloud(
+        means=points[rows[shown]], quats_wxyz=np.tile([1.0, 0, 0, 0], (n, 1)),
+        scales=np.tile([0.55 * spacing, 0.55 * spacing, 4e-4], (n, 1)), opacities=np.full(n, 0.97),
+        sh=((color[shown] / 255 - 0.5) / SH_C0)[:, None],
+    )  # fmt: skip
+    return SplatCloud.concatenate([background.take(~drop), patch])
+
+
+def _under(cloud: SplatCloud, low: np.ndarray, shape: tuple[int, int], spacing: float) -> np.ndarray:
+    """(nx, ny) bool: ground cells below some points of each Gaussian, up to two standard deviations from its middle."""
+    R = quat_to_matrix(cloud.quats_wxyz)
+    steps = np.stack(np.meshgrid(*[[-2, -1, 0, 1, 2]] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    steps = steps[np.linalg.norm(steps, axis=1) <= 2]
+    at = cloud.means[:, None, :2] + np.einsum("nij,nj,kj->nki", R, cloud.scales, steps)[..., :2]
+    ij = np.round((at.reshape(-1, 2) - low) / spacing).astype(int)
+    ij = ij[((ij >= 0) & (ij < shape)).all(axis=1)]
+    out = np.zeros(shape, bool)
+    out[ij[:, 0], ij[:, 1]] = True
+    return out
+
+
+def _laid(view: View, low: np.ndarray, high: np.ndarray, level: float, clear: float) -> View:
+    """The view with all that it sees less than `clear` [m] above the ground, or through it, between `low` and `high` (2,) on it."""
+    h, w = view.depth.shape
+    v, u = np.mgrid[:h, :w] + 0.5
+    ray = np.stack([(u - view.K[0, 2]) / view.K[0, 0], (v - view.K[1, 2]) / view.K[1, 1], np.ones((h, w))], axis=-1)
+    ray = ray @ view.T_camera_world[:3, :3]
+    ground = (level - view.centre[2]) / np.where(ray[..., 2] < -1e-3, ray[..., 2], -1e-3)
+    xy = view.centre[:2] + ray[..., :2] * ground[..., None]
+    on = (ray[..., 2] < -1e-3) & ((xy >= low) & (xy <= high)).all(axis=-1)
+    height = view.centre[2] + view.depth * ray[..., 2] - level
+    return replace(view, depth=np.where(on & ((view.depth == 0) | (height < clear)), ground, view.depth).astype(np.float32))
