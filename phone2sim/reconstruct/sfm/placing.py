@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ LEAST_INLIERS = 40
 """A frame that fits fewer points is not of the same place."""
 LEAST_SHARE = 0.15
 """The same, of the points that its features seem to show: where objects were taken away many of them no longer are."""
+MORE = 1.1
+"""How many times more points must fit with another focal length."""
 ERROR_PX = 4.0
 """Reprojection error of a point that fits."""
 
@@ -22,7 +25,7 @@ ERROR_PX = 4.0
 def place_frames(job: Job, database: Path, out: Path) -> Any:
     """A model of cameras alone: the told poses as they are, and every other frame that fits the points triangulated from them.
 
-    Lenses are those of the job; where fewer than half of the frames of one fit, its focal length is estimated from them.
+    Lenses are those of the job, unless clearly more points fit with the focal length that the frames of one want in the median.
     """
     import pycolmap
 
@@ -38,13 +41,13 @@ def place_frames(job: Job, database: Path, out: Path) -> Any:
     for camera_id in sorted({im.camera_id for im in new.values()}):
         camera = cameras[camera_id]
         mine = [i for i in sorted(new) if new[i].camera_id == camera_id]
-        poses = {i: _pose(*seen[i], camera, job.seed) for i in mine}
-        if sum(p is not None for p in poses.values()) < len(mine) / 2:
-            focal = _focal([seen[i] for i in mine], camera, job.seed)
-            if focal is not None:
-                camera.focal_length_x = camera.focal_length_y = focal
-                poses = {i: _pose(*seen[i], camera, job.seed) for i in mine}
-        found += [_posed(new[i].name, pose) for i, pose in poses.items() if pose is not None]
+        solved = _solve_all([seen[i] for i in mine], camera, job.seed)
+        other = _refocused([seen[i] for i in mine], camera, job.seed)
+        if other is not None:
+            again = _solve_all([seen[i] for i in mine], other, job.seed)
+            if _inliers(again) > MORE * _inliers(solved):
+                cameras[camera_id], solved = other, again
+        found += [_posed(new[i].name, f["cam_from_world"]) for i, f in zip(mine, solved) if f is not None]
     say("mapping", len(job.names), len(job.names))
     placed = posed_model(job.model_copy(update={"posed": tuple(found)}), database)
     for camera_id, camera in placed.cameras.items():
@@ -83,7 +86,9 @@ def _seen_points(model: Any, database: Path, images: set[int]) -> dict[int, tupl
     return out
 
 
-def _solve(xy: np.ndarray, xyz: np.ndarray, camera: Any, seed: int, *, focal: bool) -> dict[str, Any] | None:
+def _solve(xy: np.ndarray, xyz: np.ndarray, camera: Any, seed: int, *, focal: bool = False) -> dict[str, Any] | None:
+    """Pose of a frame that shows points (k, 3) at pixels (k, 2), as pycolmap gives it; None when too few fit. With `focal`, the camera's
+    focal length is estimated with it, and changes."""
     import pycolmap
 
     if len(xy) < LEAST_INLIERS:
@@ -97,19 +102,23 @@ def _solve(xy: np.ndarray, xyz: np.ndarray, camera: Any, seed: int, *, focal: bo
     return found if fits else None
 
 
-def _pose(xy: np.ndarray, xyz: np.ndarray, camera: Any, seed: int) -> Any:
-    """World-to-camera of a frame that shows points (k, 3) at pixels (k, 2); None when too few fit."""
-    found = _solve(xy, xyz, camera, seed, focal=False)
-    return None if found is None else found["cam_from_world"]
+def _solve_all(seen: list[tuple[np.ndarray, np.ndarray]], camera: Any, seed: int) -> list[dict[str, Any] | None]:
+    return [_solve(xy, xyz, camera, seed) for xy, xyz in seen]
 
 
-def _focal(seen: list[tuple[np.ndarray, np.ndarray]], camera: Any, seed: int) -> float | None:
-    """Focal length [px] that the frames of a lens want in the median; None when none of them fits with any."""
-    import pycolmap
+def _inliers(solved: list[dict[str, Any] | None]) -> int:
+    return sum(f["num_inliers"] for f in solved if f is not None)
 
+
+def _refocused(seen: list[tuple[np.ndarray, np.ndarray]], camera: Any, seed: int) -> Any:
+    """The camera with the focal length that frames of it want in the median; None when none of them fits with any."""
     wanted = []
     for xy, xyz in seen:
-        free = pycolmap.Camera(camera)
+        free = deepcopy(camera)
         if _solve(xy, xyz, free, seed, focal=True) is not None:
             wanted.append(free.mean_focal_length())
-    return float(np.median(wanted)) if wanted else None
+    if not wanted:
+        return None
+    out = deepcopy(camera)
+    out.focal_length_x = out.focal_length_y = float(np.median(wanted))
+    return out
