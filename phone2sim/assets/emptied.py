@@ -23,6 +23,8 @@ from phone2sim.reconstruct.splat.cloud import SH_C0, SplatCloud
 
 REACH = 5.0
 """How far around an object the ground is painted anew, in clearances: so far it keeps light off it."""
+FEET = 2.2
+"""The same around an object that stays: so far from it the ground is as the capture shows it."""
 SHADED = 0.02
 """Depth of a shadow from which the ground is painted anew."""
 STANDS = 0.35
@@ -99,13 +101,15 @@ def painted(
     standing: Sequence[int], views: list[View], lifts: Mapping[str, ShadowLift],
 ) -> SplatCloud:  # fmt: skip
     """The `background` with the ground under and around the bodies `removed` (ids, which stand on `grounds`), and where their shadows
-    in `lifts` fell, as the `views` of the empty place show it; around those still `standing` it stays what it is."""
+    in `lifts` fell, as the `views` of the empty place show it; around those still `standing`, and at the feet of bodies that stay in the
+    background, it stays what it is."""
     free = _free(cloud, bodies, standing, views)
     out = background
     for found in there.founds:
-        gone = [bodies.solids[k - 1] for k in removed if grounds[k - 1] is found and k not in standing]
+        solids = {k: s for k, s in enumerate(bodies.solids, start=1) if grounds[k - 1] is found}
+        gone = [s for k, s in solids.items() if k in removed and k not in standing]
         if gone:
-            left = [bodies.solids[k - 1] for k in standing if grounds[k - 1] is found]
+            left = [(s, REACH if k in standing else FEET) for k, s in solids.items() if k in standing or k not in removed]
             out = _paint_ground(out, found, gone, left, views, free, lifts.get(found.support.surface.name))
     return out
 
@@ -128,7 +132,7 @@ def _free(cloud: SplatCloud, bodies: Bodies, standing: Sequence[int], views: lis
 
 
 def _paint_ground(
-    background: SplatCloud, found: Found, gone: list[Solid], left: list[Solid], views: list[View], free: list[np.ndarray],
+    background: SplatCloud, found: Found, gone: list[Solid], left: list[tuple[Solid, float]], views: list[View], free: list[np.ndarray],
     lift: ShadowLift | None,
 ) -> SplatCloud:  # fmt: skip
     import cv2
@@ -151,8 +155,9 @@ def _paint_ground(
         shaded = ndimage.map_coordinates(lift.depth, (points[:, :2] - lift.low).T / lift.cell, order=1, cval=0.0) > SHADED
         zone |= shaded.reshape(nx, ny)
     zone = ~within(~within(zone, 2 * reach), reach)
-    kept = within(columns(left, low, (nx, ny), spacing), reach) if left else np.zeros((nx, ny), bool)
-    kept |= inside == 0
+    kept = inside == 0
+    for solid, clearances in left:
+        kept |= within(columns([solid], low, (nx, ny), spacing), clearances * clear)
     zone &= ~kept
     drop = over_zone(background, low, zone, spacing, low=level - 2 * clear, high=level + 2 * clear)
     core = ~within(~zone, clear)
