@@ -14,7 +14,7 @@ from phone2sim.assets.everywhere import Everywhere
 from phone2sim.assets.lift import Bodies, Found
 from phone2sim.assets.solid import Solid
 from phone2sim.assets.texture import blend
-from phone2sim.assets.views import View, render_views, spread
+from phone2sim.assets.views import View, render_drawn, spread
 from phone2sim.errors import InputError
 from phone2sim.poses import quat_to_matrix
 from phone2sim.progress import message
@@ -46,26 +46,24 @@ def from_empty(
 
     `names` are those of the bodies that were removed from the `cloud`, by id. Raises `InputError` when none of them was taken away.
     """
-    views = see_empty(background, folder, view_side=view_side, photo_side=photo_side)
-    standing = still_standing(cloud, background, bodies, list(names), views)
+    cameras = Cameras.load(folder / "transforms.json")
+    both = render_drawn(background, cameras, folder / "frames", max_side=view_side, photo_side=photo_side)
+    views, drawn = [v for v, _ in both], [replace(v, photo=shown) for v, shown in both]
+    standing = still_standing(cloud, bodies, list(names), views, drawn)
     left = [names[k] for k in standing]
     if left and len(left) == len(names):
         raise InputError(f"The empty clip still shows {', '.join(left)} where {'it was' if len(left) == 1 else 'they were'}.", hint=AGAIN)
     if left:
         message(f"The empty clip still shows {', '.join(left)}: the ground there is filled in instead. {AGAIN}")
-    return painted(background, cloud, there, bodies, grounds, list(names), standing, views, lifts), left
+    return painted(background, cloud, there, bodies, grounds, list(names), standing, views, drawn, lifts), left
 
 
-def see_empty(background: SplatCloud, folder: Path, *, view_side: int, photo_side: int) -> list[View]:
-    """The pictures of the stage `folder` (scene/empty), exposed as the `background`, with its depth."""
-    cameras = Cameras.load(folder / "transforms.json")
-    return render_views(background, cameras, folder / "frames", max_side=view_side, photo_side=photo_side)
-
-
-def still_standing(cloud: SplatCloud, background: SplatCloud, bodies: Bodies, removed: Sequence[int], views: list[View]) -> list[int]:
+def still_standing(
+    cloud: SplatCloud, bodies: Bodies, removed: Sequence[int], views: list[View], drawn: list[View]
+) -> list[int]:
     """Those of the `removed` bodies (ids) that the views of the empty place show where they were captured.
 
-    Where a body would be seen, the pictures are compared with the whole `cloud` and with the `background` without it.
+    Where a body would be seen, the pictures are compared with the whole `cloud` and with the background without it, as `drawn`.
     """
     import cv2
     from scipy.spatial import cKDTree
@@ -78,30 +76,29 @@ def still_standing(cloud: SplatCloud, background: SplatCloud, bodies: Bodies, re
     tree, label = cKDTree(cloud.means[own]), bodies.labels[own]
     off = np.zeros((2, max(removed) + 1))
     soft = lambda x: cv2.GaussianBlur(np.asarray(x, np.float32), (0, 0), 1.5)  # noqa: E731
-    for view in (views[i] for i in spread(len(views), LOOKS)):
-        h, w = view.depth.shape
+    for i in spread(len(views), LOOKS):
+        view, (h, w) = views[i], views[i].depth.shape
         photo = soft(cv2.resize(view.photo, (w, h), interpolation=cv2.INTER_AREA) / np.float32(255))
-        drawn = [rasterize(c, K=view.K, T_camera_world=view.T_camera_world, width=w, height=h) for c in (cloud, background)]
-        depth = np.where(np.isfinite(drawn[0].depth_mode), drawn[0].depth_mode, 0).astype(np.float32)
+        full = rasterize(cloud, K=view.K, T_camera_world=view.T_camera_world, width=w, height=h)
+        depth = np.where(np.isfinite(full.depth_mode), full.depth_mode, 0).astype(np.float32)
         body = (depth > 0) & (depth < 0.99 * np.where(view.depth > 0, view.depth, np.inf))
         if not body.any():
             continue
-        points = View(name=view.name, photo=view.photo, depth=depth, K=view.K, T_camera_world=view.T_camera_world).unproject(where=body)
-        gap, nearest = tree.query(points, distance_upper_bound=0.02)
+        gap, nearest = tree.query(replace(view, depth=depth).unproject(where=body), distance_upper_bound=0.02)
         near = np.isfinite(gap)
         ids = label[nearest[near]]
-        for k, other in enumerate(drawn):
-            error = ((photo - soft(other.rgb)) ** 2).mean(axis=2)[body][near]
+        for k, other in enumerate((full.rgb, drawn[i].photo / np.float32(255))):
+            error = ((photo - soft(other)) ** 2).mean(axis=2)[body][near]
             off[k] += np.bincount(ids, error, minlength=off.shape[1])
     return [k for k in removed if 0 < off[0, k] < STANDS * off[1, k]]
 
 
 def painted(
     background: SplatCloud, cloud: SplatCloud, there: Everywhere, bodies: Bodies, grounds: Sequence[Found], removed: Sequence[int],
-    standing: Sequence[int], views: list[View], lifts: Mapping[str, ShadowLift],
+    standing: Sequence[int], views: list[View], drawn: list[View], lifts: Mapping[str, ShadowLift],
 ) -> SplatCloud:  # fmt: skip
     """The `background` with the ground under and around the bodies `removed` (ids, which stand on `grounds`), and where their shadows
-    in `lifts` fell, as the `views` of the empty place show it; around those still `standing`, and at the feet of bodies that stay in the
+    in `lifts` fell, as the `views` of the empty place show it, in the tone of the background as `drawn` there; around those still `standing`, and at the feet of bodies that stay in the
     background, it stays what it is."""
     free = _free(cloud, bodies, standing, views)
     out = background
@@ -110,7 +107,7 @@ def painted(
         gone = [s for k, s in solids.items() if k in removed and k not in standing]
         if gone:
             left = [(s, REACH if k in standing else FEET) for k, s in solids.items() if k in standing or k not in removed]
-            out = _paint_ground(out, found, gone, left, views, free, lifts.get(found.support.surface.name))
+            out = _paint_ground(out, found, gone, left, views, drawn, free, lifts.get(found.support.surface.name))
     return out
 
 
@@ -132,8 +129,8 @@ def _free(cloud: SplatCloud, bodies: Bodies, standing: Sequence[int], views: lis
 
 
 def _paint_ground(
-    background: SplatCloud, found: Found, gone: list[Solid], left: list[tuple[Solid, float]], views: list[View], free: list[np.ndarray],
-    lift: ShadowLift | None,
+    background: SplatCloud, found: Found, gone: list[Solid], left: list[tuple[Solid, float]], views: list[View], drawn: list[View],
+    free: list[np.ndarray], lift: ShadowLift | None,
 ) -> SplatCloud:  # fmt: skip
     import cv2
     from scipy import ndimage
@@ -163,21 +160,50 @@ def _paint_ground(
     core = ~within(~zone, clear)
     drop |= reaching(background, low, core, spacing, low=level - 3 * clear, high=level + 2 * clear)
     bereft = within(_under(background.take(drop), low, (nx, ny), spacing), 0.5 * clear) & ~kept
-    rows = np.flatnonzero(zone | bereft)
-    up = np.tile(np.array([0, 0, 1], np.float32), (len(rows), 1))
-    flat = [_laid(v, low, high, level, 2 * clear) for v in views]
-    color, weight = blend(points[rows], up, flat, free, tolerance_m=0.008, best=5)
-    seen = np.zeros((nx, ny), bool)
-    seen.ravel()[rows[weight > 0]] = True
+    laid = [_laid(v, low, high, level, 2 * clear) for v in views]
+
+    def colors(cells: np.ndarray, shown: list[View]) -> tuple[np.ndarray, np.ndarray]:
+        """(nx, ny, 3) 0-1, and where they are known."""
+        rows = np.flatnonzero(cells)
+        up = np.tile(np.array([0, 0, 1], np.float32), (len(rows), 1))
+        found = blend(points[rows], up, shown, free, tolerance_m=0.008, best=5)
+        picture, known = np.zeros((nx * ny, 3), np.float32), np.zeros(nx * ny, bool)
+        picture[rows], known[rows] = found[0] / 255, found[1] > 0
+        return picture.reshape(nx, ny, 3), known.reshape(nx, ny)
+
+    painting = zone | bereft
+    ring = within(painting, 2 * clear) & ~painting & ~kept
+    picture, seen = colors(painting | ring, laid)
+    around, known = colors(ring, [replace(v, photo=d.photo) for v, d in zip(laid, drawn)])
+    picture = toned(picture, around, known & seen, sigma=2 * clear / spacing)
+    seen &= painting
     drop &= ~over_zone(background, low, zone & ~seen, spacing, low=-np.inf, high=np.inf)
-    shown = weight > 0
-    n = int(shown.sum())
+    n = int(seen.sum())
     patch = SplatCloud(
-        means=points[rows[shown]], quats_wxyz=np.tile([1.0, 0, 0, 0], (n, 1)),
+        means=points[seen.ravel()], quats_wxyz=np.tile([1.0, 0, 0, 0], (n, 1)),
         scales=np.tile([0.55 * spacing, 0.55 * spacing, 4e-4], (n, 1)), opacities=np.full(n, 0.97),
-        sh=((color[shown] / 255 - 0.5) / SH_C0)[:, None],
+        sh=((picture[seen] - 0.5) / SH_C0)[:, None],
     )  # fmt: skip
     return SplatCloud.concatenate([background.take(~drop), patch])
+
+
+def toned(picture: np.ndarray, around: np.ndarray, ring: np.ndarray, *, sigma: float, most: float = 0.15) -> np.ndarray:
+    """`picture` (nx, ny, 3) 0-1 with the tone that the same place has in `around` on the `ring` (nx, ny) bool: their median ratio
+    everywhere, and within about `sigma` cells of the ring what it differs from that there; logarithms of at most `most`."""
+    from scipy import ndimage
+
+    if ring.sum() < 50:
+        return picture
+    ratio = np.log(np.maximum(around[ring], 0.02) / np.maximum(picture[ring], 0.02))
+    base = np.median(ratio, axis=0)
+    weight = ndimage.gaussian_filter(ring.astype(np.float32), sigma)
+    out = np.empty_like(picture)
+    for c in range(3):
+        rest = np.zeros(ring.shape, np.float32)
+        rest[ring] = np.clip(ratio[:, c] - base[c], -most, most)
+        local = ndimage.gaussian_filter(rest, sigma) / (weight + 0.05)
+        out[..., c] = picture[..., c] * np.exp(np.clip(base[c], -most, most) + local)
+    return np.clip(out, 0, 1)
 
 
 def _under(cloud: SplatCloud, low: np.ndarray, shape: tuple[int, int], spacing: float) -> np.ndarray:

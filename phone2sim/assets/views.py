@@ -22,17 +22,25 @@ def render_views(cloud: SplatCloud, cameras: Cameras, frames: Path, *, max_side:
 
     `max_side` [px] is the depth's longer side, `photo_side` the photos'.
     """
+    return [view for view, _ in render_drawn(cloud, cameras, frames, max_side=max_side, photo_side=photo_side)]
+
+
+def render_drawn(
+    cloud: SplatCloud, cameras: Cameras, frames: Path, *, max_side: int, photo_side: int = 960
+) -> list[tuple[View, np.ndarray]]:
+    """As `render_views`, each with the picture of the splat, (h, w, 3) uint8 of the depth's size."""
     from phone2sim.reconstruct.splat.rasterize import rasterize
 
     photos, sharp = load_views(cameras, frames, max_side=max(max_side, photo_side))
     small = sharp.resized(max_side)
 
-    def view(i: int) -> View:
+    def view(i: int) -> tuple[View, np.ndarray]:
         w, h = (int(x) for x in small.size_wh[i])
         out = rasterize(cloud, K=small.K[i], T_camera_world=small.T_camera_world[i], width=w, height=h, threads=1)
         depth = np.where(np.isfinite(out.depth_mode), out.depth_mode, 0).astype(np.float32)
         photo = normalise_exposure(photos[i], out.rgb, out.alpha)
-        return View(name=small.names[i], photo=photo, depth=depth, K=small.K[i], T_camera_world=small.T_camera_world[i])
+        shown = View(name=small.names[i], photo=photo, depth=depth, K=small.K[i], T_camera_world=small.T_camera_world[i])
+        return shown, np.clip(np.asarray(out.rgb) * 255 + 0.5, 0, 255).astype(np.uint8)
 
     return list(abreast(view, range(len(small)), "Rendering depth"))
 
