@@ -106,6 +106,20 @@ def test_another_place_is_refused_and_nothing_is_lost(captured, emptied, tmp_pat
     assert read_manifest(captured / "empty") == before and not list(captured.glob(".empty*"))
 
 
+def test_what_cannot_be_used_is_said_before_anything_runs(captured, tmp_path, capfd):
+    from phone2sim.cli.app import main
+
+    def says(path):
+        code = main(["assets", str(captured), "--empty", str(path)])
+        return code, " ".join(capfd.readouterr().err.split())
+
+    code, text = says(tmp_path / "bare.mp4")
+    assert code == 2 and "Empty clip" in text and "does not exist" in text
+    (tmp_path / "bare.mp4").write_text("no film")
+    code, text = says(tmp_path / "bare.mp4")
+    assert code == 2 and "bare.mp4 holds text, not video" in text
+
+
 @pytest.fixture(scope="module")
 def plain(captured):
     """The scene built without the second clip, and the result of its stage."""

@@ -59,6 +59,25 @@ def test_same_seed_same_bytes_at_any_thread_count(clip, tmp_path):
     assert (tmp_path / "clip.mp4").read_bytes() == out.read_bytes()
 
 
+def test_empty_clip_shows_the_bare_table_from_elsewhere_and_leaves_the_clip_as_it_is(clip, tmp_path):
+    from phone2sim.sample import make_scene
+    from phone2sim.sample.clip import film_empty, intrinsics
+
+    out, truth = clip
+    assert make_sample(tmp_path / "clip.mp4", config=SMALL, empty=True) == truth
+    assert (tmp_path / "clip.mp4").read_bytes() == out.read_bytes()
+    with av.open(str(tmp_path / "clip_empty.mp4")) as c:
+        frames = [f.to_ndarray(format="rgb24") for f in c.decode(video=0)]
+    scene = make_scene(SMALL)
+    poses = film_empty(tmp_path / "again.mp4", scene, SMALL)
+    assert (tmp_path / "again.mp4").read_bytes() == (tmp_path / "clip_empty.mp4").read_bytes()
+    assert len(frames) == len(poses) and np.linalg.norm(poses[:, :3, 3] - np.array(truth["frames"][0]["T_world_camera"])[:3, 3], axis=1).min() > 0.05
+    with_objects = scene.instances(scene.view(intrinsics(SMALL), poses[0], SMALL.width, SMALL.height)) > 0
+    other = [x.view(intrinsics(SMALL), poses[0], SMALL.width, SMALL.height).rgb for x in (scene, scene.bare())]
+    full, bare = (np.abs(np.clip(x, 0, 1) ** (1 / 2.2) - frames[0] / 255)[with_objects].mean() for x in other)
+    assert with_objects.sum() > 200 and bare < 0.5 * full
+
+
 def test_trajectory_orbits_at_two_heights_looking_at_the_table():
     t = np.arange(120) / 15
     T = trajectory(t, 8.0, Key(0))

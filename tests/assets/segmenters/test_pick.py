@@ -76,7 +76,7 @@ def test_what_cannot_be_used_is_said_before_anything_runs(copied, tmp_path, capf
 
 
 def test_settings_of_the_default_are_what_they_were_before_there_was_a_choice():
-    later = {"segmenter", "sam_model", "sam_checkpoint", "classifier", "clip_model", "picks", "boxes"}
+    later = {"segmenter", "sam_model", "sam_checkpoint", "classifier", "clip_model", "picks", "boxes", "empty"}
     assert set(AssetsConfig().settings()) == set(AssetsConfig.model_fields) - later
     assert set(AssetsConfig(segmenter="sam").settings()) & later == {"segmenter"}
     assert AssetsConfig(sam_model="vit_h").settings() == AssetsConfig().settings()
