@@ -71,6 +71,9 @@ class True3D:
         # A thin wall gets thinner, but is not eaten away: what pictures show is there.
         half = ndimage.grey_dilation(np.maximum(-field, 0), size=(5, 5, 5))
         field = ndimage.gaussian_filter(field + np.minimum(off, 0.4 * half), 0.5)
+        # What rests on the support ends there, however far off the rest is.
+        foot = int(np.ceil((0.5 * voxel - self.grid.origin[2]) / voxel))
+        field[:, :, :foot] = field[:, :, foot, None]
         v, f = isosurface(np.pad(field, 1, constant_values=float(field.max())).astype(np.float32))
         mesh = close_on_plane(self.grid.origin + voxel * (v - 1), f, 0.0)
         mesh.apply_scale(1 + rng.normal(0, SCALE))
