@@ -133,13 +133,17 @@ def vessel_parts(body: Any, hollow: Hollow, rest: Callable[[Any, int], list[Any]
 
 
 def _shrunk(points: np.ndarray, by: float) -> Any:
-    """The convex hull of points (n, 3) with its faces moved inwards [m], as a `manifold3d.Manifold`."""
+    """The convex hull of points (n, 3) with its sides moved inwards [m], as a `manifold3d.Manifold`: empty where nothing is left."""
     import manifold3d
+    from scipy.optimize import linprog
     from scipy.spatial import ConvexHull, HalfspaceIntersection
 
-    hull = ConvexHull(points)
-    planes = hull.equations + [0, 0, 0, by]
-    return manifold3d.Manifold.hull_points(HalfspaceIntersection(planes, points[hull.vertices].mean(axis=0)).intersections)
+    planes = ConvexHull(points).equations
+    planes[:, 3] += by * np.hypot(planes[:, 0], planes[:, 1])  # a lid and a floor stay where they are
+    deepest = linprog([0, 0, 0, -1], A_ub=np.column_stack([planes[:, :3], np.ones(len(planes))]), b_ub=-planes[:, 3], bounds=[(None, None)] * 4)
+    if not deepest.success or deepest.x[3] < 1e-6:
+        return manifold3d.Manifold()
+    return manifold3d.Manifold.hull_points(HalfspaceIntersection(planes, deepest.x[:3]).intersections)
 
 
 def _depth(part: Any, planes: np.ndarray) -> float:

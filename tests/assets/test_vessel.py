@@ -150,3 +150,10 @@ def test_the_same_parts_every_time(cup):
     assert len(again.parts) == len(cup[1].parts)
     for a, b in zip(again.parts, cup[1].parts):
         np.testing.assert_array_equal(a.vertices, b.vertices)
+
+
+def test_a_hollow_wider_than_it_is_deep_by_far_is_no_trouble():
+    flat = manifold3d.Manifold.cube((0.2, 0.2, 0.02)) - manifold3d.Manifold.cube((0.184, 0.184, 0.02)).translate((0.008, 0.008, 0.006))
+    hulls = decompose(as_trimesh(flat))
+    assert hulls.holds is not None and hulls.holds > 0.8
+    assert (flat - union(hulls.parts)).volume() < 0.02 * flat.volume()
