@@ -30,7 +30,7 @@ Vec3 PixelShader::texture_at(const FaceSetup& s, const Part& part, float W, cons
     }
     const Texture& texture = world.textures[part.texture];
     const float k = float(view.supersample) / W;  // derivatives per picture pixel
-    return texture.sample(u, v, (ux - u * wx) * k, (vx - v * wx) * k, (uy - u * wy) * k, (vy - v * wy) * k);
+    return texture.sample(u, v, texture.footprint((ux - u * wx) * k, (vx - v * wx) * k, (uy - u * wy) * k, (vy - v * wy) * k));
 }
 
 // Colour, camera depth, world normal and share of the key light where the ray of sample position (X, Y) meets the face.

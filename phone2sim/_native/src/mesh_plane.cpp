@@ -8,9 +8,10 @@
 namespace p2s {
 namespace {
 
-constexpr float kNear = 0.01f;  // [m]
+constexpr float kNear = 0.01f, kFar = 10.0f;  // [m]
 constexpr float kSharp = 0.7f;  // of a pixel's footprint, over which the picture is averaged: splats are drawn as sharp
 constexpr int kDecode = 4096;
+constexpr int kPatch = 8;  // pixels a side that share one footprint on the picture
 
 struct Ray {
     float x, y, per_z;  // of unit camera z: its world x and y in texels, right and down, and 1 over its world z
@@ -31,33 +32,53 @@ const std::array<float, kDecode + 1>& decode_table() {
 
 }  // namespace
 
-// seen(pixel, does it see the picture, its ray, camera z, column and row [texels]) of every pixel that is `wanted`.
-template <class Wanted, class Seen>
-void PlanePicture::rays(const View& view, int threads, const Wanted& wanted, const Seen& seen) const {
+// seen(pixel, does it see the picture, its ray, camera z, column and row [texels], start(ray and camera z in the middle of its patch))
+// of every pixel that is `wanted`.
+template <class Wanted, class Start, class Seen>
+void PlanePicture::rays(const View& view, int threads, const Wanted& wanted, const Start& start, const Seen& seen) const {
     const double* T = view.T_world_camera;
     const double fx = view.K[0], skew = view.K[1], cx = view.K[2], fy = view.K[4], cy = view.K[5], across = 1 / texel;
     const float above = float(height - T[11]), left = float((T[3] - x0) * across), top = float((y1 - T[7]) * across);
-#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
-    for (int y = 0; y < view.height; ++y) {
+    // Of pixel (x, y): a row's first ray, and what a pixel to the right adds.
+    struct Row {
+        float from[3], step[3];
+        Ray at(float x) const { return {from[0] + x * step[0], from[1] + x * step[1], 1.0f / (from[2] + x * step[2])}; }
+    };
+    auto row_at = [&](double y) {
         const double ry = (y + 0.5 - cy) / fy, rx = (0.5 - cx - skew * ry) / fx;
-        float from[3], step[3];  // the row's first ray, and what a pixel to the right adds
+        Row r;
         for (int i = 0; i < 3; ++i) {
             const double unit = i == 0 ? across : i == 1 ? -across : 1.0;
-            from[i] = float(unit * (T[4 * i] * rx + T[4 * i + 1] * ry + T[4 * i + 2])), step[i] = float(unit * T[4 * i] / fx);
+            r.from[i] = float(unit * (T[4 * i] * rx + T[4 * i + 1] * ry + T[4 * i + 2])), r.step[i] = float(unit * T[4 * i] / fx);
         }
-        for (int x = 0; x < view.width; ++x) {
-            const size_t at = size_t(y) * view.width + x;
-            if (!wanted(at)) continue;
-            const Ray d{from[0] + float(x) * step[0], from[1] + float(x) * step[1], 1.0f / (from[2] + float(x) * step[2])};
-            const float z = above * d.per_z, px = left + z * d.x, py = top + z * d.y;
-            const bool inside = (z > kNear) & (px >= 0) & (py >= 0) & (px < float(w)) & (py < float(h));
-            seen(at, inside && on[size_t(py) * w + size_t(px)], d, z, px, py);
+        return r;
+    };
+    const int patches = (view.height + kPatch - 1) / kPatch;
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+    for (int patch = 0; patch < patches; ++patch) {
+        const int ya = patch * kPatch, yb = std::min(view.height, ya + kPatch);
+        Row rows[kPatch];
+        for (int y = ya; y < yb; ++y) rows[y - ya] = row_at(y);
+        const Row middle = row_at(0.5 * (ya + yb - 1));
+        for (int xa = 0; xa < view.width; xa += kPatch) {
+            const int xb = std::min(view.width, xa + kPatch);
+            const Ray m = middle.at(0.5f * float(xa + xb - 1));
+            const auto shared = start(m, above * m.per_z);
+            for (int y = ya; y < yb; ++y)
+                for (int x = xa; x < xb; ++x) {
+                    const size_t at = size_t(y) * view.width + x;
+                    if (!wanted(at)) continue;
+                    const Ray d = rows[y - ya].at(float(x));
+                    const float z = above * d.per_z, px = left + z * d.x, py = top + z * d.y;
+                    const bool inside = (z > kNear) & (px >= 0) & (py >= 0) & (px < float(w)) & (py < float(h));
+                    seen(at, inside && on[size_t(py) * w + size_t(px)], d, z, px, py, shared);
+                }
         }
     }
 }
 
 void PlanePicture::depth(const View& view, int threads, float* out) const {
-    rays(view, threads, [](size_t) { return true; }, [&](size_t at, bool hit, const Ray&, float z, float, float) {
+    rays(view, threads, [](size_t) { return true; }, [](const Ray&, float) { return 0; }, [&](size_t at, bool hit, const Ray&, float z, float, float, int) {
         out[at] = hit ? z : std::numeric_limits<float>::infinity();
     });
 }
@@ -75,16 +96,23 @@ void PlanePicture::paint(const View& view, const float* depth, const float* cove
         const double unit = i == 0 ? 1 / texel : i == 1 ? -1 / texel : 1.0;
         right[i] = float(unit * T[4 * i] / fx), down[i] = float(unit * (T[4 * i + 1] - T[4 * i] * skew / fx) / fy);
     }
+    // d (x, y) = z (d ray - ray · d ray_z / ray_z), in shares of the picture; v grows upwards.
+    auto footprint = [&](const Ray& d, float z) {
+        const float ku = kSharp * z * per_w, kv = -kSharp * z * per_h, ax = right[2] * d.per_z, ay = down[2] * d.per_z;
+        return texture.footprint(ku * (right[0] - d.x * ax), kv * (right[1] - d.y * ax), ku * (down[0] - d.x * ay), kv * (down[1] - d.y * ay));
+    };
+    struct Shared {
+        Texture::Footprint footprint;
+        bool known;  // its middle looks at the plane
+    };
+    auto start = [&](const Ray& d, float z) { return z > kNear && z < kFar ? Shared{footprint(d, z), true} : Shared{{}, false}; };
     std::fill_n(rgb, 3 * n, 0.0f);
-    rays(view, threads, [&](size_t at) { return covered[at] < 1.0f; }, [&](size_t at, bool, const Ray& d, float z, float px, float py) {
+    rays(view, threads, [&](size_t at) { return covered[at] < 1.0f; }, start, [&](size_t at, bool, const Ray& d, float z, float px, float py, const Shared& shared) {
         float* out = rgb + 3 * at;
         const bool plane = depth[at] < std::numeric_limits<float>::infinity();
         const float through = plane ? before.left[at] : 0.0f, share = 1.0f - through;
         if (plane && through > 1.0f / 255) {
-            // d (x, y) = z (d ray - ray · d ray_z / ray_z), in shares of the picture; v grows upwards.
-            const float ku = kSharp * z * per_w, kv = -kSharp * z * per_h, ax = right[2] * d.per_z, ay = down[2] * d.per_z;
-            const Vec3 c = texture.sample(px * per_w, 1.0f - py * per_h, ku * (right[0] - d.x * ax), kv * (right[1] - d.y * ax),
-                                          ku * (down[0] - d.x * ay), kv * (down[1] - d.y * ay));
+            const Vec3 c = texture.sample(px * per_w, 1.0f - py * per_h, shared.known ? shared.footprint : footprint(d, z));
             out[0] = c.x * gain[0], out[1] = c.y * gain[1], out[2] = c.z * gain[2];
         }
         if (share < 1.0f / 255) return;

@@ -9,6 +9,8 @@
 namespace p2s {
 namespace {
 
+constexpr float kUnit = 1.0f / 65535.0f;
+
 std::array<uint16_t, 256> srgb_table() {
     std::array<uint16_t, 256> t{};
     for (int i = 0; i < 256; ++i) {
@@ -53,17 +55,24 @@ TextureLevel halve(const TextureLevel& a) {
     return b;
 }
 
-// Four channels at once, through the vector extensions of GCC and Clang.
+// Four channels of two neighbours at once, through the vector extensions of GCC and Clang.
 typedef float v4 __attribute__((vector_size(16)));
-typedef int32_t i4 __attribute__((vector_size(16)));
-typedef uint16_t h4 __attribute__((vector_size(8)));
+typedef float v8 __attribute__((vector_size(32)));
+typedef int32_t i8 __attribute__((vector_size(32)));
+typedef uint16_t h8 __attribute__((vector_size(16)));
 
-inline v4 texel(const uint16_t* p) {
-    h4 a;
-    std::memcpy(&a, p, 8);
-    return __builtin_convertvector(__builtin_convertvector(a, i4), v4);
+// Two texels beside each other, the left one `p`, or of two places where the picture ends.
+inline v8 pair(const uint16_t* p, const uint16_t* q) {
+    h8 a;
+    if (q == p + 4) {
+        std::memcpy(&a, p, 16);
+    } else {
+        std::memcpy(&a, p, 8), std::memcpy(reinterpret_cast<char*>(&a) + 8, q, 8);
+    }
+    return __builtin_convertvector(__builtin_convertvector(a, i8), v8);
 }
 
+// Of 0–65535.
 inline v4 bilinear(const TextureLevel& t, float u, float v) {
     const float x = u * t.w - 0.5f, y = (1.0f - v) * t.h - 0.5f;
     const int i = int(x) - (x < 0), j = int(y) - (y < 0);
@@ -71,9 +80,9 @@ inline v4 bilinear(const TextureLevel& t, float u, float v) {
     const int x0 = std::clamp(i, 0, t.w - 1), x1 = std::clamp(i + 1, 0, t.w - 1);
     const int y0 = std::clamp(j, 0, t.h - 1), y1 = std::clamp(j + 1, 0, t.h - 1);
     const uint16_t *upper = t.rgba.data() + size_t(y0) * t.w * 4, *lower = t.rgba.data() + size_t(y1) * t.w * 4;
-    const v4 p00 = texel(upper + 4 * x0), p01 = texel(upper + 4 * x1), p10 = texel(lower + 4 * x0), p11 = texel(lower + 4 * x1);
-    const v4 top = p00 + ax * (p01 - p00), bottom = p10 + ax * (p11 - p10);
-    return (top + ay * (bottom - top)) * (1.0f / 65535.0f);
+    const v8 top = pair(upper + 4 * x0, upper + 4 * x1), bottom = pair(lower + 4 * x0, lower + 4 * x1), both = top + ay * (bottom - top);
+    const v4 left = __builtin_shufflevector(both, both, 0, 1, 2, 3), right = __builtin_shufflevector(both, both, 4, 5, 6, 7);
+    return left + ax * (right - left);
 }
 
 // log2 good to 0.01, from the bits of the float: the same on every machine.
@@ -99,38 +108,31 @@ Texture::Texture(const uint8_t* srgb, int w, int h) {
     while (levels.back().w > 1 || levels.back().h > 1) levels.push_back(halve(levels.back()));
 }
 
-namespace {
-
-// Between two levels where `lod` is half way between them, of one alone within a quarter of it.
-inline v4 between(const std::vector<TextureLevel>& levels, float u, float v, float lod) {
-    const int last = int(levels.size()) - 1, l = std::min(int(lod), last);
-    const float t = std::clamp(2.0f * (lod - float(l)) - 0.5f, 0.0f, 1.0f);
-    if (t == 0.0f) return bilinear(levels[l], u, v);
-    const int next = std::min(l + 1, last);
-    if (t == 1.0f) return bilinear(levels[next], u, v);
-    return bilinear(levels[l], u, v) * (1.0f - t) + bilinear(levels[next], u, v) * t;
-}
-
-}  // namespace
-
-Vec3 Texture::sample(float u, float v, float dux, float dvx, float duy, float dvy) const {
+Texture::Footprint Texture::footprint(float dux, float dvx, float duy, float dvy) const {
     const float tw = float(levels[0].w), th = float(levels[0].h);
     const float xx = dux * dux * tw * tw + dvx * dvx * th * th, yy = duy * duy * tw * tw + dvy * dvy * th * th;
-    u = std::clamp(u, -1.0f, 2.0f), v = std::clamp(v, -1.0f, 2.0f);
-    if (!(std::max(xx, yy) > 1.0f)) {
-        const v4 c = bilinear(levels[0], u, v);
-        return {c[0], c[1], c[2]};
-    }
+    if (!(std::max(xx, yy) > 1.0f)) return {1, 0, 0, 0.0f, 0.0f, 0.0f};
     const float lx = std::sqrt(xx), ly = std::sqrt(yy), major = std::max(lx, ly), minor = std::max(std::min(lx, ly), 1e-6f);
-    const int taps = std::min(8, int(std::ceil(std::min(major / std::max(minor, 1.0f), 8.0f) - 0.5f)));
-    const float lod = log2_fast(std::max(major / std::max(taps, 1), 1.0f));
+    const int taps = std::max(1, std::min(8, int(std::ceil(std::min(major / std::max(minor, 1.0f), 8.0f) - 0.5f))));
+    const float lod = log2_fast(std::max(major / float(taps), 1.0f));
+    // Between two levels where `lod` is half way between them, of one alone within a quarter of it.
+    const int last = int(levels.size()) - 1, l = std::min(int(lod), last), next = std::min(l + 1, last);
+    const float t = std::clamp(2.0f * (lod - float(l)) - 0.5f, 0.0f, 1.0f);
     const float du = std::clamp(lx > ly ? dux : duy, -1.0f, 1.0f), dv = std::clamp(lx > ly ? dvx : dvy, -1.0f, 1.0f);
+    return {taps, t == 1.0f ? next : l, next, du, dv, t == 1.0f ? 0.0f : t};
+}
+
+Vec3 Texture::sample(float u, float v, const Footprint& f) const {
+    u = std::clamp(u, -1.0f, 2.0f), v = std::clamp(v, -1.0f, 2.0f);
+    const TextureLevel &fine = levels[f.fine], &coarse = levels[f.coarse];
+    const float per = 1.0f / float(f.taps);
     v4 sum = {0, 0, 0, 0};
-    for (int i = 0; i < taps; ++i) {
-        const float o = (i + 0.5f) / taps - 0.5f;
-        sum += between(levels, u + o * du, v + o * dv, lod);
+    for (int i = 0; i < f.taps; ++i) {
+        const float o = (i + 0.5f) * per - 0.5f, x = u + o * f.du, y = v + o * f.dv;
+        const v4 c = bilinear(fine, x, y);
+        sum += f.between == 0.0f ? c : c + f.between * (bilinear(coarse, x, y) - c);
     }
-    sum *= 1.0f / taps;
+    sum *= per * kUnit;
     return {sum[0], sum[1], sum[2]};
 }
 

@@ -21,9 +21,15 @@ struct TextureLevel {
 struct Texture {
     std::vector<TextureLevel> levels;  // 0 is full size, each next one half of it
     explicit Texture(const uint8_t* srgb, int w, int h);
-    // At (u, v), bottom-left origin, clamped, over a pixel whose steps to the right and down change (u, v) by (dux, dvx) and (duy, dvy):
-    // between two sizes of the picture, up to eight samples along the pixel's longer side.
-    Vec3 sample(float u, float v, float dux, float dvx, float duy, float dvy) const;
+    // What a pixel covers: `taps` samples, (du, dv) from the first end of its longer side to the other, and how far from level `fine` to `coarse`.
+    struct Footprint {
+        int taps, fine, coarse;
+        float du, dv, between;
+    };
+    // Of a pixel whose steps to the right and down change (u, v) by (dux, dvx) and (duy, dvy): up to eight samples along its longer side.
+    Footprint footprint(float dux, float dvx, float duy, float dvy) const;
+    // At (u, v), bottom-left origin, clamped.
+    Vec3 sample(float u, float v, const Footprint& f) const;
 };
 
 struct Part {
