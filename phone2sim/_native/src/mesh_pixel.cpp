@@ -9,6 +9,10 @@ namespace {
 
 constexpr int kMaxSamples = 9;
 constexpr float kSmooth = 0.94f;  // cosine of 20 degrees: of one smooth surface
+constexpr float kEven = 0.99f;    // cosine of 8 degrees: so smooth that its colour runs straight
+constexpr float kEvenColour = 0.02f;
+
+Vec3 mixed(Vec3 a, Vec3 b, Vec3 c, Vec3 d, float x, float y) { return (a * (1 - x) + b * x) * (1 - y) + (c * (1 - x) + d * x) * y; }
 
 }  // namespace
 
@@ -34,7 +38,7 @@ Vec3 PixelShader::texture_at(const FaceSetup& s, const Part& part, float W, cons
 }
 
 // Colour, camera depth, world normal and share of the key light where the ray of sample position (X, Y) meets the face.
-Vec3 PixelShader::shade(const FaceSetup& s, float X, float Y, const Agreed& around, float& z, Vec3& n_world, float& lit) const {
+Vec3 PixelShader::shade(const FaceSetup& s, float X, float Y, const Around& around, float& z, Vec3& n_world, float& lit) const {
     const int32_t* t = world.face.data() + 3 * size_t(s.face);
     const int p = world.face_part[s.face];
     const Part& part = world.parts[p];
@@ -97,6 +101,17 @@ Vec3 PixelShader::shade(const FaceSetup& s, float X, float Y, const Agreed& arou
     }
     return c;
 }
+
+// Whether a face seen at 1/z = `key` is of the surface around.
+bool PixelShader::follows(const FaceSetup& s, const Around& around, float key) const {
+    const int p = world.face_part[s.face];
+    if (p != around.part || !(std::abs(key * around.depth - 1.0f) < kAlike)) return false;
+    const Vec3 n = world.face_normal[s.face], a = around.normal;
+    const double* m = T_world_part + 16 * p;
+    const float along = float(n.x * (m[0] * a.x + m[4] * a.y + m[8] * a.z) + n.y * (m[1] * a.x + m[5] * a.y + m[9] * a.z) + n.z * (m[2] * a.x + m[6] * a.y + m[10] * a.z));
+    return (s.back ? -along : along) > kSmooth;
+}
+
 // Neighbouring faces of one smooth surface share a shading: same part, close in depth, normals within 20 degrees.
 bool PixelShader::continues(int a, float key_a, int b, float key_b) const {
     const int fa = seen.setups[a].face, fb = seen.setups[b].face;
@@ -105,7 +120,7 @@ bool PixelShader::continues(int a, float key_a, int b, float key_b) const {
 }
 
 bool PixelShader::tile(int x0, int y0, int w, int h, Pixel* out) const {
-    const Agreed none{-1, 0, 0};
+    const Around none{-1, 0, 0, false, {}, {}};
     const int S = view.supersample;
     int any = -1;
     for (int y = y0 * S; y < (y0 + h) * S; ++y)
@@ -113,29 +128,44 @@ bool PixelShader::tile(int x0, int y0, int w, int h, Pixel* out) const {
     if (any == -1) return false;
     auto exact = [&](int x, int y) { out[y * kTile + x] = at(x0 + x, y0 + y, none); };
     const float pixel = float(1.0 / view.K[0]), texel = maps.texel();
-    auto agree = [&](int xa, int ya, int xb, int yb) {
-        const Pixel& a = out[ya * kTile + xa];
+    bool one_colour = false;  // of the rectangle that was last agreed on
+    auto agreed = [&](int xa, int ya, int xb, int yb) {
+        const Pixel &a = out[ya * kTile + xa], &b = out[ya * kTile + xb], &c = out[yb * kTile + xa], &d = out[yb * kTile + xb];
         const int size = std::max(xb - xa, yb - ya);
         if (size > 2 && !(float(size) * pixel * a.depth <= kTexels * texel)) return false;
-        return agreed(a, out[ya * kTile + xb], out[yb * kTile + xa], out[yb * kTile + xb], 0, 0).part >= 0;
+        if (!agree(a, b, c, d)) return false;
+        one_colour = even(a, b, c, d);
+        return true;
     };
     auto fill = [&](int x, int y, float ax, float ay, int xa, int ya, int xb, int yb) {
-        const Agreed around = agreed(out[ya * kTile + xa], out[ya * kTile + xb], out[yb * kTile + xa], out[yb * kTile + xb], ax, ay);
+        const Pixel &a = out[ya * kTile + xa], &b = out[ya * kTile + xb], &c = out[yb * kTile + xa], &d = out[yb * kTile + xb];
+        Around around{a.part, a.depth, (a.lit * (1 - ax) + b.lit * ax) * (1 - ay) + (c.lit * (1 - ax) + d.lit * ax) * ay, one_colour, {}, {}};
+        if (one_colour) around.rgb = mixed(a.rgb, b.rgb, c.rgb, d.rgb, ax, ay), around.normal = mixed(a.normal, b.normal, c.normal, d.normal, ax, ay);
         out[y * kTile + x] = at(x0 + x, y0 + y, around);
     };
-    Spread(w, h, exact, agree, fill);
+    Spread(w, h, exact, agreed, fill);
     return true;
 }
 
-PixelShader::Agreed PixelShader::agreed(const Pixel& a, const Pixel& b, const Pixel& c, const Pixel& d, float ax, float ay) const {
+bool PixelShader::agree(const Pixel& a, const Pixel& b, const Pixel& c, const Pixel& d) const {
     const float low = std::min(std::min(a.lit, b.lit), std::min(c.lit, d.lit)), high = std::max(std::max(a.lit, b.lit), std::max(c.lit, d.lit));
-    if (a.part < 0 || std::isnan(a.lit + b.lit + c.lit + d.lit) || !(high - low < maps.step)) return {-1, 0, 0};
+    if (a.part < 0 || std::isnan(a.lit + b.lit + c.lit + d.lit) || !(high - low < maps.step)) return false;
     for (const Pixel* p : {&b, &c, &d})
-        if (p->part != a.part || !(std::abs(p->depth - a.depth) < kAlike * a.depth) || !(dot(a.normal, p->normal) > kSmooth)) return {-1, 0, 0};
-    return {a.part, a.depth, (a.lit * (1 - ax) + b.lit * ax) * (1 - ay) + (c.lit * (1 - ax) + d.lit * ax) * ay};
+        if (p->part != a.part || !(std::abs(p->depth - a.depth) < kAlike * a.depth) || !(dot(a.normal, p->normal) > kSmooth)) return false;
+    return true;
 }
 
-Pixel PixelShader::at(int x, int y, const Agreed& around) const {
+bool PixelShader::even(const Pixel& a, const Pixel& b, const Pixel& c, const Pixel& d) const {
+    if (world.parts[a.part].texture >= 0 || !(a.coverage >= 1.0f)) return false;
+    const float most = kEvenColour;
+    for (const Pixel* p : {&b, &c, &d}) {
+        if (!(p->coverage >= 1.0f) || !(dot(a.normal, p->normal) > kEven)) return false;
+        if (!(std::abs(p->rgb.x - a.rgb.x) < most && std::abs(p->rgb.y - a.rgb.y) < most && std::abs(p->rgb.z - a.rgb.z) < most)) return false;
+    }
+    return true;
+}
+
+Pixel PixelShader::at(int x, int y, const Around& around) const {
     const int S = view.supersample, n = S * S;
     const float ox = 0.5f - 0.5f * seen.w, oy = 0.5f - 0.5f * seen.h;
     struct Group {  // samples that one shading stands for
@@ -143,7 +173,15 @@ Pixel PixelShader::at(int x, int y, const Agreed& around) const {
         float X, Y, key;
     } groups[kMaxSamples];
     int n_groups = 0, empty = 0;
-    for (int k = 0; k < n; ++k) {
+    const size_t first = size_t(y) * S * seen.w + size_t(x) * S;
+    const int only = seen.id[first];
+    bool one = only >= 0;
+    for (int k = 1; k < n; ++k) one &= seen.id[first + size_t(k / S) * seen.w + k % S] == only;
+    if (one) {
+        const float middle = 0.5f * float(S - 1);
+        groups[n_groups++] = {only, n, world.face_part[seen.setups[only].face], n, n * (x * S + middle + ox), n * (y * S + middle + oy), seen.key[first]};
+    }
+    for (int k = 0; k < n && !one; ++k) {
         const int sx = x * S + k % S, sy = y * S + k / S;
         const int id = seen.id[size_t(sy) * seen.w + sx];
         if (id < 0) {
@@ -159,6 +197,7 @@ Pixel PixelShader::at(int x, int y, const Agreed& around) const {
     }
     Pixel p{{0, 0, 0}, float(n - empty) / n, std::numeric_limits<float>::infinity(), -1, {0, 0, 0}, std::numeric_limits<float>::quiet_NaN()};
     if (n_groups == 0) return p;
+    const bool even = around.even && n_groups == 1 && empty == 0 && follows(seen.setups[groups[0].id], around, groups[0].key);
     int best = -1, votes = empty;  // the part with most samples owns the pixel
     for (int g = 0; g < n_groups; ++g) {
         int v = 0;
@@ -169,12 +208,18 @@ Pixel PixelShader::at(int x, int y, const Agreed& around) const {
         const float inv = 1.0f / groups[g].own, share = float(groups[g].count) / n;
         float z, lit;
         Vec3 normal;
-        const Vec3 c = shade(seen.setups[groups[g].id], groups[g].X * inv, groups[g].Y * inv, around, z, normal, lit);
+        const FaceSetup& s = seen.setups[groups[g].id];
+        Vec3 c = around.rgb;
+        if (even) {
+            normal = around.normal * (1.0f / std::sqrt(std::max(dot(around.normal, around.normal), 1e-30f)));
+            z = 1.0f / (s.d[0] * groups[g].X * inv + s.d[1] * groups[g].Y * inv + s.d[2]), lit = around.lit;
+        } else {
+            c = shade(s, groups[g].X * inv, groups[g].Y * inv, around, z, normal, lit);
+        }
         p.rgb.x += c.x * share, p.rgb.y += c.y * share, p.rgb.z += c.z * share;
         if (g != best) continue;
         // Depth is where the ray of the pixel's centre meets the face. Where it passes beside the face, which does not go on in another,
         // the nearest of the face on the way there from its samples: its plane, seen at a slant, runs off quickly behind its edge.
-        const FaceSetup& s = seen.setups[groups[g].id];
         float X = x * S + 0.5f * S - 0.5f + ox, Y = y * S + 0.5f * S - 0.5f + oy;
         if (groups[g].count == groups[g].own) {
             const float mx = groups[g].X * inv, my = groups[g].Y * inv;

@@ -46,14 +46,19 @@ public:
     bool tile(int x0, int y0, int w, int h, Pixel* out) const;
 
 private:
-    struct Agreed {  // what the pixels around show of the key light
+    struct Around {  // what the pixels around show
         int part;    // -1: they disagree
         float depth, lit;
+        bool even;  // in one colour all over
+        Vec3 rgb, normal;
     };
-    Pixel at(int x, int y, const Agreed& around) const;
-    Agreed agreed(const Pixel& a, const Pixel& b, const Pixel& c, const Pixel& d, float ax, float ay) const;
-    Vec3 shade(const FaceSetup& s, float X, float Y, const Agreed& around, float& z, Vec3& n_world, float& lit) const;
+    Pixel at(int x, int y, const Around& around) const;
+    // Whether four pixels show one surface in one light, and whether they show it in one colour as well.
+    bool agree(const Pixel& a, const Pixel& b, const Pixel& c, const Pixel& d) const;
+    bool even(const Pixel& a, const Pixel& b, const Pixel& c, const Pixel& d) const;
+    Vec3 shade(const FaceSetup& s, float X, float Y, const Around& around, float& z, Vec3& n_world, float& lit) const;
     Vec3 texture_at(const FaceSetup& s, const Part& part, float W, const int32_t* t, float u, float v) const;
+    bool follows(const FaceSetup& s, const Around& around, float key) const;
     bool continues(int a, float key_a, int b, float key_b) const;
 
     const World& world;
