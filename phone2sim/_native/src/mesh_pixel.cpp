@@ -9,8 +9,8 @@ namespace {
 
 constexpr int kMaxSamples = 9;
 constexpr float kSmooth = 0.94f;  // cosine of 20 degrees: of one smooth surface
-constexpr float kEven = 0.99f;    // cosine of 8 degrees: so smooth that its colour runs straight
-constexpr float kEvenColour = 0.02f;
+constexpr float kEven = 0.97f;    // cosine of 14 degrees: so smooth that its light runs straight,
+constexpr float kEvenLight = 0.1f, kEvenShine = 0.02f;  // where it changes by less
 
 Vec3 mixed(Vec3 a, Vec3 b, Vec3 c, Vec3 d, float x, float y) { return (a * (1 - x) + b * x) * (1 - y) + (c * (1 - x) + d * x) * y; }
 
@@ -37,8 +37,8 @@ Vec3 PixelShader::texture_at(const FaceSetup& s, const Part& part, float W, cons
     return texture.sample(u, v, texture.footprint((ux - u * wx) * k, (vx - v * wx) * k, (uy - u * wy) * k, (vy - v * wy) * k));
 }
 
-// Colour, camera depth, world normal and share of the key light where the ray of sample position (X, Y) meets the face.
-Vec3 PixelShader::shade(const FaceSetup& s, float X, float Y, const Around& around, float& z, Vec3& n_world, float& lit) const {
+// Colour where the ray of sample position (X, Y) meets the face; camera depth, world normal, share of the key light, light and shine into `out`.
+Vec3 PixelShader::shade(const FaceSetup& s, float X, float Y, const Around& around, bool even, Pixel& out) const {
     const int32_t* t = world.face.data() + 3 * size_t(s.face);
     const int p = world.face_part[s.face];
     const Part& part = world.parts[p];
@@ -49,18 +49,7 @@ Vec3 PixelShader::shade(const FaceSetup& s, float X, float Y, const Around& arou
     }
     W = std::max(W, 1e-30f);
     for (float& v : b) v /= W;
-    z = 1.0f / (s.d[0] * X + s.d[1] * Y + s.d[2]);
-    Vec3 n = {0, 0, 0};
-    for (int i = 0; i < 3; ++i) {
-        const float* q = world.normal.data() + 3 * size_t(t[i]);
-        n = n + Vec3{q[0], q[1], q[2]} * b[i];
-    }
-    const double* m = T_world_part + 16 * p;
-    n_world = {float(m[0] * n.x + m[1] * n.y + m[2] * n.z), float(m[4] * n.x + m[5] * n.y + m[6] * n.z),
-               float(m[8] * n.x + m[9] * n.y + m[10] * n.z)};
-    const float length = std::sqrt(std::max(dot(n_world, n_world), 1e-30f));
-    n_world = n_world * ((s.back ? -1.0f : 1.0f) / length);
-
+    const float z = out.depth = 1.0f / (s.d[0] * X + s.d[1] * Y + s.d[2]);
     Vec3 albedo = part.rgb;
     if (part.texture >= 0) {
         float u = 0, v = 0;
@@ -69,6 +58,28 @@ Vec3 PixelShader::shade(const FaceSetup& s, float X, float Y, const Around& arou
     }
     albedo = {albedo.x * gain[3 * p], albedo.y * gain[3 * p + 1], albedo.z * gain[3 * p + 2]};
 
+    if (even) {
+        out.normal = around.normal * (1.0f / std::sqrt(std::max(dot(around.normal, around.normal), 1e-30f)));
+        out.lit = around.lit, out.light = around.light, out.shine = around.shine;
+    } else {
+        Vec3 n = {0, 0, 0};
+        for (int i = 0; i < 3; ++i) {
+            const float* q = world.normal.data() + 3 * size_t(t[i]);
+            n = n + Vec3{q[0], q[1], q[2]} * b[i];
+        }
+        const double* m = T_world_part + 16 * p;
+        const Vec3 turned = {float(m[0] * n.x + m[1] * n.y + m[2] * n.z), float(m[4] * n.x + m[5] * n.y + m[6] * n.z),
+                             float(m[8] * n.x + m[9] * n.y + m[10] * n.z)};
+        out.normal = turned * ((s.back ? -1.0f : 1.0f) / std::sqrt(std::max(dot(turned, turned), 1e-30f)));
+        illuminate(part, p, X, Y, z, around, out);
+    }
+    return {albedo.x * out.light.x + out.shine.x, albedo.y * out.light.y + out.shine.y, albedo.z * out.light.z + out.shine.z};
+}
+
+// What light falls on part `p` at camera depth z of the ray of (X, Y), and how much of it its gloss sends back.
+void PixelShader::illuminate(const Part& part, int p, float X, float Y, float z, const Around& around, Pixel& out) const {
+    const Vec3 n_world = out.normal;
+    float& lit = out.lit;
     const double ry = (Y - cy) / fy, rx = (X - cx - skew * ry) / fx;
     const double* T = view.T_world_camera;
     const Vec3 ray = {float(T[0] * rx + T[1] * ry + T[2]), float(T[4] * rx + T[5] * ry + T[6]),
@@ -78,7 +89,7 @@ Vec3 PixelShader::shade(const FaceSetup& s, float X, float Y, const Around& arou
     const float facing = -dot(n_world, light.direction);
     float key = std::max(0.0f, facing);
     lit = std::numeric_limits<float>::quiet_NaN();
-    if (key > 0 && around.part == p && std::abs(z - around.depth) < kAlike * z) {
+    if (key > 0 && around.part == p && !std::isnan(around.lit) && std::abs(z - around.depth) < kAlike * z) {
         lit = around.lit;
     } else if (key > 0) {
         lit = 1.0f;
@@ -90,16 +101,15 @@ Vec3 PixelShader::shade(const FaceSetup& s, float X, float Y, const Around& arou
     for (const ContactMap* map : maps.contact)
         if (map) ao *= map->factor(point, n_world);
     const Vec3 e = irradiance(light, n_world) * ao + light.key * key;
-    Vec3 c = {albedo.x * e.x, albedo.y * e.y, albedo.z * e.z};
+    out.light = e, out.shine = {0, 0, 0};
     if (part.gloss > 0 && key > 0) {  // Blinn–Phong, exponent 64
         Vec3 half = {-light.direction.x, -light.direction.y, -light.direction.z};
         half = half + ray * (-1.0f / std::sqrt(dot(ray, ray)));
         float g = std::max(0.0f, dot(half, n_world)) / std::sqrt(std::max(dot(half, half), 1e-12f));
         for (int i = 0; i < 6; ++i) g *= g;
         const float share = key / std::max(facing, 1e-6f);
-        c = c + light.key * (part.gloss * g * share);
+        out.shine = light.key * (part.gloss * g * share);
     }
-    return c;
 }
 
 // Whether a face seen at 1/z = `key` is of the surface around.
@@ -120,7 +130,7 @@ bool PixelShader::continues(int a, float key_a, int b, float key_b) const {
 }
 
 bool PixelShader::tile(int x0, int y0, int w, int h, Pixel* out) const {
-    const Around none{-1, 0, 0, false, {}, {}};
+    const Around none{-1, 0, 0, false, {}, {}, {}};
     const int S = view.supersample;
     int any = -1;
     for (int y = y0 * S; y < (y0 + h) * S; ++y)
@@ -128,19 +138,22 @@ bool PixelShader::tile(int x0, int y0, int w, int h, Pixel* out) const {
     if (any == -1) return false;
     auto exact = [&](int x, int y) { out[y * kTile + x] = at(x0 + x, y0 + y, none); };
     const float pixel = float(1.0 / view.K[0]), texel = maps.texel();
-    bool one_colour = false;  // of the rectangle that was last agreed on
+    bool straight = false;  // of the rectangle that was last agreed on
     auto agreed = [&](int xa, int ya, int xb, int yb) {
         const Pixel &a = out[ya * kTile + xa], &b = out[ya * kTile + xb], &c = out[yb * kTile + xa], &d = out[yb * kTile + xb];
         const int size = std::max(xb - xa, yb - ya);
         if (size > 2 && !(float(size) * pixel * a.depth <= kTexels * texel)) return false;
         if (!agree(a, b, c, d)) return false;
-        one_colour = even(a, b, c, d);
+        straight = even(a, b, c, d);
         return true;
     };
     auto fill = [&](int x, int y, float ax, float ay, int xa, int ya, int xb, int yb) {
         const Pixel &a = out[ya * kTile + xa], &b = out[ya * kTile + xb], &c = out[yb * kTile + xa], &d = out[yb * kTile + xb];
-        Around around{a.part, a.depth, (a.lit * (1 - ax) + b.lit * ax) * (1 - ay) + (c.lit * (1 - ax) + d.lit * ax) * ay, one_colour, {}, {}};
-        if (one_colour) around.rgb = mixed(a.rgb, b.rgb, c.rgb, d.rgb, ax, ay), around.normal = mixed(a.normal, b.normal, c.normal, d.normal, ax, ay);
+        Around around{a.part, a.depth, (a.lit * (1 - ax) + b.lit * ax) * (1 - ay) + (c.lit * (1 - ax) + d.lit * ax) * ay, straight, {}, {}, {}};
+        if (straight) {
+            around.light = mixed(a.light, b.light, c.light, d.light, ax, ay), around.shine = mixed(a.shine, b.shine, c.shine, d.shine, ax, ay);
+            around.normal = mixed(a.normal, b.normal, c.normal, d.normal, ax, ay);
+        }
         out[y * kTile + x] = at(x0 + x, y0 + y, around);
     };
     Spread(w, h, exact, agreed, fill);
@@ -149,19 +162,18 @@ bool PixelShader::tile(int x0, int y0, int w, int h, Pixel* out) const {
 
 bool PixelShader::agree(const Pixel& a, const Pixel& b, const Pixel& c, const Pixel& d) const {
     const float low = std::min(std::min(a.lit, b.lit), std::min(c.lit, d.lit)), high = std::max(std::max(a.lit, b.lit), std::max(c.lit, d.lit));
-    if (a.part < 0 || std::isnan(a.lit + b.lit + c.lit + d.lit) || !(high - low < maps.step)) return false;
+    const bool dark = std::isnan(a.lit) && std::isnan(b.lit) && std::isnan(c.lit) && std::isnan(d.lit);  // all look away from the light
+    if (a.part < 0 || !(maps.step > 0) || !(dark || high - low < maps.step)) return false;
+    if (!dark && std::isnan(a.lit + b.lit + c.lit + d.lit)) return false;
     for (const Pixel* p : {&b, &c, &d})
         if (p->part != a.part || !(std::abs(p->depth - a.depth) < kAlike * a.depth) || !(dot(a.normal, p->normal) > kSmooth)) return false;
     return true;
 }
 
 bool PixelShader::even(const Pixel& a, const Pixel& b, const Pixel& c, const Pixel& d) const {
-    if (world.parts[a.part].texture >= 0 || !(a.coverage >= 1.0f)) return false;
-    const float most = kEvenColour;
-    for (const Pixel* p : {&b, &c, &d}) {
-        if (!(p->coverage >= 1.0f) || !(dot(a.normal, p->normal) > kEven)) return false;
-        if (!(std::abs(p->rgb.x - a.rgb.x) < most && std::abs(p->rgb.y - a.rgb.y) < most && std::abs(p->rgb.z - a.rgb.z) < most)) return false;
-    }
+    auto near = [](Vec3 p, Vec3 q, float most) { return std::abs(p.x - q.x) < most && std::abs(p.y - q.y) < most && std::abs(p.z - q.z) < most; };
+    for (const Pixel* p : {&a, &b, &c, &d})
+        if (!(p->coverage >= 1.0f && dot(a.normal, p->normal) > kEven && near(a.light, p->light, kEvenLight) && near(a.shine, p->shine, kEvenShine))) return false;
     return true;
 }
 
@@ -195,7 +207,7 @@ Pixel PixelShader::at(int x, int y, const Around& around) const {
         groups[g].count++;
         if (groups[g].id == id) groups[g].own++, groups[g].X += sx + ox, groups[g].Y += sy + oy;
     }
-    Pixel p{{0, 0, 0}, float(n - empty) / n, std::numeric_limits<float>::infinity(), -1, {0, 0, 0}, std::numeric_limits<float>::quiet_NaN()};
+    Pixel p{{0, 0, 0}, float(n - empty) / n, std::numeric_limits<float>::infinity(), -1, {0, 0, 0}, std::numeric_limits<float>::quiet_NaN(), {0, 0, 0}, {0, 0, 0}};
     if (n_groups == 0) return p;
     const bool even = around.even && n_groups == 1 && empty == 0 && follows(seen.setups[groups[0].id], around, groups[0].key);
     int best = -1, votes = empty;  // the part with most samples owns the pixel
@@ -206,16 +218,9 @@ Pixel PixelShader::at(int x, int y, const Around& around) const {
     }
     for (int g = 0; g < n_groups; ++g) {
         const float inv = 1.0f / groups[g].own, share = float(groups[g].count) / n;
-        float z, lit;
-        Vec3 normal;
         const FaceSetup& s = seen.setups[groups[g].id];
-        Vec3 c = around.rgb;
-        if (even) {
-            normal = around.normal * (1.0f / std::sqrt(std::max(dot(around.normal, around.normal), 1e-30f)));
-            z = 1.0f / (s.d[0] * groups[g].X * inv + s.d[1] * groups[g].Y * inv + s.d[2]), lit = around.lit;
-        } else {
-            c = shade(s, groups[g].X * inv, groups[g].Y * inv, around, z, normal, lit);
-        }
+        Pixel own{};
+        const Vec3 c = shade(s, groups[g].X * inv, groups[g].Y * inv, around, even, own);
         p.rgb.x += c.x * share, p.rgb.y += c.y * share, p.rgb.z += c.z * share;
         if (g != best) continue;
         // Depth is where the ray of the pixel's centre meets the face. Where it passes beside the face, which does not go on in another,
@@ -231,8 +236,8 @@ Pixel PixelShader::at(int x, int y, const Around& around) const {
             X = mx + t * (X - mx), Y = my + t * (Y - my);
         }
         const float key = s.d[0] * X + s.d[1] * Y + s.d[2];
-        p.depth = key > 0 ? std::clamp(1.0f / key, 0.98f * z, 1.02f * z) : z;
-        p.part = groups[g].part, p.normal = normal, p.lit = lit;
+        p.depth = key > 0 ? std::clamp(1.0f / key, 0.98f * own.depth, 1.02f * own.depth) : own.depth;
+        p.part = groups[g].part, p.normal = own.normal, p.lit = own.lit, p.light = own.light, p.shine = own.shine;
     }
     return p;
 }

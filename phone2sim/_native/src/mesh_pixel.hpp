@@ -27,6 +27,7 @@ struct Pixel {
     int32_t part;  // -1: none covers most of the pixel
     Vec3 normal;
     float lit;  // share of the key light that comes past what stands in it; NaN where the part looks away from it
+    Vec3 light, shine;  // rgb where it is all of one surface: albedo × light + shine
 };
 
 // What stands in the light: shadow and contact maps of what stands still and of what moves, null for none.
@@ -49,14 +50,15 @@ private:
     struct Around {  // what the pixels around show
         int part;    // -1: they disagree
         float depth, lit;
-        bool even;  // in one colour all over
-        Vec3 rgb, normal;
+        bool even;  // light and normal run straight over it
+        Vec3 light, shine, normal;
     };
     Pixel at(int x, int y, const Around& around) const;
-    // Whether four pixels show one surface in one light, and whether they show it in one colour as well.
+    // Whether four pixels show one surface in one light, and whether that changes so little that it runs straight from one to the other.
     bool agree(const Pixel& a, const Pixel& b, const Pixel& c, const Pixel& d) const;
     bool even(const Pixel& a, const Pixel& b, const Pixel& c, const Pixel& d) const;
-    Vec3 shade(const FaceSetup& s, float X, float Y, const Around& around, float& z, Vec3& n_world, float& lit) const;
+    Vec3 shade(const FaceSetup& s, float X, float Y, const Around& around, bool even, Pixel& out) const;
+    void illuminate(const Part& part, int p, float X, float Y, float z, const Around& around, Pixel& out) const;
     Vec3 texture_at(const FaceSetup& s, const Part& part, float W, const int32_t* t, float u, float v) const;
     bool follows(const FaceSetup& s, const Around& around, float key) const;
     bool continues(int a, float key_a, int b, float key_b) const;
