@@ -75,7 +75,7 @@ void render(const World& world, In<double> poses, In<double> K, In<double> T_wor
     const View view = make_view(K, T_world_camera, width, height, supersample);
     const Light light = make_light(direction, key, sh);
     nb::gil_scoped_release release;
-    Visibility seen;
+    static thread_local Visibility seen;  // kept: its pages are asked for once
     seen.w = width * supersample, seen.h = height * supersample;
     seen.id.assign(size_t(seen.w) * seen.h, -1);
     if (behind) {
