@@ -58,19 +58,17 @@ Vec3 PixelShader::shade(const FaceSetup& s, float X, float Y, const Around& arou
     }
     albedo = {albedo.x * gain[3 * p], albedo.y * gain[3 * p + 1], albedo.z * gain[3 * p + 2]};
 
+    Vec3 n = {0, 0, 0};
+    for (int i = 0; i < 3; ++i) {
+        const float* q = world.normal.data() + 3 * size_t(t[i]);
+        n = n + Vec3{q[0], q[1], q[2]} * b[i];
+    }
+    const double* m = T_world_part + 16 * p;
+    n = {float(m[0] * n.x + m[1] * n.y + m[2] * n.z), float(m[4] * n.x + m[5] * n.y + m[6] * n.z), float(m[8] * n.x + m[9] * n.y + m[10] * n.z)};
+    out.normal = n * ((s.back ? -1.0f : 1.0f) / std::sqrt(std::max(dot(n, n), 1e-30f)));
     if (even) {
-        out.normal = around.normal * (1.0f / std::sqrt(std::max(dot(around.normal, around.normal), 1e-30f)));
         out.lit = around.lit, out.light = around.light, out.shine = around.shine;
     } else {
-        Vec3 n = {0, 0, 0};
-        for (int i = 0; i < 3; ++i) {
-            const float* q = world.normal.data() + 3 * size_t(t[i]);
-            n = n + Vec3{q[0], q[1], q[2]} * b[i];
-        }
-        const double* m = T_world_part + 16 * p;
-        const Vec3 turned = {float(m[0] * n.x + m[1] * n.y + m[2] * n.z), float(m[4] * n.x + m[5] * n.y + m[6] * n.z),
-                             float(m[8] * n.x + m[9] * n.y + m[10] * n.z)};
-        out.normal = turned * ((s.back ? -1.0f : 1.0f) / std::sqrt(std::max(dot(turned, turned), 1e-30f)));
         illuminate(part, p, X, Y, z, around, out);
     }
     return {albedo.x * out.light.x + out.shine.x, albedo.y * out.light.y + out.shine.y, albedo.z * out.light.z + out.shine.z};
