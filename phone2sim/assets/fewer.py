@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 PHYSX_FACES = 64
-"""Of a convex hull that PhysX takes as it is: of more, it leaves corners out, by millimetres (PhysX 5, `PxConvexMeshDesc`,
-hulls fit for a GPU: 64 corners and 64 polygons)."""
+"""Triangles of a convex hull that PhysX takes as it is, 34 corners: of more, it leaves corners out, by millimetres. (PhysX 5,
+`PxConvexMeshDesc`: hulls fit for a GPU have 64 polygons; measured, triangles of one plane count as well.)"""
 FOOT_M = 0.001
 """Corners this near to the lowest one carry the object."""
 FOOT_WORTH = 3.0
@@ -16,7 +16,7 @@ FOOT_WORTH = 3.0
 
 
 def with_few_faces(hull: Any, faces: int = PHYSX_FACES, *, foot_worth: float = FOOT_WORTH) -> Any:
-    """A convex `trimesh.Trimesh` of at most `faces` polygons and as many corners, inside `hull`.
+    """A convex `trimesh.Trimesh` of at most `faces` triangles inside `hull`.
 
     Corners are left out one by one, always the one that takes the least volume with it; volume at the foot counts
     `foot_worth` times.
@@ -28,7 +28,7 @@ def with_few_faces(hull: Any, faces: int = PHYSX_FACES, *, foot_worth: float = F
 
     if len(hull.vertices) > 2 * faces:  # most of them stand for roughness
         hull = simplify(hull, faces=4 * faces, tolerance=1e-4 * float(np.max(hull.extents))).convex_hull
-    if len(hull.vertices) <= faces and polygons(hull) <= faces:
+    if len(hull.faces) <= faces:
         return hull
     points = np.asarray(hull.vertices, np.float64)
     worth = np.where(points[:, 2] < points[:, 2].min() + FOOT_M, foot_worth, 1.0)
@@ -36,20 +36,13 @@ def with_few_faces(hull: Any, faces: int = PHYSX_FACES, *, foot_worth: float = F
     stale, loss = set(kept.tolist()), np.full(len(points), np.inf)
     while True:
         triangles = kept[ConvexHull(points[kept]).simplices]
-        if len(kept) <= faces and len(triangles) <= 2 * faces:
-            body = trimesh.convex.convex_hull(points[kept])
-            if polygons(body) <= faces:
-                return body
+        if len(triangles) <= faces:
+            return trimesh.convex.convex_hull(points[kept])
         for i in stale:
             loss[i] = worth[i] * _lost(points, i, _beside(triangles, i))
         drop = int(kept[np.argmin(loss[kept])])
         stale = set(_beside(triangles, drop).tolist())
         kept = kept[kept != drop]
-
-
-def polygons(hull: Any) -> int:
-    """Faces of a convex `trimesh.Trimesh`, triangles of one plane counted once."""
-    return len(hull.faces) - sum(len(f) - 1 for f in hull.facets)
 
 
 def _beside(triangles: np.ndarray, corner: int) -> np.ndarray:

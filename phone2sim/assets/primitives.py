@@ -41,15 +41,15 @@ class Primitive:
         return self.kind in ("sphere", "capsule") or (self.kind == "cylinder" and bool(lies))
 
     def body(self) -> Any:
-        """The solid as `manifold3d.Manifold` in the asset frame, balls with 48 sides around, cylinders with 32: PhysX
-        keeps 64 corners of a hull, and a foot of other corners tips at another slope."""
+        """The solid as `manifold3d.Manifold` in the asset frame, balls with 48 sides around, cylinders with 16: PhysX
+        keeps 64 triangles of a hull, and a foot of fewer corners tips at another slope."""
         import manifold3d
 
         Manifold, s = manifold3d.Manifold, self.size_m
         if self.kind == "box":
             m = Manifold.cube([2 * x for x in s], True)
         elif self.kind == "cylinder":
-            m = Manifold.cylinder(2 * s[1], s[0], s[0], 32, True)
+            m = Manifold.cylinder(2 * s[1], s[0], s[0], 16, True)
         elif self.kind == "sphere":
             m = Manifold.sphere(s[0], 48)
         else:

@@ -196,7 +196,7 @@ def test_bounds_on_meshes_and_hulls_reach_the_stage_from_the_command_line(tmp_pa
         raise InputError("far enough")
 
     (tmp_path / "splat").mkdir()
-    (tmp_path / "splat" / "manifest.json").write_text("{}")
+    (tmp_path / "splat" / "manifest.json").write_text('{"fingerprint": ""}')
     monkeypatch.setattr(rescale, "settle_splat", lambda _: None)
     monkeypatch.setattr(pipeline, "build_assets", record)
     told = ["--faces", "900", "--hull-concavity", "0.03", "--hulls", "20", "--hull-faces", "40"]

@@ -87,7 +87,7 @@ def can_asset(
     mass = density * volume
     side = (3 * radius**2 + height**2) / 12
     return _asset(
-        name, cylinder_mesh(radius, height, rgb), cylinder_mesh(radius, height), volume, mass,
+        name, cylinder_mesh(radius, height, rgb), cylinder_mesh(radius, height, n=16), volume, mass,
         mass * np.diag([side, side, radius**2 / 2]), height, xy, 0.0, "can",
     )  # fmt: skip
 

@@ -106,7 +106,7 @@ def rounded(stage):
     (triangles, "approximation", "approximation none"), (no_collider, "no collider", "has no collider"),
     (bare_sdf, "approximation", "sdf without PhysxSDFMeshCollisionAPI"), (kindless, "kind", "has no kind"),
     (unlabelled, "label", "has no class label"), (negative, "mass", "weighs -0.2 kg"),
-    (impossible, "inertia", "that no body can have"), (rounded, "hull faces", "has 80 faces, of which PhysX keeps 64"),
+    (impossible, "inertia", "that no body can have"), (rounded, "hull faces", "has 80 triangles, of which PhysX keeps 64"),
 ])  # fmt: skip
 def test_each_sin_is_named_with_its_asset(sound, tmp_path, sin, rule, said):
     folder = tmp_path / "export"

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from phone2sim.assets.fewer import PHYSX_FACES, polygons
+from phone2sim.assets.fewer import PHYSX_FACES
 
 KNOWN_SCHEMAS = {
     "PhysxSceneAPI", "PhysxRigidBodyAPI", "PhysxCollisionAPI", "PhysxMaterialAPI", "PhysxConvexHullCollisionAPI",
@@ -185,16 +185,16 @@ def _colliders(stage: Any) -> Iterator[Finding]:
             text = f"{prim.GetPath()} has the approximation {token} without {NEEDS[token]}"
             yield Finding(subject=_name(prim), rule="approximation", text=text)
         if token == UsdPhysics.Tokens.convexHull and (faces := _hull_faces(prim)) > PHYSX_FACES:
-            text = f"{prim.GetPath()} has {faces} faces, of which PhysX keeps {PHYSX_FACES}"
+            text = f"{prim.GetPath()} has {faces} triangles, of which PhysX keeps {PHYSX_FACES}"
             yield Finding(subject=_name(prim), rule="hull faces", text=text)
 
 
 def _hull_faces(prim: Any) -> int:
-    """Of a collider's convex hull."""
+    """Triangles of a collider's convex hull."""
     import trimesh
     from pxr import UsdGeom
 
-    return polygons(trimesh.convex.convex_hull(np.asarray(UsdGeom.Mesh(prim).GetPointsAttr().Get(), float)))
+    return len(trimesh.convex.convex_hull(np.asarray(UsdGeom.Mesh(prim).GetPointsAttr().Get(), float)).faces)
 
 
 def _in_body(prim: Any) -> bool:
