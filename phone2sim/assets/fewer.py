@@ -45,6 +45,18 @@ def with_few_faces(hull: Any, faces: int = PHYSX_FACES, *, foot_worth: float = F
         kept = kept[kept != drop]
 
 
+def with_few_corners(outline: np.ndarray, corners: int = PHYSX_FACES // 4) -> np.ndarray:
+    """The convex hull (m, 2) of outline points (n, 2) without the corners that take the least area with them; a prism over it has
+    no more than 4 (m − 1) triangles."""
+    from scipy.spatial import ConvexHull
+
+    p = outline[ConvexHull(outline).vertices]
+    while len(p) > corners:
+        a, b = np.roll(p, 1, axis=0) - p, np.roll(p, -1, axis=0) - p
+        p = np.delete(p, np.argmin(np.abs(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])), axis=0)
+    return p
+
+
 def _beside(triangles: np.ndarray, corner: int) -> np.ndarray:
     """Corners (k,) that share an edge with `corner`."""
     around = np.unique(triangles[(triangles == corner).any(axis=1)])

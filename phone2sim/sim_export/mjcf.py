@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from phone2sim.assets.fewer import with_few_corners
 from phone2sim.assets.mesh import TexturedMesh
 from phone2sim.assets.scene import Asset, PlanarSurface, Scene, SupportSurface
 from phone2sim.errors import InputError, did_you_mean
@@ -108,7 +109,7 @@ def add_surface(spec: Any, surface: PlanarSurface, files: dict[str, bytes]) -> N
     import mujoco
     import trimesh
 
-    o = np.asarray(surface.outline, float)
+    o = with_few_corners(np.asarray(surface.outline, float))
     slab = np.concatenate([np.c_[o, np.zeros(len(o))], np.c_[o, np.full(len(o), -(surface.thickness_m or SLAB_M))]])
     hull = trimesh.convex.convex_hull(slab)
     name = f"assets/{surface.name}_slab.obj"

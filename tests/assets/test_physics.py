@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from reconstructed import True3D
 
 from phone2sim.assets.evidence import physics
-from phone2sim.assets.fewer import PHYSX_FACES
+from phone2sim.assets.fewer import PHYSX_FACES, with_few_corners
 from phone2sim.assets.hulls import STOOD_RAD, decompose, footed
 from phone2sim.assets.materials import friction, kind_of, kinds, material, materials
 from phone2sim.assets.mesh import TexturedMesh
@@ -274,6 +274,16 @@ def test_what_stood_still_gets_a_foot_under_its_centre_of_mass():
     assert np.linalg.norm(feet, axis=1).min() >= 0.9 * centre[2] * np.tan(STOOD_RAD)
     again, twice = footed((widened,), centre)
     assert not twice and again[0] is widened
+
+
+def test_a_round_table_keeps_its_size_with_few_corners():
+    t = np.linspace(0, 2 * np.pi, 26, endpoint=False)
+    few = with_few_corners(np.stack([np.cos(t), np.sin(t)], axis=1)[::-1])
+    x, y = few.T
+    area = (x * np.roll(y, -1) - y * np.roll(x, -1)).sum() / 2
+    assert len(few) == 16 and 0.95 * np.pi * 0.99 < area < np.pi
+    square = np.array([[0, 0], [0, 1], [1, 1], [1, 0], [0.5, 0]])
+    assert np.array_equal(np.sort(with_few_corners(square), axis=0), np.sort(square[:4], axis=0))
 
 
 def test_a_hull_with_a_foot_keeps_to_the_faces_that_physx_takes():

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from phone2sim._native.mesh import srgb_to_linear
+from phone2sim.assets.fewer import with_few_corners
 from phone2sim.assets.mesh import TexturedMesh
 from phone2sim.assets.scene import Asset, PlanarSurface, SupportSurface
 from phone2sim.errors import AssetError
@@ -163,12 +164,9 @@ def _guide(stage: Any, path: str) -> None:
 
 
 def slab(outline: np.ndarray, thickness_m: float = SLAB_M) -> TexturedMesh:
-    """The convex outline (k, 2) extruded down by `thickness_m`, closed, wound outwards."""
-    o = np.asarray(outline, dtype=float)
+    """The convex outline (n, 2) of few corners extruded down by `thickness_m`, closed, wound outwards."""
+    o = with_few_corners(np.asarray(outline, dtype=float))  # counter-clockwise
     k = len(o)
-    x, y = o.T
-    if (x * np.roll(y, -1) - y * np.roll(x, -1)).sum() < 0:
-        o = o[::-1]
     i, j = np.arange(k), (np.arange(k) + 1) % k
     sides = np.concatenate([np.stack([i + k, j + k, j], axis=1), np.stack([i + k, j, i], axis=1)])
     fan = np.stack([np.zeros(k - 2, int), np.arange(1, k - 1), np.arange(2, k)], axis=1)
