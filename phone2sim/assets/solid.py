@@ -12,6 +12,7 @@ import numpy as np
 from phone2sim.assets.carving import seen_distance, silhouette_distance
 from phone2sim.assets.cavity import hollowed
 from phone2sim.assets.low import low_field
+from phone2sim.assets.pits import filled
 from phone2sim.assets.symmetry import Field, Symmetry
 from phone2sim.assets.views import View
 from phone2sim.errors import AssetError
@@ -108,6 +109,10 @@ def build_solid(
         )
     hollow = np.where(tsdf > full, tsdf, -truncation)
     solid = closed_body(np.minimum(full, tsdf), grid, level=level, skirt_m=skirt_m, seed=seed, truncation=truncation, floor=floor, hollow=hollow)
+    field = filled(solid.distance, grid, views, masks)
+    if field is not solid.distance:
+        solid = replace(solid, distance=field)
+        solid = replace(solid, mesh=close_on_plane(*solid.surface(), level))
     return replace(solid, emptied=emptied if emptied.any() else None)
 
 
