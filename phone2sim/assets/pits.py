@@ -134,7 +134,7 @@ def _scatter(cells: np.ndarray, distance: np.ndarray, grid: Grid, views: list[Vi
 
 def _laid(field: np.ndarray, cells: np.ndarray) -> np.ndarray:
     """The field (shape) with what solves Laplace's equation in `cells` (shape) bool in place of what is there, nowhere farther out."""
-    from scipy import ndimage, sparse
+    from scipy import sparse
     from scipy.sparse.linalg import spsolve
 
     border = np.zeros_like(cells)
