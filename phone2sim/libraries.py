@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from typing import Any
 
 
@@ -26,6 +28,17 @@ def load_coacd() -> Any:
     import coacd
 
     return coacd
+
+
+def load_pycolmap() -> Any:
+    """The `pycolmap` module. Its log library (glog) takes SIGTERM when it is imported, and prints a stack trace of C++ for it;
+    the handler from before is put back."""
+    before = signal.getsignal(signal.SIGTERM)
+    import pycolmap
+
+    if threading.current_thread() is threading.main_thread():  # Python refuses elsewhere
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+    return pycolmap
 
 
 def _load_libusb() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from phone2sim.config import Config, parse_config, write_json
+from phone2sim.libraries import load_pycolmap
 from phone2sim.progress import message
 from phone2sim.reconstruct.capture import Capture, CaptureConfig, capture_stage
 from phone2sim.reconstruct.capture.layers import write_layers
@@ -170,7 +171,7 @@ def cameras_stage(
 
 def write_cameras(folder: Path, solved: SfmResult, metric: Metric, capture: Capture | None = None) -> None:
     """Write an SfM result in its metric world into the empty `folder`, with the masks and depth of its capture."""
-    import pycolmap
+    pycolmap = load_pycolmap()
 
     scale, T = metric.scale.value, metric.T_world_model
     world = solved.model.transformed(scale, T)

@@ -25,6 +25,7 @@ import numpy as np
 from phone2sim.config import read_json, write_json
 from phone2sim.errors import InputError
 from phone2sim.intervals import Interval
+from phone2sim.libraries import load_pycolmap
 from phone2sim.progress import message
 from phone2sim.reconstruct.metric.estimate import scale_fields, scale_flags, scale_rows
 from phone2sim.reconstruct.metric.length import ObjectLength, object_vote
@@ -121,7 +122,7 @@ def _rescale_cameras(scene: Path, factor: float, metric: dict[str, Any]) -> None
         manifest["result"]["metric"] |= {k: metric[k] for k in keys}
 
     def change(folder: Path) -> None:
-        import pycolmap
+        pycolmap = load_pycolmap()
 
         from phone2sim.reconstruct.points import read_points_ply, write_points_ply
 

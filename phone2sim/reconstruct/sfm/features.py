@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from phone2sim.libraries import load_pycolmap
 from phone2sim.reconstruct.sfm.job import Group, Job
 from phone2sim.reconstruct.sfm.pairs import choose_pairs, likest_pairs, posed_pairs
 
@@ -33,7 +34,7 @@ def extract(job: Job, database: Path) -> None:
 
     With `job.features` they come from an earlier attempt, without its matches.
     """
-    import pycolmap
+    pycolmap = load_pycolmap()
 
     if job.features:
         shutil.copyfile(job.features, database)
@@ -66,7 +67,7 @@ def extract(job: Job, database: Path) -> None:
 
 def match(job: Job, database: Path) -> int:
     """Match and verify the chosen pairs; returns how many were tried."""
-    import pycolmap
+    pycolmap = load_pycolmap()
 
     pairs = _pairs(job, database)
     matching = pycolmap.FeatureMatchingOptions()
@@ -90,7 +91,7 @@ def match(job: Job, database: Path) -> int:
 
 def _pairs(job: Job, database: Path) -> list[tuple[int, int]]:
     """By looks; for device poses by place, and by looks for the frames without one. Frames to be placed only go with posed ones."""
-    import pycolmap
+    pycolmap = load_pycolmap()
 
     place = {p.name: np.asarray(p.T_world_camera) for p in job.posed}
     known = [i for i, name in enumerate(job.names) if name in place]

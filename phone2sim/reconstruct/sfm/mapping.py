@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from phone2sim.libraries import load_pycolmap
 from phone2sim.reconstruct.sfm.features import say
 from phone2sim.reconstruct.sfm.job import Job
 
@@ -40,7 +41,7 @@ def _largest(models: dict[int, Any]) -> Any:
 
 def wanted_focal(model: Any) -> float:
     """Focal length that the pictures would choose if it were free, as a factor of the model's (the farthest from 1)."""
-    import pycolmap
+    pycolmap = load_pycolmap()
 
     free = pycolmap.Reconstruction(model)
     adjust(free, lens=True, tolerance=1e-6)
@@ -66,7 +67,7 @@ def parallax_deg(model: Any) -> float:
 
 def incremental_options(job: Job) -> Any:
     """Options of the incremental mapper and the triangulator for the method of the job."""
-    import pycolmap
+    pycolmap = load_pycolmap()
 
     options = pycolmap.IncrementalPipelineOptions()
     options.num_threads = 1  # more threads add up in another order each time, and gain next to nothing here
@@ -101,7 +102,7 @@ def incremental_options(job: Job) -> Any:
 
 def map_incrementally(job: Job, database: Path, out: Path, *, start: Path | None = None) -> dict[int, Any]:
     """From scratch, or registering what is missing in the model at `start`."""
-    import pycolmap
+    pycolmap = load_pycolmap()
 
     options = incremental_options(job)
     state = {"n": 2}
@@ -117,7 +118,7 @@ def map_incrementally(job: Job, database: Path, out: Path, *, start: Path | None
 
 def map_globally(job: Job, database: Path, out: Path) -> dict[int, Any]:
     """All cameras at once (GLOMAP, Pan et al. 2024). It may be wrong without a sign: only a candidate for the checks."""
-    import pycolmap
+    pycolmap = load_pycolmap()
 
     options = pycolmap.GlobalPipelineOptions()
     options.num_threads = 1
@@ -131,7 +132,7 @@ def map_globally(job: Job, database: Path, out: Path) -> dict[int, Any]:
 
 def posed_model(job: Job, database: Path) -> Any:
     """A model without points that holds the device's poses; the other frames have none."""
-    import pycolmap
+    pycolmap = load_pycolmap()
 
     told = {p.name: np.asarray(p.T_world_camera) for p in job.posed}
     model = pycolmap.Reconstruction()
@@ -160,7 +161,7 @@ def posed_model(job: Job, database: Path) -> Any:
 
 def rigid(T: np.ndarray) -> Any:
     """(4, 4) → pycolmap.Rigid3d, with the rotation made exact."""
-    import pycolmap
+    pycolmap = load_pycolmap()
 
     U, _, Vt = np.linalg.svd(T[:3, :3])
     return pycolmap.Rigid3d(pycolmap.Rotation3d(U @ Vt), T[:3, 3])
@@ -172,7 +173,7 @@ def known_poses(job: Job, database: Path, out: Path) -> Any:
     Frames without a pose are registered afterwards against the points. The world is the device's, up to the drift of
     the adjustment; the caller aligns it again.
     """
-    import pycolmap
+    pycolmap = load_pycolmap()
 
     model = posed_model(job, database)
     calibrated = all(g.lens is not None for g in job.groups)
@@ -212,7 +213,7 @@ def known_poses(job: Job, database: Path, out: Path) -> Any:
 
 def told_poses(job: Job, database: Path, out: Path) -> Any:
     """The device's poses as they are, with what can be triangulated from them."""
-    import pycolmap
+    pycolmap = load_pycolmap()
 
     options = incremental_options(job)
     options.mapper.filter_max_reproj_error = ROUNDS_PX[0]
@@ -223,7 +224,7 @@ def told_poses(job: Job, database: Path, out: Path) -> Any:
 
 def adjust(model: Any, *, lens: bool, tolerance: float) -> None:
     """Robust bundle adjustment of poses and points, and of the lens if asked; then points that do not fit are dropped."""
-    import pycolmap
+    pycolmap = load_pycolmap()
 
     options = pycolmap.BundleAdjustmentOptions()
     options.print_summary = False

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from phone2sim.libraries import load_pycolmap
 from phone2sim.reconstruct.capture.record import Capture
 
 STILL_SHARE = 0.3
@@ -34,7 +35,7 @@ class PairMatches:
 
 def read_matches(database: Path, *, least: int = 30) -> tuple[list[PairMatches], float]:
     """Pairs with at least `least` verified matches, and the median number of features per frame."""
-    import pycolmap
+    pycolmap = load_pycolmap()
 
     pairs = []
     with pycolmap.Database.open(database) as db:

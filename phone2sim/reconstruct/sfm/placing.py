@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from phone2sim.libraries import load_pycolmap
 from phone2sim.reconstruct.sfm.features import say
 from phone2sim.reconstruct.sfm.job import Job, Posed
 from phone2sim.reconstruct.sfm.mapping import incremental_options, posed_model
@@ -27,7 +28,7 @@ def place_frames(job: Job, database: Path, out: Path) -> Any:
 
     Lenses are those of the job, unless clearly more points fit with the focal length that the frames of one want in the median.
     """
-    import pycolmap
+    pycolmap = load_pycolmap()
 
     folder = out / "told"
     folder.mkdir(parents=True)
@@ -63,7 +64,7 @@ def _posed(name: str, pose: Any) -> Posed:
 
 def _seen_points(model: Any, database: Path, images: set[int]) -> dict[int, tuple[np.ndarray, np.ndarray]]:
     """Pixels (k, 2) and world points (k, 3) that the matches of each of the `images` pair."""
-    import pycolmap
+    pycolmap = load_pycolmap()
 
     point_of = {
         im.image_id: [p.point3D_id if p.has_point3D() else None for p in im.points2D] for im in model.images.values() if im.has_pose
@@ -89,7 +90,7 @@ def _seen_points(model: Any, database: Path, images: set[int]) -> dict[int, tupl
 def _solve(xy: np.ndarray, xyz: np.ndarray, camera: Any, seed: int, *, focal: bool = False) -> dict[str, Any] | None:
     """Pose of a frame that shows points (k, 3) at pixels (k, 2), as pycolmap gives it; None when too few fit. With `focal`, the camera's
     focal length is estimated with it, and changes."""
-    import pycolmap
+    pycolmap = load_pycolmap()
 
     if len(xy) < LEAST_INLIERS:
         return None

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from phone2sim.libraries import load_pycolmap
 from phone2sim.reconstruct.sfm.device import align
 from phone2sim.reconstruct.sfm.features import extract, match
 from phone2sim.reconstruct.sfm.job import Job
@@ -35,7 +36,7 @@ def lens_of(camera: Any) -> list[float]:
 def to_device_world(job: Job, model: Any) -> None:
     """Undo the drift of an adjustment from the device's poses: frames that rest on next to nothing lose their pose,
     and the others' world becomes the device's again by a robust similarity."""
-    import pycolmap
+    pycolmap = load_pycolmap()
 
     for im in [im for im in model.images.values() if im.has_pose and im.num_points3D < LEAST_POINTS]:
         model.deregister_frame(im.frame_id)
@@ -54,7 +55,7 @@ def to_device_world(job: Job, model: Any) -> None:
 
 def add_told_points(job: Job, model: Any) -> dict[int, str]:
     """Add the device's own points to a model; the frame that saw each of them."""
-    import pycolmap
+    pycolmap = load_pycolmap()
 
     xyz, rgb, seen_by = told_points(job, model)
     return {
@@ -69,7 +70,7 @@ def write_model(
 
     `seen_by` names the frame of points without a track.
     """
-    import pycolmap
+    pycolmap = load_pycolmap()
 
     by_name = {im.name: im for im in model.images.values() if im.has_pose}
     kept = [n for n in names if n in by_name]
@@ -121,7 +122,7 @@ def write_model(
 
 
 def main(argv: list[str]) -> int:
-    import pycolmap
+    pycolmap = load_pycolmap()
 
     pycolmap.logging.minloglevel = 2  # errors only
     job = Job.model_validate_json(Path(argv[0]).read_text())

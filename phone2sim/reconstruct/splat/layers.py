@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from phone2sim.errors import InputError
+from phone2sim.libraries import load_pycolmap
 from phone2sim.reconstruct.cameras import Cameras, undistort
 from phone2sim.reconstruct.capture.layers import depth_scale
 from phone2sim.reconstruct.capture.record import Capture
@@ -61,7 +62,7 @@ def load_tracks(sparse: Path, cameras: Cameras, points: np.ndarray) -> list[np.n
 
     None when there is no such model beside the cameras, or it holds other points.
     """
-    import pycolmap
+    pycolmap = load_pycolmap()
 
     if not (sparse / "points3D.bin").exists():
         return None

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from phone2sim.libraries import load_pycolmap
+
 Maps = tuple[np.ndarray, np.ndarray]
 Lens = tuple[float, float, float, float]
 
@@ -39,7 +41,7 @@ def colmap_map(model: str, params: Sequence[float], size_wh: tuple[int, int], le
     """Any camera model of COLMAP, with its parameters for a picture of `size_wh`."""
 
     def rectify(w: int, h: int) -> Maps:
-        import pycolmap
+        pycolmap = load_pycolmap()
 
         camera = pycolmap.Camera(model=model, width=size_wh[0], height=size_wh[1], params=list(params))
         x, y = pixel_rays(scaled(lens, size_wh, w, h), w, h)
