@@ -267,7 +267,7 @@ def _run(job: Job, config: GenerateConfig, limit: int) -> list[Attempt]:
     start = time.monotonic()
     made = 0
     try:
-        with progress("Episodes", total=config.episodes, unit="episode") as bar:
+        with progress("Episodes", total=config.episodes, unit="episodes") as bar:
             while True:
                 good = sum(a.success for a in results.values())
                 # Never more in flight than are still wanted, so no picture is made for nothing.

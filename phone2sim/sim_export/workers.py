@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing import parent_process
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from phone2sim.augment.tasks.grammar import with_task
 from phone2sim.augment.workspace import PlacementError
 from phone2sim.config import write_json
 from phone2sim.keys import Key
+from phone2sim.sim_export.engines import EngineError
 from phone2sim.sim_export.episode import Episode, VideoWriter, commit
 from phone2sim.sim_export.experts import Expert, Infeasible, make_expert
 from phone2sim.sim_export.judge import Judge, unsettled
@@ -334,11 +337,20 @@ def single_threaded() -> Iterator[None]:
 
 
 def first_done(futures: dict[Future[Attempt], int]) -> list[Attempt]:
-    """Wait for at least one of them and take those that are done out of the dictionary."""
+    """Wait for at least one of them and take those that are done out of the dictionary.
+
+    Raises `EngineError` when a worker's process was ended from outside.
+    """
     done, _ = wait(futures, return_when=FIRST_COMPLETED)
     for f in done:
         del futures[f]
-    return [f.result() for f in done]
+    try:
+        return [f.result() for f in done]
+    except BrokenExecutor:
+        raise EngineError(
+            "A worker was ended from outside; memory may have run out. What is committed is kept.",
+            hint="Run the same command again with fewer --workers.",
+        ) from None
 
 
 _maker: Maker | None = None
@@ -346,7 +358,16 @@ _maker: Maker | None = None
 
 def _start_worker(job: Job) -> None:
     global _maker
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _maker = Maker(job)
+
+
+def _end_with_parent() -> None:
+    """A killed parent says nothing to its workers, and their queue would wait for ever."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _worker_attempt(index: int) -> Attempt:
