@@ -122,7 +122,10 @@ def _load(name: str, chain: tuple[str, ...]) -> Recipe:
         try:
             text, label = path.read_text(), str(path)
         except (OSError, UnicodeDecodeError):
-            raise RecipeError(f"{path} does not exist or is not a text file.") from None
+            what = "is a folder" if path.is_dir() else "is not a text file" if path.exists() else "does not exist"
+            raise RecipeError(
+                f"Recipe {path} {what}.", hint="Give a .yaml file, or one of " + ", ".join(recipe_names()) + "."
+            ) from None
     else:
         raise RecipeError(
             f"No recipe {name!r};", hint=did_you_mean(name, recipe_names()) + " A path must end in .yaml."

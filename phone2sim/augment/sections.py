@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_core import core_schema
 
 from phone2sim.augment.variation import Constant, Variation, as_variation
@@ -46,6 +46,7 @@ Factor = Annotated[Variation, Drawn(0.01, 100)]
 Share = Annotated[Variation, Drawn(0, 1)]
 Count = Annotated[Variation, Drawn(0, 50)]
 Text = Annotated[Variation, Drawn(number=False)]
+CameraName = Annotated[str, Field(pattern="^[A-Za-z0-9_]+$")]
 
 
 def _c(value: Any) -> Any:
@@ -114,12 +115,12 @@ class ObjectsRecipe(Config):
 class CameraRecipe(Config):
     """Static cameras, always inside the region where the capture supports new views."""
 
-    names: tuple[str, ...] = ("front", "side")
-    """`front` looks towards the robot, `side` across, further ones spread around."""
-    width: int = 256
-    """[px]"""
-    height: int = 256
-    """[px]"""
+    names: tuple[CameraName, ...] = Field(default=("front", "side"), min_length=1, max_length=16)
+    """`front` looks towards the robot, `side` across, further ones spread around. Each names a video."""
+    width: int = Field(default=256, ge=16, le=4096, multiple_of=2)
+    """[px], even: videos ask for it."""
+    height: int = Field(default=256, ge=16, le=4096, multiple_of=2)
+    """[px], even."""
     radius: Share = _c(0.5)
     """Distance from the work space: 0 is the nearest supported, 1 the farthest."""
     elevation: Share = _c(0.5)
@@ -145,6 +146,13 @@ class CameraRecipe(Config):
     """Shift of the wrist camera in its mount, per axis."""
     wrist_turn_deg: Annotated[Variation, Drawn(-10, 10)] = _c(0.0)
     """Turn of the wrist camera in its mount, about each axis."""
+
+    @model_validator(mode="after")
+    def _each_names_one_video(self) -> CameraRecipe:
+        names = [*self.names, *(["wrist"] if self.wrist else [])]
+        if twice := sorted({n for n in names if names.count(n) > 1}):
+            raise ValueError(f"two cameras are named {', '.join(twice)}")
+        return self
 
 
 class RobotStartRecipe(Config):
@@ -232,15 +240,15 @@ class TaskRecipe(Config):
     """How many objects `stack` and `clear` are about, at most."""
     travel_m: Annotated[Variation, Drawn(0.02, 2)] = _c(0.15)
     """Least distance from where the object stands to its goal."""
-    tolerance_m: float = 0.04
+    tolerance_m: float = Field(default=0.04, gt=0, le=1)
     """How near the goal counts as done."""
     phrasing: Literal["plain", "varied"] = "plain"
     """`plain` always words the task the same way, `varied` draws from its sentences."""
     templates: tuple[str, ...] = ()
     """Sentences of your own instead of the task's; `{target}`, `{reference}` and `{where}` are filled in."""
-    duration_s: float = 10.0
+    duration_s: float = Field(default=10.0, ge=0.5, le=600)
     """Time for each goal."""
-    fps: int = 20
+    fps: int = Field(default=20, ge=1, le=240)
     """Control and picture rate."""
 
 

@@ -97,6 +97,12 @@ def test_without():
         ("camera:\n  radius: near\n", "r.yaml:2: camera.radius: near is not a number."),
         ("camera:\n  radius: {unifrm: [0, 1]}\n", "r.yaml:2: camera.radius: unknown variation 'unifrm';"),
         ("physics:\n  mass: heavy\n", "r.yaml:2: physics.mass: Input should be 'posterior' or 'value'."),
+        ("camera:\n  width: 0\n", "r.yaml:2: camera.width: Input should be greater than or equal to 16."),
+        ("camera:\n  width: 129\n", "r.yaml:2: camera.width: Input should be a multiple of 2."),
+        ("camera:\n  names: []\n", "r.yaml:2: camera.names: Tuple should have at least 1 item"),
+        ("camera:\n  names: [a/b]\n", "r.yaml:2: camera.names.0: String should match pattern"),
+        ("camera:\n  names: [front, wrist]\n  wrist: true\n", "r.yaml:1: camera: two cameras are named wrist."),
+        ("task:\n  fps: 0\n", "r.yaml:2: task.fps: Input should be greater than or equal to 1."),
         ("camera: [\n", "not valid YAML"),
         ("- 1\n", "expected sections such as 'lighting:'"),
         ("extends: defalt\n", "No recipe 'defalt'; have default,"),
@@ -111,7 +117,7 @@ def test_errors(tmp_path, text, expected):
 
 
 def test_a_missing_file_and_a_wrong_name():
-    with pytest.raises(RecipeError, match="does not exist"):
+    with pytest.raises(RecipeError, match="Recipe nowhere.yaml does not exist. Give a .yaml file, or one of default, exam"):
         load_recipe("nowhere.yaml")
     with pytest.raises(RecipeError, match="Did you mean default"):
         load_recipe("defaults")
