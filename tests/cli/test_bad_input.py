@@ -96,3 +96,13 @@ def test_a_users_own_folder_is_never_replaced(tmp_path: Path, capfd: pytest.Capt
     assert main(["build", str(source), "-o", str(tmp_path / "holiday")]) == 2
     assert f"{mine.parent} was not made by phone2sim." in capfd.readouterr().err
     assert mine.read_text() == "mine" and len(list((tmp_path / "holiday").rglob("*"))) == 2
+
+
+def test_a_damaged_photo_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "IMG_1.heic").write_bytes(Key(0).rng().bytes(500))
+    assert main(["inspect", str(tmp_path / "IMG_1.heic")]) == 2
+    assert capfd.readouterr().err.startswith("error: IMG_1.heic is not a photo (its content is of no known kind: damaged?).")
+    two_photos(tmp_path)
+    (tmp_path / "IMG_1.heic").rename(tmp_path / "two" / "IMG_1.heic")
+    main(["inspect", str(tmp_path / "two")])
+    assert "Left out: IMG_1.heic is not a photo" in capfd.readouterr().err

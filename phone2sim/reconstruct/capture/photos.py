@@ -75,7 +75,7 @@ def read_photo(path: Path, *, upright: bool = True) -> Photo:
 
 
 def _described(kind: str) -> str:
-    return {"text": "it holds text", "empty": "it is empty", "clip": "it is a clip"}.get(kind, "unknown content")
+    return {"text": "it holds text", "empty": "it is empty", "clip": "it is a clip"}.get(kind, "its content is of no known kind: damaged?")
 
 
 def _decode_heif(path: Path) -> tuple[np.ndarray, dict[int, object]]:

@@ -10,6 +10,7 @@ from phone2sim.reconstruct.capture.content import content_of
 from phone2sim.reconstruct.capture.photos import natural_key
 
 _UNPACK = "Unpack it and give the folder, if it holds photos or a clip."
+_PICTURES = (".jpg", ".jpeg", ".png", ".heic", ".heif", ".hif")
 _INSIDE = ("images", "frames", "rgb", "input", "photos")
 
 
@@ -29,7 +30,7 @@ def find_source(source: Path) -> tuple[str, list[Path]]:
         kind = content_of(source)
         if kind == "clip":
             return "clip", [source]
-        if kind in ("photo", "heif"):
+        if kind != "empty" and _is_photo(source, kind):
             return "photo", [source]
         if kind == "zip":
             raise CaptureError(f"{source.name} is a zip, but of no capture app that is known.", hint=_UNPACK)
@@ -56,6 +57,9 @@ def find_source(source: Path) -> tuple[str, list[Path]]:
 def _sorted_out(folder: Path) -> tuple[list[Path], list[Path]]:
     files = sorted((p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")), key=natural_key)
     kinds = [(p, content_of(p)) for p in files]
-    pictures = {".jpg", ".jpeg", ".png", ".heic", ".heif", ".hif"}
-    photos = [p for p, k in kinds if k in ("photo", "heif") or (k == "empty" and p.suffix.lower() in pictures)]
-    return photos, [p for p, k in kinds if k == "clip"]
+    return [p for p, k in kinds if _is_photo(p, k)], [p for p, k in kinds if k == "clip"]
+
+
+def _is_photo(path: Path, kind: str) -> bool:
+    """By content; what is damaged, by name, so that its reader says so."""
+    return kind in ("photo", "heif") or (kind in ("empty", "unknown") and path.suffix.lower() in _PICTURES)
