@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from enum import Enum
 from pathlib import Path
 
 HEAD = """# The command line
@@ -17,7 +18,7 @@ on stderr) and `--quiet`; what draws random numbers takes `--seed`.
 | 2 | bad usage or bad input, said in one line |
 | 3 | an optional dependency is missing; the line has the install command |
 | 70 | a bug in phone2sim; `PHONE2SIM_DEBUG=1` shows where |
-| 130 | interrupted; everything committed so far is kept |
+| 130, 143 | interrupted (Ctrl-C, SIGTERM); everything committed so far is kept: the same command goes on |
 
 ## The JSON of `build`
 
@@ -50,16 +51,18 @@ def render() -> str:
         for p in command.params:
             if "--help" in p.opts:
                 continue
-            names = ", ".join(sorted(p.opts, key=len)) if p.opts[0].startswith("-") else ""
+            names = ", ".join(sorted([*p.opts, *p.secondary_opts], key=len)) if p.opts[0].startswith("-") else ""
+            choices = "|".join(v.value for v in type(p.default)) if isinstance(p.default, Enum) else ""
             names = " ".join(
-                x for x in (names, "" if getattr(p, "is_flag", False) else p.metavar or ("" if names else p.name)) if x
-            )
+                x for x in (names, "" if getattr(p, "is_flag", False) else p.metavar or choices or ("" if names else p.name)) if x
+            ).replace("|", "\\|")  # a bare one would end the cell, even in code
             text = " ".join((getattr(p, "help", "") or "").split())
             if p.required:
                 text += " Required."
             elif p.default not in (None, False, ""):
-                text += f" Default: `{p.default}`."
-            rows.append(f"| `{names}` | {text} |".replace("SCENE|DATASET", "SCENE\\|DATASET"))
+                value = p.opts[0] if p.default is True else p.default.value if isinstance(p.default, Enum) else p.default
+                text += f" Default: `{value}`."
+            rows.append(f"| `{names}` | {text} |")
         if rows:
             parts.append("| | |\n|---|---|\n" + "\n".join(rows) + "\n")
     return "\n".join(parts)

@@ -1,6 +1,6 @@
 """The Typer app, and the boundary that turns every outcome into an exit code and one clear line.
 
-0 done, 1 a gate failed, 2 bad usage or input, 3 missing optional dependency, 70 a bug of ours, 130 interrupted.
+0 done, 1 a gate failed, 2 bad usage or input, 3 missing optional dependency, 70 a bug of ours, 130 Ctrl-C, 143 SIGTERM.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from phone2sim.cli import (
     sheet,
     view,
 )
+from phone2sim.cli.endings import INTERRUPTED, Ending, refusal, terminable
 from phone2sim.cli.output import print_error
 from phone2sim.errors import Phone2SimError
 
 BUG = 70
-INTERRUPTED = 130
 
 app = typer.Typer(
     name="phone2sim",
@@ -75,18 +75,21 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line on `argv` (default: the process's) and return the exit code."""
     os.environ.setdefault("GLOG_minloglevel", "2")  # pycolmap's log, below errors
     os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+    with terminable() as ending:
+        return _run(argv, ending)
+
+
+def _run(argv: list[str] | None, ending: Ending) -> int:
     try:
         code = typer.main.get_command(app)(args=argv, prog_name="phone2sim", standalone_mode=False)
         if code == INTERRUPTED:  # the parser catches the interrupt itself
             raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
     except Phone2SimError as e:
-        print_error(e.message, e.hint)
-        _traceback_if_asked()
-        return e.exit_code
+        return _say(e.message, e.hint, e.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        print_error("Interrupted; everything committed so far is kept.", "Run the same command again to go on.")
-        return INTERRUPTED
+        print_error(f"{ending.text}; everything committed so far is kept.", "Run the same command again to go on.")
+        return ending.code
     except typer.Exit as e:
         return e.exit_code
     except BrokenPipeError:  # the reader of our stdout left (`| head`)
@@ -94,16 +97,18 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     except Exception as e:
         if hasattr(e, "format_message"):  # a usage error of the parser
-            if text := e.format_message():
+            if text := e.format_message().replace("Value error, ", ""):
                 context = getattr(e, "ctx", None)
                 command = context.command_path if context is not None else "phone2sim"
-                print_error(text, f"See: {command} --help")
+                print_error(f"{text.rstrip('.')}.", f"See: {command} --help")
             return 2
-        print_error(f"{type(e).__name__}: {e}", "This is a bug in phone2sim; PHONE2SIM_DEBUG=1 shows where.")
-        _traceback_if_asked()
-        return BUG
+        if isinstance(e, OSError) and (said := refusal(e)):
+            return _say(*said, code=2)
+        return _say(f"{type(e).__name__}: {e}", "This is a bug in phone2sim; PHONE2SIM_DEBUG=1 shows where.", BUG)
 
 
-def _traceback_if_asked() -> None:
+def _say(message: str, hint: str, code: int) -> int:
+    print_error(message, hint)
     if os.environ.get("PHONE2SIM_DEBUG") == "1":
         traceback.print_exc(file=sys.stderr)
+    return code

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from phone2sim.cli.options import (
-    STAGES,
     Boxes,
     ClassifierName,
     ClassifierOption,
@@ -28,10 +27,9 @@ from phone2sim.cli.options import (
     SegmenterName,
     SegmenterOption,
     asset_options,
-    check_exists,
-    check_output,
 )
 from phone2sim.cli.output import output
+from phone2sim.cli.paths import STAGES, check_folder, check_output
 from phone2sim.errors import InputError
 
 Weights = Annotated[
@@ -64,7 +62,7 @@ def assets(
 
     Find the support plane, cut the objects out, close and texture them, give them mass, friction and hulls.
     """
-    check_output(check_exists(scene, "Scene"), stages=STAGES)
+    check_output(check_folder(scene, "Scene", "phone2sim reconstruct"), stages=STAGES)
     if not (scene / "splat" / "manifest.json").exists():
         raise InputError(f"{scene} has no splat yet.", hint=f"First: phone2sim reconstruct CAPTURE -o {scene}")
     chosen = asset_options(

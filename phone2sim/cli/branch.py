@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from phone2sim.cli.options import DatasetDir, Json, Quiet, Seed, check_dataset, check_output, check_scene
+from phone2sim.cli.options import DatasetDir, Json, Quiet, Seed
 from phone2sim.cli.output import output
+from phone2sim.cli.paths import check_dataset, check_output, check_scene
 
 
 def branch(

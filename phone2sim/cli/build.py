@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from phone2sim.cli.options import (
-    STAGES,
     BackendName,
     Boxes,
     Charuco,
@@ -37,12 +36,11 @@ from phone2sim.cli.options import (
     SplatBackend,
     TagSize,
     asset_options,
-    check_exists,
-    check_output,
     scale_options,
     splat_backend,
 )
 from phone2sim.cli.output import output
+from phone2sim.cli.paths import STAGES, check_exists, check_output
 from phone2sim.cli.reconstruct import SceneOut, Side, Source, Steps
 from phone2sim.cli.reconstruct import run as run_reconstruct
 

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from phone2sim.cli.options import Json, Quiet, SceneDir, check_scene
+from phone2sim.cli.options import Json, Quiet, SceneDir
 from phone2sim.cli.output import output
+from phone2sim.cli.paths import check_scene
 
 
 def check(
@@ -48,12 +49,18 @@ def check(
         passed = sum(c.passed for c in certificate.checks)
         o.show(
             *[f"repaired  {text}" for text in repairs],
-            *[f"FAILED    {c.subject}: {c.name}: {c.why}" for c in certificate.failures],
+            *[f"FAILED    {c.subject}: {c.name}: {_short(c.why)}" for c in certificate.failures],
             *[f"note      {text}" for text in certificate.notes],
             f"{passed} of {len(certificate.checks)} gates passed; {_path(scene)}",
         )
     if not certificate.passed:
         raise typer.Exit(1)
+
+
+def _short(why: str) -> str:
+    """The first of many like findings; the certificate has them all."""
+    texts = why.split("; ")
+    return why if len(texts) <= 3 else "; ".join([*texts[:2], f"and {len(texts) - 2} more"])
 
 
 def _path(scene: Path) -> Path:

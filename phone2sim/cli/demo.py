@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from phone2sim.cli.options import STAGES, Json, Quiet, Seed, check_output
+from phone2sim.cli.options import Json, Quiet, Seed
 from phone2sim.cli.output import output
+from phone2sim.cli.paths import STAGES, check_output
 from phone2sim.errors import InputError
 
 EPISODES = 8

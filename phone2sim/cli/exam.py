@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from phone2sim.cli.options import Json, Quiet, SceneDir, Seed, TaskName, check_output, check_scene
+from phone2sim.cli.options import Json, Quiet, SceneDir, Seed, TaskName
 from phone2sim.cli.output import output
+from phone2sim.cli.paths import check_output, check_scene
 
 
 def exam(

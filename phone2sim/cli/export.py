@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from phone2sim.cli.options import Force, Json, Quiet, SceneDir, check_dataset, check_scene
+from phone2sim.cli.options import Force, Json, Quiet
 from phone2sim.cli.output import output
+from phone2sim.cli.paths import check_dataset, check_scene
 from phone2sim.errors import InputError
 
 
@@ -25,11 +26,13 @@ class Format(str, Enum):
 
 
 def export(
-    scene: SceneDir,
+    folder: Annotated[
+        Path, typer.Argument(metavar="SCENE|DATASET", help="A built scene, or a dataset whose episodes become USD.", show_default=False)
+    ],
     to: Annotated[
         list[Format] | None,
         typer.Option(
-            "--to", help="Format to write; again for more. Default: usd, mjcf, urdf and glb.", show_default=False
+            "--to", metavar="|".join(f.value for f in Format), help="Format to write; again for more. Default: usd, mjcf, urdf and glb.", show_default=False
         ),
     ] = None,
     episodes: Annotated[
@@ -37,7 +40,7 @@ def export(
         typer.Option(
             "--episodes",
             metavar="A:B",
-            help="Of a dataset, given instead of SCENE: the episodes to write as USD layers over its scene. Default: all.",
+            help="Of a dataset: the episodes to write as USD layers over its scene. Default: all.",
             show_default=False,
         ),
     ] = None,
@@ -50,6 +53,10 @@ def export(
             show_default=False,
         ),
     ] = None,
+    moved: Annotated[
+        Path | None,
+        typer.Option("--scene", metavar="SCENE", help="Where a dataset's scene is now, if it moved.", show_default=False),
+    ] = None,
     recipe: Annotated[
         str, typer.Option("--recipe", help="What varies in an Isaac Lab package: a recipe file, or a built-in recipe's name.")
     ] = "default",
@@ -59,28 +66,28 @@ def export(
 ) -> None:
     """Write a scene as USD and MJCF, or episodes as USD.
 
-    With masses, frictions and convex colliders; every file opens on its own. URDF and GLB too;
-    on demand a nerfstudio dataset of the pictures, the splat as .spz, the background as NuRec, a Python package for
-    Isaac Lab. Of a dataset, each episode becomes a small
-    layer over the scene's USD, and what was recorded of it a second one with time samples.
+    With masses, frictions and convex colliders; every file opens on its own. URDF and GLB too; on demand a nerfstudio dataset
+    of the pictures, the splat as .spz, the background as NuRec, a Python package for Isaac Lab. Of a dataset, each episode
+    becomes a small layer over the scene's USD, and what was recorded of it a second one with time samples.
     """
-    if episodes is not None or robot is not None or (scene / "dataset.json").exists():
-        _episodes(scene, to, episodes or ":", robot, force=force, json=json, quiet=quiet)
+    if episodes is not None or robot is not None or (folder / "dataset.json").exists():
+        _episodes(folder, to, episodes or ":", robot, moved, force=force, json=json, quiet=quiet)
         return
-    check_scene(scene)
+    check_scene(folder)
     with output(json=json, quiet=quiet) as o:
         from phone2sim.cli.summary import export_files
         from phone2sim.sim_export.pipeline import ExportConfig, export_scene
 
         config = ExportConfig(to=tuple(f.value for f in to), recipe=recipe) if to else ExportConfig()
-        export_scene(scene, config, force=force)
-        files = export_files(scene)
-        o.result({"scene": str(scene), **files})
+        export_scene(folder, config, force=force)
+        files = export_files(folder)
+        o.result({"scene": str(folder), **files})
         o.show(*[f"{k:5} {v}" for k, v in files.items()])
 
 
 def _episodes(
-    dataset: Path, to: list[Format] | None, episodes: str, robot: str | None, *, force: bool, json: bool, quiet: bool
+    dataset: Path, to: list[Format] | None, episodes: str, robot: str | None, moved: Path | None, *, force: bool, json: bool,
+    quiet: bool,
 ) -> None:
     check_dataset(dataset)
     if to not in (None, [], [Format.usd]):
@@ -88,7 +95,7 @@ def _episodes(
     with output(json=json, quiet=quiet) as o:
         from phone2sim.sim_export.usd.dataset import export_episodes
 
-        files = export_episodes(dataset, episodes, robot=robot, force=force)
+        files = export_episodes(dataset, episodes, robot=robot, scene_dir=moved, force=force)
         o.result({"dataset": str(dataset), **files})
         n = len(files["episodes"])
         o.show(f"{n} episode{'s' if n > 1 else ''} over {files['scene']}", f"first {files['episodes'][0]}")

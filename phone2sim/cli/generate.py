@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from phone2sim.cli.options import Json, Quiet, SceneDir, Seed, SimulatorName, Split, TaskName, check_output, check_scene
+from phone2sim.cli.options import Json, Quiet, SceneDir, Seed, SimulatorName, Split, TaskName
 from phone2sim.cli.output import output
+from phone2sim.cli.paths import check_output, check_scene
 from phone2sim.errors import GateError, InputError
 
 

@@ -12,9 +12,10 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from phone2sim.cli.options import Json, Quiet, check_exists
+from phone2sim.cli.options import Json, Quiet
 from phone2sim.cli.output import output
-from phone2sim.errors import CaptureError, InputError
+from phone2sim.cli.paths import check_exists, check_file
+from phone2sim.errors import CaptureError
 
 if TYPE_CHECKING:
     from phone2sim.reconstruct.capture import Capture
@@ -43,8 +44,8 @@ def inspect(
     frames. Exit code 1 when the capture cannot work. `build` does the same first.
     """
     check_exists(source, "Capture")
-    if out is not None and out.suffix.lower() not in (".jpg", ".jpeg", ".png"):
-        raise InputError(f"{out}: the sheet must end in .jpg or .png.")
+    if out is not None:
+        check_file(out, "sheet", (".jpg", ".jpeg", ".png"))
     with output(json=json, quiet=quiet) as o, tempfile.TemporaryDirectory(prefix="phone2sim-inspect-") as scratch:
         from phone2sim.reconstruct.cameras import Cameras
         from phone2sim.reconstruct.coach import look, write_sheet

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from phone2sim.cli.paths import check_exists
 from phone2sim.errors import InputError, did_you_mean
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout; progress stays on stderr.")]
@@ -75,57 +75,6 @@ Length = Annotated[
         "given several times.", show_default=False,
     ),
 ]  # fmt: skip
-
-
-STAGES = ("capture", "cameras", "splat", "mesh", "empty", "scene", "export")
-"""Folders of a scene, in order."""
-
-
-def check_exists(path: Path, what: str) -> Path:
-    """`path`, or an `InputError` naming it and what stands beside it."""
-    if not path.exists():
-        names = [p.name for p in path.parent.iterdir() if not p.name.startswith(".")] if path.parent.is_dir() else []
-        close = difflib.get_close_matches(path.name, names, n=1)
-        raise InputError(
-            f"{what} {path} does not exist.", hint=f"Did you mean {path.parent / close[0]}?" if close else ""
-        )
-    return path
-
-
-def check_scene(path: Path) -> Path:
-    """`path` when it is a built scene folder."""
-    check_exists(path, "Scene")
-    if not (path / "scene" / "scene.json").exists():
-        done = [n for n in STAGES if (path / n / "manifest.json").exists()]
-        state = f"it only has {', '.join(done)}." if done else "it holds no stage at all."
-        raise InputError(f"{path} is not a finished scene: {state}", hint=f"Make it: phone2sim build CAPTURE -o {path}")
-    return path
-
-
-def check_dataset(path: Path) -> Path:
-    """`path` when it is a dataset folder."""
-    check_exists(path, "Dataset")
-    if not (path / "specs.jsonl").exists() and not (path / "manifest.json").exists():
-        raise InputError(
-            f"{path} is not a dataset (no specs.jsonl).", hint=f"Make it: phone2sim generate SCENE -o {path}"
-        )
-    return path
-
-
-def check_output(path: Path, *, stages: tuple[str, ...] = ()) -> Path:
-    """`path` when it can become an output folder. What lies in it under the name of a stage must be ours: a stage
-    replaces its folder, and must never replace a user's."""
-    from phone2sim.stage import read_manifest
-
-    if path.exists() and not path.is_dir():
-        raise InputError(f"{path} is a file; the output must be a folder.")
-    for name in stages:
-        if (path / name).exists() and "fingerprint" not in (read_manifest(path / name) or {}):
-            raise InputError(
-                f"{path / name} was not made by phone2sim.", hint="Choose another output folder, or move it away."
-            )
-    return path
-
 
 DepthModelName = Annotated[
     str | None,

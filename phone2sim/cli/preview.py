@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from phone2sim.cli.options import Json, Quiet, SceneDir, Seed, Split, check_scene
+from phone2sim.cli.options import Json, Quiet, SceneDir, Seed, Split
 from phone2sim.cli.output import output
+from phone2sim.cli.paths import check_file, check_scene
 
 PATHS = 64
 """Paths a pixel of `--quality pbr`."""
@@ -43,6 +44,7 @@ def preview(
     The start of each episode as its first camera sees it; nothing is simulated, so it takes seconds.
     """
     check_scene(scene)
+    check_file(out, "sheet", (".png", ".jpg", ".jpeg"))
     with output(json=json, quiet=quiet) as o:
         from phone2sim.assets.scene import Scene
         from phone2sim.augment.recipe import load_recipe

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 
 from phone2sim.cli.options import (
-    STAGES,
     BackendName,
     Charuco,
     Checkpoint,
@@ -22,12 +21,11 @@ from phone2sim.cli.options import (
     Seed,
     SplatBackend,
     TagSize,
-    check_exists,
-    check_output,
     scale_options,
     splat_backend,
 )
 from phone2sim.cli.output import output
+from phone2sim.cli.paths import STAGES, check_exists, check_output
 
 Source = Annotated[
     Path, typer.Argument(metavar="CAPTURE", help="A clip, a folder of photos, one photo, or a capture app's export.", show_default=False)

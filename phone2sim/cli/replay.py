@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from phone2sim.cli.options import Json, Quiet, check_dataset, check_exists, check_scene
+from phone2sim.cli.options import Json, Quiet
 from phone2sim.cli.output import output
+from phone2sim.cli.paths import check_dataset, check_exists, check_scene
 from phone2sim.errors import GateError, InputError
 
 

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from phone2sim.cli.options import Json, Quiet, check_exists
+from phone2sim.cli.options import Json, Quiet
 from phone2sim.cli.output import output
+from phone2sim.cli.paths import check_exists, check_file
 from phone2sim.errors import InputError
 
 
@@ -26,6 +27,8 @@ def report(
 
     Capture, cameras, splat against held-out photos, objects with physics, episodes as film strips.
     """
+    if out is not None:
+        check_file(out, "report", (".html", ".htm"))
     scene: Path | None = None
     dataset: Path | None = None
     for folder in folders:

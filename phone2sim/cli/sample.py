@@ -9,7 +9,7 @@ import typer
 
 from phone2sim.cli.options import Json, Quiet, Seed
 from phone2sim.cli.output import output
-from phone2sim.errors import InputError
+from phone2sim.cli.paths import check_file
 
 
 def sample(
@@ -23,8 +23,7 @@ def sample(
 
     A handheld clip of a table with objects; exact poses, masks, meshes and masses go beside it.
     """
-    if out.suffix.lower() != ".mp4":
-        raise InputError(f"{out}: the clip must end in .mp4.")
+    check_file(out, "clip", (".mp4",))
     with output(json=json, quiet=quiet) as o:
         from phone2sim.sample import make_sample
 

@@ -9,7 +9,7 @@ import typer
 
 from phone2sim.cli.options import Json, Quiet
 from phone2sim.cli.output import output
-from phone2sim.errors import InputError
+from phone2sim.cli.paths import check_file
 
 DPI = 600
 A4_M = (0.210, 0.297)
@@ -26,8 +26,7 @@ def sheet(
 
     Print it at 100 %, lay it flat beside the objects, and the scale of the scene is exact.
     """
-    if out.suffix.lower() not in (".pdf", ".png"):
-        raise InputError(f"{out}: the sheet must end in .pdf or .png.")
+    check_file(out, "sheet", (".pdf", ".png"))
     with output(json=json, quiet=quiet) as o:
         from phone2sim.sheet import PAGE_M, TAG_EDGE_M, TAG_IDS
 

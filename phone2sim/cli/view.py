@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable
 from functools import partial
@@ -10,8 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
-from phone2sim.cli.options import Json, Quiet, check_exists, check_scene
+from phone2sim.cli.options import Json, Quiet
 from phone2sim.cli.output import output
+from phone2sim.cli.paths import check_exists, check_scene
 from phone2sim.errors import InputError
 
 
@@ -38,16 +40,15 @@ def view(
     with output(json=json, quiet=quiet) as o:
         from phone2sim.assets.scene import Scene
         from phone2sim.config import read_json
+        from phone2sim.sim_export.origin import scene_of
         from phone2sim.sim_export.viewer import show_dataset, show_scene
         from phone2sim.sim_export.viewer.dataset import play
 
         if dataset:
-            at = scene or folder / read_json(folder / "dataset.json")["scene"]
+            at = scene_of(folder, scene)
             names = read_json(folder / "manifest.json")["episodes"]
             if not names:
                 raise InputError(f"{folder} holds no successful episode.", hint="phone2sim report says why each failed.")
-            if not (at / "scene" / "scene.json").exists():
-                raise InputError(f"The scene of {folder} is not at {at}.", hint="Say where it is: --scene SCENE")
             loaded, folders = Scene.load(at), [folder / n for n in names]
         else:
             loaded, folders = Scene.load(folder), []
@@ -68,9 +69,19 @@ def view(
 
 
 def start(host: str, port: int) -> Any:
-    """A quiet viser server without its own share button."""
+    """A quiet viser server without its own share button.
+
+    Raises `InputError` for a host that is no address of this machine: the server would wait for ever in silence.
+    """
     import viser
 
+    try:
+        with socket.create_server((host, 0)):
+            pass
+    except OSError as e:
+        raise InputError(
+            f"--host {host} cannot be listened on ({str(e.strerror or e).split(' (while')[0]}).", hint="127.0.0.1 is this machine alone, 0.0.0.0 all its addresses."
+        ) from None
     server = viser.ViserServer(host=host, port=port, label="phone2sim", verbose=False)
     server.gui.configure_theme(control_layout="collapsible", show_logo=False, show_share_button=False)
     return server

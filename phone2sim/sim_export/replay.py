@@ -18,6 +18,7 @@ from phone2sim.config import parse_config, read_json
 from phone2sim.errors import InputError
 from phone2sim.sim_export.episode import Episode, commit
 from phone2sim.sim_export.generate import scene_fingerprint
+from phone2sim.sim_export.origin import scene_of
 from phone2sim.sim_export.workers import Job, Maker
 
 
@@ -38,7 +39,7 @@ def replay(dataset_dir: Path, index: int, *, scene_dir: Path | None = None, vari
         if not folder.exists():
             raise InputError(f"Episode {index} of {dataset_dir} has no rendering {variant!r}.")
     return replay_spec(
-        folder / "spec.json", scene_dir or dataset_dir / identity["scene"], simulator=identity["simulator"]
+        folder / "spec.json", scene_of(dataset_dir, scene_dir), simulator=identity["simulator"]
     ) | {"folder": folders[index]}
 
 

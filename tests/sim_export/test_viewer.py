@@ -37,6 +37,12 @@ def dataset(tmp_path_factory):
     return folder
 
 
+def test_a_host_that_is_no_address_of_this_machine(tmp_path, capfd):
+    cube_scene().save(tmp_path / "scene" / "scene")
+    assert main(["view", str(tmp_path / "scene"), "--host", "203.0.113.7"]) == 2
+    assert capfd.readouterr().err.startswith("error: --host 203.0.113.7 cannot be listened on (Cannot assign requested address).")
+
+
 def test_covariances_have_the_gaussians_axes_and_widths():
     cloud = cube_scene().background
     rng = np.random.default_rng(0)

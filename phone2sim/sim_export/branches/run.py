@@ -23,6 +23,7 @@ from phone2sim.progress import progress
 from phone2sim.sim_export.branches.chunks import draw_futures
 from phone2sim.sim_export.branches.value import FEATURES, ValueModel, features, rank_table
 from phone2sim.sim_export.episode import Episode, VideoWriter, commit
+from phone2sim.sim_export.origin import scene_of
 from phone2sim.sim_export.world import World
 from phone2sim.stage import fingerprint
 
@@ -62,7 +63,7 @@ def branch(
     config = config or BranchConfig()
     identity = read_json(dataset_dir / "dataset.json")
     manifest = read_json(dataset_dir / "manifest.json")
-    scene_dir = scene_dir or dataset_dir / identity["scene"]
+    scene_dir = scene_of(dataset_dir, scene_dir)
     known = {"fingerprint": fingerprint(VERSION, manifest["digest"], config.model_dump_json())}
     if (out / "manifest.json").exists() and read_json(out / "manifest.json").get("fingerprint") == known["fingerprint"]:
         return read_json(out / "manifest.json")

@@ -21,6 +21,7 @@ from phone2sim.config import read_json
 from phone2sim.errors import InputError
 from phone2sim.progress import progress
 from phone2sim.sim_export.episode import Episode
+from phone2sim.sim_export.origin import scene_of
 from phone2sim.sim_export.robots import ROBOTS, get_robot
 from phone2sim.sim_export.usd.articulation import write_articulation
 from phone2sim.sim_export.usd.config import UsdConfig
@@ -56,7 +57,7 @@ def export_episodes(
     identity = read_json(dataset_dir / "dataset.json")
     folders = read_json(dataset_dir / "manifest.json")["episodes"]
     chosen = parse_range(episodes, len(folders))
-    scene_dir = scene_dir or (dataset_dir / identity["scene"])
+    scene_dir = scene_of(dataset_dir, scene_dir)
     found = scene_fingerprint(scene_dir)
     if found != identity["scene_fingerprint"]:
         raise InputError(f"{scene_dir} has changed since {dataset_dir} was made.", hint="Generate a new dataset.")
