@@ -110,7 +110,7 @@ def dataset_panel(folder: Path) -> RenderableType:
     t = Table.grid(padding=(0, 2))
     t.add_row("episodes", str(len(facts.episodes)))
     if tried:
-        t.add_row("yield", f"{kept} of {tried} attempted picks succeeded ({100 * kept / tried:.0f} %)")
+        t.add_row("yield", f"{kept} of {tried} attempts succeeded ({100 * kept / tried:.0f} %)")
     for e in facts.episodes[:3]:
         t.add_row("e.g.", f"“{e.spec.get('task', {}).get('language', '')}”")
     return Panel(t, title=f"dataset {folder}", title_align="left", box=box.ROUNDED, expand=False)

@@ -5,6 +5,7 @@ from functools import lru_cache
 import pytest
 
 from phone2sim.augment import parse_recipe, sample_episode, workspace_of
+from phone2sim.augment.coverage import parameters as covered
 from phone2sim.augment.joint import parameters
 from phone2sim.augment.recipe import Recipe
 from phone2sim.keys import Key
@@ -162,11 +163,38 @@ def test_other_sources_bring_other_objects():
     assert all(s.objects[0].asset.startswith("shape:") for s in swapped)
 
 
-def test_coverage_has_a_number_for_every_axis_and_follows_it():
-    from phone2sim.augment.coverage import parameters as covered
+UNSEEN = {"objects.clearance_m": "clutter", "task.target": "objects", "task.reference": "", "lighting.environment_turn_deg": ""}
+"""Parameters that show under another axis in the coverage, or that have a test of their own."""
 
+
+@pytest.mark.parametrize("name", [n for n, change in CHANGES.items() if change])
+def test_coverage_shows_every_parameter_under_its_axis(name):
+    more = draw(with_value(BASE, name, CHANGES[name][0]))
+    moved = set()
+    for a, b in zip(map(covered, draw(BASE)), map(covered, more)):
+        moved |= {k.split(":")[0] for k in a.keys() | b.keys() if a.get(k) != b.get(k)}
+    assert UNSEEN.get(name, name.split(".")[0]) in moved
+
+
+def test_coverage_follows_one_parameter_alone():
     more = draw(with_value(BASE, "sensor.exposure", "{log_uniform: [0.7, 1.4]}"))
     a, b = covered(draw(BASE)[0]), covered(more[0])
     assert {k for k in a if a[k] != b[k]} == {"sensor: exposure ×"}
-    axes = {k.split(":")[0] for k in a}
-    assert axes == {"lighting", "clutter", "objects", "physics", "robot_start", "sensor", "surfaces", "camera"}
+    assert b["sensor: exposure ×"] == pytest.approx(more[0].sensor.exposure, abs=1e-6)
+    assert {k.split(":")[0] for k in a} == {"lighting", "clutter", "objects", "physics", "robot_start", "sensor", "surfaces", "task", "camera"}
+
+
+def test_coverage_shows_posteriors_environments_and_wrist_cameras():
+    for name, value, row in (
+        ("physics.mass", "posterior", "physics: target mass [g]"), ("physics.friction", "posterior", "physics: target friction"),
+        ("physics.restitution", "posterior", "physics: target bounce"),
+    ):  # fmt: skip
+        more = draw(with_value(BASE, name, value))
+        assert {k for k, v in covered(more[0]).items() if v != covered(draw(BASE)[0])[k]} == {row}
+    lit = with_value(BASE, "lighting.environment", "generated")
+    turned = with_value(lit, "lighting.environment_turn_deg", "90")
+    assert covered(draw(lit)[0])["lighting: ambient from [°]"] != covered(draw(turned)[0])["lighting: ambient from [°]"]
+    wrist = with_value(BASE, "camera.wrist", "true")
+    for name in ("camera.wrist_shift_m", "camera.wrist_turn_deg"):
+        more = draw(with_value(wrist, name, "{uniform: [-0.01, 0.01]}"))
+        assert any("in its mount" in k and v != covered(draw(wrist)[0])[k] for k, v in covered(more[0]).items())

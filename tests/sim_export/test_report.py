@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from phone2sim.augment import parse_recipe, sample_episode
+from phone2sim.augment.coverage import parameters
 from phone2sim.config import write_json
 from phone2sim.errors import InputError
 from phone2sim.images import write_rgb
@@ -18,8 +20,10 @@ from phone2sim.keys import Key
 from phone2sim.poses import Pose, look_at
 from phone2sim.reconstruct.cameras import Cameras
 from phone2sim.sim_export.report import read_dataset, read_scene, write_report
+from phone2sim.sim_export.report.coverage import HEIGHT, WIDTH, coverage, strip
 from phone2sim.sim_export.report.figures import camera_plot, interval_bar
 from phone2sim.sim_export.report.pictures import embed, spread, video_frames
+from tests.sim_export.scenes import cube_scene
 
 N = 12
 
@@ -262,3 +266,28 @@ def test_plots_stay_inside_their_frame(both: tuple[Path, Path]) -> None:
     points = [tuple(map(float, p.split(","))) for ps in re.findall(r'points="([^"]+)"', svg) for p in ps.split()]
     assert len(points) > 5 * N and all(0 <= x <= w and 0 <= y <= h for x, y in points)
     assert "NaN" not in interval_bar(1, 1, 1) and "nan" not in interval_bar(1, 1, 1)
+
+
+def test_a_strip_shows_each_of_few_attempts_and_counts_many():
+    few = strip(np.array([0.0, 2.5, 10.0]), np.array([5.0]))
+    dark, red = re.findall(r'<path d="([^"]*)" stroke="(?:currentColor|#d9483b)" stroke-opacity="0.6"', few)
+    assert [float(x) for x in re.findall(r"M([\d.]+) ", dark)] == [0, WIDTH / 4, WIDTH]
+    assert [float(x) for x in re.findall(r"M([\d.]+) ", red)] == [WIDTH / 2]
+    assert few.startswith('<td class="end">0</td>') and few.endswith("<td>10</td>")
+    many = strip(np.r_[np.zeros(60), np.ones(30)], np.ones(30))
+    kept, rejected = re.findall(r'<path d="([^"]*)" fill="(?:currentColor|#d9483b)"', many)
+    heights = [float(h) for h in re.findall(r"v-([\d.]+)", kept)]
+    assert heights == [HEIGHT - 2, pytest.approx((HEIGHT - 2) / 2, abs=0.1)]  # 60, and 30 below 30 rejected
+    assert [float(h) for h in re.findall(r"v-([\d.]+)", rejected)] == [pytest.approx((HEIGHT - 2) / 2, abs=0.1)]
+
+
+def test_coverage_of_a_dataset_names_what_varied_and_what_never_did(tmp_path):
+    text = "sensor: {exposure: {uniform: [0.5, 2]}}\ntask: {target: cube}"
+    specs = [sample_episode(cube_scene(), parse_recipe(text), Key(1), i) for i in range(3)]
+    for i, spec in enumerate(specs[:2]):
+        write_json(tmp_path / "episodes" / str(i) / "spec.json", spec.model_dump(mode="json"))
+    write_json(tmp_path / "rejected" / "000002.json", {"index": 2, "reason": "slipped", "parameters": parameters(specs[2])})
+    html = coverage(read_dataset(tmp_path))
+    assert re.findall(r'<tr class="axis"><th colspan="4">([^<]*)', html) == ["sensor", "task"]  # the goal is drawn anew each time
+    assert "exposure ×" in html and "#d9483b" in html
+    assert "Always the same:" in html and "physics latency [ms] 0" in html

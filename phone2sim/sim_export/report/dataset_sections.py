@@ -33,7 +33,7 @@ def tiles(dataset: DatasetFacts) -> list[tuple[str, str]]:
 
 
 def attempts(dataset: DatasetFacts) -> tuple[int, int]:
-    """(tried, kept) picks."""
+    """(tried, kept)."""
     f = dataset.manifest
     return int(f.get("attempts", len(dataset.specs))), int(f.get("kept", len(dataset.episodes)))
 
@@ -49,7 +49,7 @@ def sections(dataset: DatasetFacts, scene: SceneFacts | None) -> list[tuple[str,
 
 def variation(dataset: DatasetFacts, scene: SceneFacts | None) -> str:
     tried, kept = attempts(dataset)
-    text = f'<p class="soft">{kept} of {tried} attempted picks succeeded and were kept.</p>' if tried else ""
+    text = f'<p class="soft">{kept} of {tried} attempts succeeded and were kept.</p>' if tried else ""
     reasons = dataset.manifest.get("reasons", {})
     failed = bars(
         [(str(k), float(v), str(v)) for k, v in reasons.items() if isinstance(v, (int, float)) and k != "success"]

@@ -46,7 +46,8 @@ dl{display:grid;grid-template-columns:auto 1fr;gap:2px 14px;margin:8px 0 0;font-
 dt{color:var(--soft)}dd{margin:0;text-align:right;font-variant-numeric:tabular-nums}
 table{border-collapse:collapse;width:100%;font-size:14px;font-variant-numeric:tabular-nums}
 th{color:var(--soft);font-weight:500;text-align:left}th,td{padding:5px 12px 5px 0;border-bottom:1px solid var(--line);vertical-align:top}
-.wide{overflow-x:auto}td.end{text-align:right}td.range{width:260px}td.range svg{display:block}
+.wide{overflow-x:auto}td.end{text-align:right}td.range{width:45%}td.range svg{display:block;width:100%}
+.coverage th{width:32%}.coverage td.end{white-space:nowrap}.coverage tr.axis th{color:var(--ink);font-weight:600;padding-top:14px}
 .chip{display:inline-block;padding:1px 9px;border-radius:99px;font-size:12.5px;background:var(--wash);color:var(--accent);margin-right:6px}
 .chip.good{color:var(--good);background:color-mix(in srgb,var(--good) 12%,transparent)}
 .chip.bad{color:var(--bad);background:color-mix(in srgb,var(--bad) 12%,transparent)}
