@@ -28,10 +28,10 @@ def _lighting(spec: EpisodeSpec) -> Iterator[Pair]:
     ambient = np.mean(light.ambient_sh, axis=1)  # bands: 0, then y, z, x
     yield "lamp azimuth [°]", np.degrees(np.arctan2(-light.direction[1], -light.direction[0]))
     yield "lamp elevation [°]", np.degrees(np.arcsin(np.clip(-light.direction[2], -1, 1)))
-    yield "lamp", np.mean(light.key_rgb)
+    yield "lamp", float(np.mean(light.key_rgb))
     yield "ambient", ambient[0]
     yield "ambient from [°]", np.degrees(np.arctan2(ambient[1], ambient[3]))
-    yield "background ×", np.mean(light.relight_rgb)
+    yield "background ×", float(np.mean(light.relight_rgb))
     yield "red to blue", _red_to_blue(light.relight_rgb)
     yield "from an environment", bool(light.environment)
 
@@ -97,7 +97,7 @@ def _surfaces(spec: EpisodeSpec) -> Iterator[Pair]:
 def _task(spec: EpisodeSpec, target: ObjectSpec) -> Iterator[Pair]:
     yield "goals", len(spec.task.goals)
     if spec.task.goals:
-        yield "way to the goal [m]", np.linalg.norm(np.subtract(spec.task.goal_xy, target.pose.translation[:2]))
+        yield "way to the goal [m]", float(np.linalg.norm(np.subtract(spec.task.goal_xy, target.pose.translation[:2])))
 
 
 def _cameras(spec: EpisodeSpec) -> Iterator[Pair]:
