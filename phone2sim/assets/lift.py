@@ -11,6 +11,7 @@ import numpy as np
 from phone2sim.assets.backs import Closing, close_back
 from phone2sim.assets.carving import slant
 from phone2sim.assets.evidence import Looks, Physics, physics
+from phone2sim.assets.flips import flipped
 from phone2sim.assets.hulls import Hulls, decompose, footed
 from phone2sim.assets.labels import label_by_clusters, label_by_solids, label_low
 from phone2sim.assets.low import least_height, with_low_parts
@@ -274,7 +275,7 @@ def stand(solid: Solid, *, faces: int) -> Any:
         raw = trimesh.Trimesh(*solid.surface(coarser), process=False)
         for share in (0.2, 0.3, 0.12):
             small = simplify(raw, faces=faces, tolerance=share * coarser * solid.grid.voxel)
-            mesh = separated(close_on_plane(small.vertices, small.faces, solid.level))
+            mesh = flipped(separated(close_on_plane(small.vertices, small.faces, solid.level)), off_m=SURFACE * solid.grid.voxel)
             closed = TexturedMesh(vertices=mesh.vertices, faces=mesh.faces).welded().is_watertight
             if closed and len(mesh.faces) <= 1.5 * faces:
                 return mesh

@@ -15,6 +15,12 @@ AT_ONCE = 500_000
 """Pairs of a triangle and a texel that are looked at in one go."""
 SAME_WAY_M = 0.03
 """What facing the other way adds to a distance, halved [m]: colours cross an edge, but not a wall."""
+RIM_PX = 0.75
+"""How far beside a triangle a texel is still coloured by it."""
+FULL = 0.55
+"""Share of an atlas that charts cover, about."""
+GUTTER = 4
+"""Texels between charts."""
 BEHIND_M = 0.004
 """A point this far behind the body's own surface is hidden by it."""
 FOOT_PX = 4
@@ -49,8 +55,8 @@ def bake(
     chart = xatlas.ChartOptions()
     chart.max_iterations = 2
     pack = xatlas.PackOptions()
-    pack.resolution = size
-    pack.padding = 3
+    pack.texels_per_unit = float(size * np.sqrt(FULL / mesh.area))  # else it packs 180 texels, and gutters grow with them
+    pack.padding = GUTTER
     pack.create_image = False
     atlas.generate(chart, pack)
     mapping, faces, uv = atlas[0]
@@ -86,18 +92,19 @@ def bake(
 def texels(uv: np.ndarray, faces: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Texels covered by triangles of an atlas: flat index (row 0 at v = 0), face, barycentric weights (n, 3).
 
-    Triangles are grown by half a texel so that bilinear lookups at their rims are coloured.
+    Triangles are grown by three quarters of a texel so that bilinear lookups at their rims are coloured; a texel is of the triangle
+    it lies deepest in, or least beside.
     """
     corners = (uv * size)[faces]
     low = np.maximum(np.floor(corners.min(axis=1) - 1), 0).astype(int)
     wide, high = (np.minimum(np.ceil(corners.max(axis=1) + 1), size - 1).astype(int) - low + 1).T
     a, b, c = corners.transpose(1, 2, 0)
     area = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
-    longest = np.sqrt(np.max([((p - q) ** 2).sum(axis=0) for p, q in ((b, a), (c, b), (a, c))], axis=0))
+    sides = np.stack([np.hypot(*(p - q)) for p, q in ((c, b), (a, c), (b, a))], axis=1)  # opposite of each corner
+    tall = np.abs(area)[:, None] / np.maximum(sides, 1e-9)
     count = np.where(np.abs(area) < 1e-9, 0, wide * high)
-    grown = np.minimum(0.75 / np.maximum(np.abs(area) / np.maximum(longest, 1e-9), 1e-3), 1.5)
     ends = np.cumsum(count)
-    flats, owners, weights = [], [], []
+    flats, owners, weights, outside = [], [], [], []
     for some in np.split(np.arange(len(faces)), np.searchsorted(ends, np.arange(AT_ONCE, ends[-1], AT_ONCE))):
         f = np.repeat(some, count[some])  # the triangle of every texel of its box, row by row
         y, x = np.divmod(np.arange(len(f)) - np.repeat(np.cumsum(count[some]) - count[some], count[some]), wide[f])
@@ -106,14 +113,34 @@ def texels(uv: np.ndarray, faces: np.ndarray, size: int) -> tuple[np.ndarray, np
         wb = (dx * (c[1] - a[1])[f] - dy * (c[0] - a[0])[f]) / area[f]
         wc = ((b[0] - a[0])[f] * dy - (b[1] - a[1])[f] * dx) / area[f]
         w = np.stack([1 - wb - wc, wb, wc], axis=1)
-        ok = w.min(axis=1) > -grown[f]
-        w = np.clip(w[ok], 0, None)
+        beside = -(w * tall[f]).min(axis=1)
+        near = np.flatnonzero(beside < RIM_PX)
+        f, x, y, w, beside = f[near], x[near], y[near], w[near], beside[near]
+        out = np.flatnonzero(beside > 0)
+        w[out], beside[out] = _nearest(np.stack([x[out], y[out]], axis=1) + 0.5, corners[f[out]])
+        ok = beside < RIM_PX
+        outside.append(beside[ok])
         flats.append(y[ok] * size + x[ok])
         owners.append(f[ok])
-        weights.append(w / w.sum(axis=1, keepdims=True))
+        weights.append(w[ok])
     flat, owner, bary = np.concatenate(flats), np.concatenate(owners), np.concatenate(weights)
-    _, first = np.unique(flat, return_index=True)
-    return flat[first], owner[first], bary[first]
+    order = np.lexsort((np.concatenate(outside), flat))
+    best = order[np.flatnonzero(np.diff(flat[order], prepend=-1))]
+    return flat[best], owner[best], bary[best]
+
+
+def _nearest(points: np.ndarray, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Barycentric weights (n, 3) of the point of each outline (n, 3, 2) that is nearest to `points` (n, 2), and how far it is."""
+    best, weights = np.full(len(points), np.inf), np.zeros((len(points), 3))
+    for i, j in ((0, 1), (1, 2), (2, 0)):
+        a, side = corners[:, i], corners[:, j] - corners[:, i]
+        t = np.clip(((points - a) * side).sum(axis=1) / np.maximum((side**2).sum(axis=1), 1e-12), 0, 1)
+        far = np.linalg.norm(a + t[:, None] * side - points, axis=1)
+        nearer = far < best
+        best[nearer] = far[nearer]
+        weights[nearer] = 0
+        weights[nearer, i], weights[nearer, j] = 1 - t[nearer], t[nearer]
+    return weights, best
 
 
 def blend(

@@ -1,10 +1,11 @@
 """Texture atlas, ground filling and the point looked at."""
 
 import numpy as np
+import trimesh
 
 from phone2sim.assets.background import evened
 from phone2sim.assets.inpaint import fill_by_copy, fill_by_pieces
-from phone2sim.assets.texture import texels
+from phone2sim.assets.texture import bake, texels
 from phone2sim.assets.validity import looked_at
 from phone2sim.poses import look_at
 
@@ -17,6 +18,25 @@ def test_texels_cover_the_triangle_with_its_own_barycentrics():
     inside = bary.min(1) > 0.05
     centre = np.stack([flat % 64 + 0.5, flat // 64 + 0.5], 1) / 64
     assert np.allclose(bary[inside] @ uv, centre[inside], atol=1e-9)
+
+
+def test_a_needle_gives_no_colour_beyond_its_ends_nor_to_its_neighbours():
+    """A needle 10 texels long and 0.05 wide, listed first, on the upper edge of a triangle that goes on 40 texels to its right."""
+    uv = np.array([[10, 20], [20, 20], [20, 20.05], [60, 20], [20, 4]]) / 64
+    flat, face, bary = texels(uv, np.array([[0, 1, 2], [0, 4, 3]]), 64)
+    y, x = np.divmod(flat, 64)
+    at = np.einsum("nk,nkc->nc", bary, uv[np.array([[0, 1, 2], [0, 4, 3]])[face]]) * 64
+    assert np.hypot(at[:, 0] - x - 0.5, at[:, 1] - y - 0.5).max() < 0.76
+    assert (face[y + 0.5 < 19.9] == 1).all()
+
+
+def test_charts_fill_their_atlas_in_metres_as_in_any_unit():
+    mesh = trimesh.creation.icosphere(3, 0.04)
+    out = bake(mesh, [], [], size=256, tolerance_m=0.01).mesh
+    assert out.uv is not None
+    a, b, c = out.uv[out.faces].transpose(1, 2, 0).astype(float)
+    area = np.abs((b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])).sum() / 2
+    assert area > 0.45
 
 
 def test_fill_continues_a_periodic_ground():
