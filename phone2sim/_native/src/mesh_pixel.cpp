@@ -178,20 +178,25 @@ bool PixelShader::even(const Pixel& a, const Pixel& b, const Pixel& c, const Pix
 Pixel PixelShader::at(int x, int y, const Around& around) const {
     const int S = view.supersample, n = S * S;
     const float ox = 0.5f - 0.5f * seen.w, oy = 0.5f - 0.5f * seen.h;
+    const size_t first = size_t(y) * S * seen.w + size_t(x) * S;
+    const int only = seen.id[first];
+    bool one = only >= 0;
+    for (int row = 0; row < S; ++row)
+        for (int k = 0; k < S; ++k) one &= seen.id[first + size_t(row) * seen.w + k] == only;
+    if (one) {  // all of one face, as most are
+        const FaceSetup& s = seen.setups[only];
+        const float middle = 0.5f * float(S - 1);
+        Pixel p{};
+        p.rgb = shade(s, float(x * S) + middle + ox, float(y * S) + middle + oy, around, around.even && follows(s, around, seen.key[first]), p);
+        p.coverage = 1.0f, p.part = world.face_part[s.face];
+        return p;
+    }
     struct Group {  // samples that one shading stands for
         int id, count, part, own;
         float X, Y, key;
     } groups[kMaxSamples];
     int n_groups = 0, empty = 0;
-    const size_t first = size_t(y) * S * seen.w + size_t(x) * S;
-    const int only = seen.id[first];
-    bool one = only >= 0;
-    for (int k = 1; k < n; ++k) one &= seen.id[first + size_t(k / S) * seen.w + k % S] == only;
-    if (one) {
-        const float middle = 0.5f * float(S - 1);
-        groups[n_groups++] = {only, n, world.face_part[seen.setups[only].face], n, n * (x * S + middle + ox), n * (y * S + middle + oy), seen.key[first]};
-    }
-    for (int k = 0; k < n && !one; ++k) {
+    for (int k = 0; k < n; ++k) {
         const int sx = x * S + k % S, sy = y * S + k / S;
         const int id = seen.id[size_t(sy) * seen.w + sx];
         if (id < 0) {

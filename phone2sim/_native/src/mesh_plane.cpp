@@ -16,6 +16,9 @@ constexpr int kPatch = 8;  // pixels a side that share one footprint on the pict
 struct Ray {
     float x, y, per_z;  // of unit camera z: its world x and y in texels, right and down, and 1 over its world z
 };
+struct Rays {  // of a row of a patch: what a `Ray` is, camera z where they meet the plane, and where that is [texels]
+    float x[kPatch], y[kPatch], per_z[kPatch], z[kPatch], px[kPatch], py[kPatch];
+};
 
 // Linear of an sRGB value (IEC 61966-2-1), in steps of 1/4096.
 const std::array<float, kDecode + 1>& decode_table() {
@@ -32,10 +35,9 @@ const std::array<float, kDecode + 1>& decode_table() {
 
 }  // namespace
 
-// seen(pixel, does it see the picture, its ray, camera z, column and row [texels], start(ray and camera z in the middle of its patch))
-// of every pixel that is `wanted`.
-template <class Wanted, class Start, class Seen>
-void PlanePicture::rays(const View& view, int threads, const Wanted& wanted, const Start& start, const Seen& seen) const {
+// seen(first pixel, number of pixels, their rays, start(ray and camera z in the middle of the patch)) of every row of every patch.
+template <class Start, class Seen>
+void PlanePicture::rays(const View& view, int threads, const Start& start, const Seen& seen) const {
     const double* T = view.T_world_camera;
     const double fx = view.K[0], skew = view.K[1], cx = view.K[2], fy = view.K[4], cy = view.K[5], across = 1 / texel;
     const float above = float(height - T[11]), left = float((T[3] - x0) * across), top = float((y1 - T[7]) * across);
@@ -64,22 +66,29 @@ void PlanePicture::rays(const View& view, int threads, const Wanted& wanted, con
             const int xb = std::min(view.width, xa + kPatch);
             const Ray m = middle.at(0.5f * float(xa + xb - 1));
             const auto shared = start(m, above * m.per_z);
-            for (int y = ya; y < yb; ++y)
-                for (int x = xa; x < xb; ++x) {
-                    const size_t at = size_t(y) * view.width + x;
-                    if (!wanted(at)) continue;
-                    const Ray d = rows[y - ya].at(float(x));
-                    const float z = above * d.per_z, px = left + z * d.x, py = top + z * d.y;
-                    const bool inside = (z > kNear) & (px >= 0) & (py >= 0) & (px < float(w)) & (py < float(h));
-                    seen(at, inside && on[size_t(py) * w + size_t(px)], d, z, px, py, shared);
+            for (int y = ya; y < yb; ++y) {
+                const Row& row = rows[y - ya];
+                Rays r;
+#pragma omp simd
+                for (int i = 0; i < kPatch; ++i) {
+                    const float x = float(xa + i);
+                    const float dx = row.from[0] + x * row.step[0], dy = row.from[1] + x * row.step[1], per_z = 1.0f / (row.from[2] + x * row.step[2]);
+                    const float z = above * per_z;
+                    r.x[i] = dx, r.y[i] = dy, r.per_z[i] = per_z, r.z[i] = z, r.px[i] = left + z * dx, r.py[i] = top + z * dy;
                 }
+                seen(size_t(y) * view.width + xa, xb - xa, r, shared);
+            }
         }
     }
 }
 
 void PlanePicture::depth(const View& view, int threads, float* out) const {
-    rays(view, threads, [](size_t) { return true; }, [](const Ray&, float) { return 0; }, [&](size_t at, bool hit, const Ray&, float z, float, float, int) {
-        out[at] = hit ? z : std::numeric_limits<float>::infinity();
+    const float right = float(w), bottom = float(h);
+    rays(view, threads, [](const Ray&, float) { return 0; }, [&](size_t at, int n, const Rays& r, int) {
+        for (int i = 0; i < n; ++i) {
+            const bool inside = (r.z[i] > kNear) & (r.px[i] >= 0) & (r.py[i] >= 0) & (r.px[i] < right) & (r.py[i] < bottom);
+            out[at + i] = inside && on[size_t(r.py[i]) * w + size_t(r.px[i])] ? r.z[i] : std::numeric_limits<float>::infinity();
+        }
     });
 }
 
@@ -106,20 +115,29 @@ void PlanePicture::paint(const View& view, const float* depth, const float* cove
         bool known;  // its middle looks at the plane
     };
     auto start = [&](const Ray& d, float z) { return z > kNear && z < kFar ? Shared{footprint(d, z), true} : Shared{{}, false}; };
-    std::fill_n(rgb, 3 * n, 0.0f);
-    rays(view, threads, [&](size_t at) { return covered[at] < 1.0f; }, start, [&](size_t at, bool, const Ray& d, float z, float px, float py, const Shared& shared) {
+    auto one = [&](size_t at, const Rays& r, int i, const Shared& shared) {
         float* out = rgb + 3 * at;
         const bool plane = depth[at] < std::numeric_limits<float>::infinity();
         const float through = plane ? before.left[at] : 0.0f, share = 1.0f - through;
         if (plane && through > 1.0f / 255) {
-            const Vec3 c = texture.sample(px * per_w, 1.0f - py * per_h, shared.known ? shared.footprint : footprint(d, z));
+            const Vec3 c = texture.sample(r.px[i] * per_w, 1.0f - r.py[i] * per_h, shared.known ? shared.footprint : footprint({r.x[i], r.y[i], r.per_z[i]}, r.z[i]));
             out[0] = c.x * gain[0], out[1] = c.y * gain[1], out[2] = c.z * gain[2];
+        } else {
+            out[0] = out[1] = out[2] = 0.0f;
         }
         if (share < 1.0f / 255) return;
         for (int c = 0; c < 3; ++c) {
             const float own = (before.colour[c * n + at] + (plane ? 0.0f : before.left[at] * before.fill[c])) / share;
             const float linear = table[int(std::min(std::max(own, 0.0f), 1.0f) * kDecode + 0.5f)];
             out[c] = out[c] * through + linear * before.gain[c] * share;
+        }
+    };
+    rays(view, threads, start, [&](size_t at, int m, const Rays& r, const Shared& shared) {
+        for (int i = 0; i < m; ++i) {
+            if (covered[at + i] < 1.0f)
+                one(at + i, r, i, shared);
+            else
+                std::fill_n(rgb + 3 * (at + i), 3, 0.0f);
         }
     });
 }

@@ -24,8 +24,8 @@ struct PlanePicture {
                float* rgb) const;
 
 private:
-    template <class Wanted, class Start, class Seen>
-    void rays(const View& view, int threads, const Wanted& wanted, const Start& start, const Seen& seen) const;
+    template <class Start, class Seen>
+    void rays(const View& view, int threads, const Start& start, const Seen& seen) const;
 };
 
 }  // namespace p2s

@@ -23,7 +23,7 @@ std::array<uint16_t, 256> srgb_table() {
 
 TextureLevel halve(const TextureLevel& a) {
     TextureLevel b{std::max(1, a.w / 2), std::max(1, a.h / 2), {}};
-    b.rgba.resize(size_t(b.w) * b.h * 4);
+    b.rgba.resize((size_t(b.w) * b.h + 1) * 4);
     if (a.w == 2 * b.w && a.h == 2 * b.h) {
         for (int y = 0; y < b.h; ++y) {
             const uint16_t *p = a.rgba.data() + size_t(2 * y) * a.w * 4, *q = p + size_t(a.w) * 4;
@@ -61,29 +61,36 @@ typedef float v8 __attribute__((vector_size(32)));
 typedef int32_t i8 __attribute__((vector_size(32)));
 typedef uint16_t h8 __attribute__((vector_size(16)));
 
-// Two texels beside each other, the left one `p`, or of two places where the picture ends.
-inline v8 pair(const uint16_t* p, const uint16_t* q) {
-    h8 a;
-    if (q == p + 4) {
-        std::memcpy(&a, p, 16);
-    } else {
-        std::memcpy(&a, p, 8), std::memcpy(reinterpret_cast<char*>(&a) + 8, q, 8);
-    }
-    return __builtin_convertvector(__builtin_convertvector(a, i8), v8);
-}
+// One level of a texture, to look up.
+class Sampler {
+public:
+    explicit Sampler(const TextureLevel& t)
+        : texels(t.rgba.data()), row(size_t(t.w) * 4), w(float(t.w)), h(float(t.h)), right(std::max(0, t.w - 2)), last(t.h - 1) {}
 
-// Of 0–65535.
-inline v4 bilinear(const TextureLevel& t, float u, float v) {
-    const float x = u * t.w - 0.5f, y = (1.0f - v) * t.h - 0.5f;
-    const int i = int(x) - (x < 0), j = int(y) - (y < 0);
-    const float ax = x - i, ay = y - j;
-    const int x0 = std::clamp(i, 0, t.w - 1), x1 = std::clamp(i + 1, 0, t.w - 1);
-    const int y0 = std::clamp(j, 0, t.h - 1), y1 = std::clamp(j + 1, 0, t.h - 1);
-    const uint16_t *upper = t.rgba.data() + size_t(y0) * t.w * 4, *lower = t.rgba.data() + size_t(y1) * t.w * 4;
-    const v8 top = pair(upper + 4 * x0, upper + 4 * x1), bottom = pair(lower + 4 * x0, lower + 4 * x1), both = top + ay * (bottom - top);
-    const v4 left = __builtin_shufflevector(both, both, 0, 1, 2, 3), right = __builtin_shufflevector(both, both, 4, 5, 6, 7);
-    return left + ax * (right - left);
-}
+    // Bilinear at (u, v), clamped; of 0–65535.
+    v4 operator()(float u, float v) const {
+        const float x = std::clamp(u * w - 0.5f, 0.0f, w - 1.0f), y = std::clamp((1.0f - v) * h - 0.5f, 0.0f, h - 1.0f);
+        const int i = std::min(int(x), right), j = int(y);
+        const float ax = x - float(i), ay = y - float(j);
+        const uint16_t *upper = texels + size_t(j) * row + 4 * i, *lower = j < last ? upper + row : upper;
+        const v8 top = pair(upper), bottom = pair(lower), both = top + ay * (bottom - top);
+        const v4 a = __builtin_shufflevector(both, both, 0, 1, 2, 3), b = __builtin_shufflevector(both, both, 4, 5, 6, 7);
+        return a + ax * (b - a);
+    }
+
+private:
+    // A texel and its right neighbour; of a picture one texel wide what comes next, which then counts nothing.
+    static v8 pair(const uint16_t* p) {
+        h8 a;
+        std::memcpy(&a, p, 16);
+        return __builtin_convertvector(__builtin_convertvector(a, i8), v8);
+    }
+
+    const uint16_t* texels;
+    size_t row;
+    float w, h;
+    int right, last;  // the last column that has a right neighbour, the last row
+};
 
 // log2 good to 0.01, from the bits of the float: the same on every machine.
 float log2_fast(float x) {
@@ -101,7 +108,7 @@ float log2_fast(float x) {
 Texture::Texture(const uint8_t* srgb, int w, int h) {
     static const std::array<uint16_t, 256> table = srgb_table();
     TextureLevel base{w, h, {}};
-    base.rgba.resize(size_t(w) * h * 4);
+    base.rgba.resize((size_t(w) * h + 1) * 4);
     for (size_t i = 0; i < size_t(w) * h; ++i)
         for (int c = 0; c < 3; ++c) base.rgba[4 * i + c] = table[srgb[3 * i + c]];
     levels.push_back(std::move(base));
@@ -124,13 +131,13 @@ Texture::Footprint Texture::footprint(float dux, float dvx, float duy, float dvy
 
 Vec3 Texture::sample(float u, float v, const Footprint& f) const {
     u = std::clamp(u, -1.0f, 2.0f), v = std::clamp(v, -1.0f, 2.0f);
-    const TextureLevel &fine = levels[f.fine], &coarse = levels[f.coarse];
+    const Sampler fine(levels[f.fine]), coarse(levels[f.coarse]);
     const float per = 1.0f / float(f.taps);
     v4 sum = {0, 0, 0, 0};
     for (int i = 0; i < f.taps; ++i) {
         const float o = (i + 0.5f) * per - 0.5f, x = u + o * f.du, y = v + o * f.dv;
-        const v4 c = bilinear(fine, x, y);
-        sum += f.between == 0.0f ? c : c + f.between * (bilinear(coarse, x, y) - c);
+        const v4 c = fine(x, y);
+        sum += f.between == 0.0f ? c : c + f.between * (coarse(x, y) - c);
     }
     sum *= per * kUnit;
     return {sum[0], sum[1], sum[2]};

@@ -15,7 +15,7 @@ inline float dot(Vec3 a, Vec3 b) { return a.x * b.x + a.y * b.y + a.z * b.z; }
 
 struct TextureLevel {
     int w, h;
-    std::vector<uint16_t> rgba;  // linear, 65535 = 1
+    std::vector<uint16_t> rgba;  // linear, 65535 = 1; one texel more than the picture has, for loads of two
 };
 
 struct Texture {
