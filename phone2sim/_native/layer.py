@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from phone2sim._native import load
-from phone2sim._native.mesh import ContactMap, LightLike, MeshWorld, ShadowMap, checked_array, light_axes, part_poses
+from phone2sim._native.mesh import ContactMap, LightLike, MeshWorld, ShadowMap, Truth, checked_array, light_axes, part_poses
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,18 +24,6 @@ class StillPicture:
     """(h, w) int32, -1 for the background."""
     normal: np.ndarray
     """(h, w, 3) float32 world, 0 where unknown."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Truth:
-    """What each pixel shows."""
-
-    depth: np.ndarray
-    """(h, w) float32 camera z [m]; inf where nothing is."""
-    part: np.ndarray
-    """(h, w) int32 index of the part that covers most of the pixel, -1 for the background."""
-    normal: np.ndarray
-    """(h, w, 3) float32 world normal, 0 where unknown."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -108,6 +108,18 @@ class MeshImage:
     """(h, w, 3) float32 world normal, 0 where none."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Truth:
+    """What each pixel shows."""
+
+    depth: np.ndarray
+    """(h, w) float32 camera z [m]; inf where nothing is."""
+    part: np.ndarray
+    """(h, w) int32 index of the part that covers most of the pixel, -1 for the background."""
+    normal: np.ndarray
+    """(h, w, 3) float32 world normal, 0 where unknown."""
+
+
 @dataclass(frozen=True)
 class ShadowMap:
     """The key light's view of the casters; shared by every camera of a frame."""
@@ -202,55 +214,85 @@ def render(
     both. Pixels of a surface between others whose share of the key light differs by less than `step` are given what lies between. `threads` 0
     takes all cores.
     """
-    if supersample not in (1, 2, 3):
-        raise ShapeError(f"render supersample: expected 1, 2 or 3, got {supersample}.")
-    gain = np.ones((len(world), 3)) if rgb_gain is None else rgb_gain
     image = MeshImage(
         rgb=np.empty((height, width, 3), np.float32), coverage=np.empty((height, width), np.float32),
         depth=np.empty((height, width), np.float32), part=np.empty((height, width), np.int32),
         normal=np.empty((height, width, 3), np.float32),
     )  # fmt: skip
-    direction = np.asarray(light.direction, float)
     load("mesh").render(
-        world._world, part_poses(world, T_world_part),
-        K=checked_array(K, np.float64, (3, 3), "render K"),
-        T_world_camera=checked_array(T_world_camera, np.float64, (4, 4), "render T_world_camera"),
-        width=width, height=height, supersample=supersample, near_m=near_m, visible=_mask(world, visible),
-        gain=checked_array(gain, np.float32, (len(world), 3), "render rgb_gain"),
-        direction=checked_array(direction / np.linalg.norm(direction), np.float32, (3,), "light direction"),
-        key=checked_array(light.key_rgb, np.float32, (3,), "light key_rgb"),
-        sh=checked_array(light.ambient_sh, np.float32, (9, 3), "light ambient_sh"),
-        shadow=shadow_map.native if shadow_map else None, contact=contact_map.native if contact_map else None,
-        shadow2=more[0].native if more[0] else None, contact2=more[1].native if more[1] else None,
+        **_drawing(
+            world, T_world_part, K, T_world_camera, light, shadow_map, contact_map, more, supersample=supersample, visible=visible,
+            rgb_gain=rgb_gain,
+        ),
+        width=width, height=height, near_m=near_m,
         behind=None if behind_depth is None else checked_array(behind_depth, np.float32, (height, width), "render behind_depth"),
         step=float(step), threads=threads, rgb=image.rgb, coverage=image.coverage, depth=image.depth, part=image.part, normal=image.normal,
     )  # fmt: skip
     return image
 
 
-def composite(
-    image: MeshImage, background: np.ndarray, depth: np.ndarray, *, K: np.ndarray, T_world_camera: np.ndarray,
+def _drawing(
+    world: MeshWorld, T_world_part: np.ndarray, K: np.ndarray, T_world_camera: np.ndarray, light: LightLike,
+    shadow_map: ShadowMap | None, contact_map: ContactMap | None, more: tuple[ShadowMap | None, ContactMap | None], *,
+    supersample: int, visible: np.ndarray | None, rgb_gain: np.ndarray | None,
+) -> dict[str, Any]:  # fmt: skip
+    """What `render` and `draw_over` give to the rasteriser alike."""
+    if supersample not in (1, 2, 3):
+        raise ShapeError(f"render supersample: expected 1, 2 or 3, got {supersample}.")
+    gain = np.ones((len(world), 3)) if rgb_gain is None else rgb_gain
+    direction = np.asarray(light.direction, float)
+    return {
+        "world": world._world, "poses": part_poses(world, T_world_part), "supersample": supersample, "visible": _mask(world, visible),
+        "K": checked_array(K, np.float64, (3, 3), "render K"),
+        "T_world_camera": checked_array(T_world_camera, np.float64, (4, 4), "render T_world_camera"),
+        "gain": checked_array(gain, np.float32, (len(world), 3), "render rgb_gain"),
+        "direction": checked_array(direction / np.linalg.norm(direction), np.float32, (3,), "light direction"),
+        "key": checked_array(light.key_rgb, np.float32, (3,), "light key_rgb"),
+        "sh": checked_array(light.ambient_sh, np.float32, (9, 3), "light ambient_sh"),
+        "shadow": shadow_map.native if shadow_map else None, "contact": contact_map.native if contact_map else None,
+        "shadow2": more[0].native if more[0] else None, "contact2": more[1].native if more[1] else None,
+    }  # fmt: skip
+
+
+class Backdrop:
+    """A linear picture behind meshes, and how far away it is."""
+
+    def __init__(self, native: Any, depth: np.ndarray) -> None:
+        self.native = native
+        self.depth = depth
+        """(h, w) float32 camera z [m]; inf where nothing is."""
+
+    @classmethod
+    def still(cls, rgb: np.ndarray, depth: np.ndarray) -> Backdrop:
+        """A picture (h, w, 3) that is there already."""
+        z = checked_array(depth, np.float32, (None, None), "Backdrop depth")
+        return cls(load("mesh").StillBackdrop(checked_array(rgb, np.float32, (*z.shape, 3), "Backdrop rgb")), z)
+
+
+def draw_over(
+    world: MeshWorld, T_world_part: np.ndarray, behind: Backdrop, *, K: np.ndarray, T_world_camera: np.ndarray, light: LightLike,
     shadow_map: ShadowMap | None = None, contact_map: ContactMap | None = None,
     more: tuple[ShadowMap | None, ContactMap | None] = (None, None), shadow: float = 0.6, bias_m: float = 0.004,
-    step: float = 0.0, threads: int = 0,
-) -> np.ndarray:  # fmt: skip
-    """`image` over `background` (h, w, 3) linear of camera z `depth` (h, w) [m], which receives shadow and contact.
+    supersample: int = 1, visible: np.ndarray | None = None, rgb_gain: np.ndarray | None = None, near_m: float = 0.01,
+    step: float = 0.0, truth: bool = False, threads: int = 0,
+) -> tuple[np.ndarray, Truth | None]:  # fmt: skip
+    """The parts, as `render` draws them, over a background that receives their shadow and contact: (h, w, 3) float32 linear.
 
-    `more` are a second shadow and contact map. `shadow` is the share of the background's light that the key gives. Pixels between
-    others whose light differs by less than `step` are given what lies between. Returns (h, w, 3) float32 linear.
+    `shadow` is the share of the background's light that the key gives, `bias_m` how much nearer to the light its points are
+    taken to be. With `truth` also what the picture shows of the parts: depth inf, part -1 and normal 0 where none is.
     """
-    h, w = image.coverage.shape
-    out = np.empty((h, w, 3), np.float32)
-    load("mesh").composite(
-        K=checked_array(K, np.float64, (3, 3), "composite K"),
-        T_world_camera=checked_array(T_world_camera, np.float64, (4, 4), "composite T_world_camera"), width=w, height=h,
-        background=checked_array(background, np.float32, (h, w, 3), "composite background"),
-        depth=checked_array(depth, np.float32, (h, w), "composite depth"), fg_rgb=image.rgb, coverage=image.coverage,
-        shadow=shadow_map.native if shadow_map else None, contact=contact_map.native if contact_map else None,
-        shadow2=more[0].native if more[0] else None, contact2=more[1].native if more[1] else None,
-        strength=float(shadow), bias=float(bias_m), step=float(step), threads=threads, out=out,
+    h, w = behind.depth.shape
+    rgb = np.empty((h, w, 3), np.float32)
+    known = Truth(depth=np.empty((h, w), np.float32), part=np.empty((h, w), np.int32), normal=np.empty((h, w, 3), np.float32)) if truth else None
+    load("mesh").draw_over(
+        **_drawing(
+            world, T_world_part, K, T_world_camera, light, shadow_map, contact_map, more, supersample=supersample, visible=visible,
+            rgb_gain=rgb_gain,
+        ),
+        width=w, height=h, backdrop=behind.native, behind=behind.depth, strength=float(shadow), bias=float(bias_m), near_m=near_m,
+        step=float(step), threads=threads, rgb=rgb, depth=known and known.depth, part=known and known.part, normal=known and known.normal,
     )  # fmt: skip
-    return out
+    return rgb, known
 
 
 class PlanePicture:
@@ -271,23 +313,21 @@ class PlanePicture:
         self._native.depth(*_camera(K, T_world_camera), width, height, threads, out)
         return out
 
-    def paint(
-        self, depth: np.ndarray, *, K: np.ndarray, T_world_camera: np.ndarray, colour: np.ndarray, left: np.ndarray,
-        rgb_gain: np.ndarray, fill_rgb: np.ndarray, other_gain: np.ndarray, covered: np.ndarray, threads: int = 0,
-    ) -> np.ndarray:  # fmt: skip
-        """Linear (h, w, 3): the paint, times `rgb_gain` (3,), under splats of `colour` (3, h, w), sRGB and premultiplied, which
-        leave the share `left` (h, w) of the light. Where `depth` (h, w) is inf they are over `fill_rgb` (3,), sRGB. The splats are
-        times `other_gain` (3,). Pixels that are all `covered` (h, w) stay black. The paint is filtered along the longer side of a
-        pixel's footprint."""
-        h, w = depth.shape
-        rgb = np.empty((h, w, 3), np.float32)
-        self._native.paint(
-            *_camera(K, T_world_camera), w, h, depth, checked_array(covered, np.float32, (h, w), "paint covered"),
-            checked_array(rgb_gain, np.float32, (3,), "paint rgb_gain"), checked_array(colour, np.float32, (3, h, w), "paint colour"),
-            checked_array(left, np.float32, (h, w), "paint left"), checked_array(fill_rgb, np.float32, (3,), "paint fill_rgb"),
-            checked_array(other_gain, np.float32, (3,), "paint other_gain"), threads, rgb,
+    def backdrop(
+        self, seen: np.ndarray, depth: np.ndarray, *, K: np.ndarray, T_world_camera: np.ndarray, colour: np.ndarray, left: np.ndarray,
+        rgb_gain: np.ndarray, fill_rgb: np.ndarray, other_gain: np.ndarray,
+    ) -> Backdrop:  # fmt: skip
+        """The paint, times `rgb_gain` (3,), under splats of `colour` (3, h, w), sRGB and premultiplied, which leave the share `left`
+        (h, w) of the light. Where `seen` (h, w), what `depth` gave, is inf they are over `fill_rgb` (3,), sRGB. The splats are times
+        `other_gain` (3,). The paint is filtered along the longer side of a pixel's footprint. `depth` (h, w) [m] is of all together."""
+        z = checked_array(depth, np.float32, (None, None), "backdrop depth")
+        native = load("mesh").PlaneBackdrop(
+            self._native, *_camera(K, T_world_camera), checked_array(seen, np.float32, z.shape, "backdrop seen"),
+            checked_array(rgb_gain, np.float32, (3,), "backdrop rgb_gain"), checked_array(colour, np.float32, (3, *z.shape), "backdrop colour"),
+            checked_array(left, np.float32, z.shape, "backdrop left"), checked_array(fill_rgb, np.float32, (3,), "backdrop fill_rgb"),
+            checked_array(other_gain, np.float32, (3,), "backdrop other_gain"),
         )  # fmt: skip
-        return rgb
+        return Backdrop(native, z)
 
 
 def _camera(K: np.ndarray, T_world_camera: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

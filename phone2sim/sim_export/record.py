@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from phone2sim._native.layer import Truth
+from phone2sim._native.mesh import Truth
 from phone2sim.assets.scene import Scene
 from phone2sim.keys import Key
 from phone2sim.poses import Pose

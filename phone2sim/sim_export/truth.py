@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from phone2sim._native.layer import Truth
+from phone2sim._native.mesh import Truth
 from phone2sim.augment.spec import CameraSpec
 from phone2sim.errors import InputError, did_you_mean
 from phone2sim.keys import Key

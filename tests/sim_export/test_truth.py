@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from phone2sim._native.layer import Truth
+from phone2sim._native.mesh import Truth
 from phone2sim.augment import load_recipe, sample_episode
 from phone2sim.augment.spec import CameraSpec, PoseSpec
 from phone2sim.errors import InputError

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "mesh_layer.hpp"
+#include "mesh_over.hpp"
 #include "mesh_plane.hpp"
 #include "mesh_resolve.hpp"
 #include "mesh_sensor.hpp"
@@ -197,6 +198,34 @@ void draw_layer(Layer& layer, const World& world, In<double> poses, In<float> ga
     layer.draw(moving, seed, thread_count(threads), out ? out->data() : nullptr, linear ? linear->data() : nullptr, truth, names.data());
 }
 
+// Backdrops that keep the arrays they show.
+struct StillBackdrop : Still {
+    In<float> kept;
+    explicit StillBackdrop(In<float> rgb) : Still(rgb.data(), int(rgb.shape(1))), kept(rgb) {}
+};
+
+struct PlaneBackdrop : Painted {
+    In<float> kept[3];
+    PlaneBackdrop(const PlanePicture& plane, In<double> K, In<double> T_world_camera, In<float> depth, In<float> gain, In<float> colour, In<float> left,
+                  In<float> fill, In<float> other)
+        : Painted(plane, make_view(K, T_world_camera, int(depth.shape(1)), int(depth.shape(0)), 1), depth.data(), gain.data(),
+                  {colour.data(), left.data(), {fill.data()[0], fill.data()[1], fill.data()[2]}, {other.data()[0], other.data()[1], other.data()[2]}}),
+          kept{depth, colour, left} {}
+};
+
+void draw_over_picture(const World& world, In<double> poses, In<double> K, In<double> T_world_camera, int width, int height, int supersample,
+                       float near_m, In<uint8_t> visible, In<float> gain, In<float> direction, In<float> key, In<float> sh,
+                       const ShadowMap* shadow, const ContactMap* contact, const ShadowMap* shadow2, const ContactMap* contact2,
+                       const Backdrop& backdrop, In<float> behind, float strength, float bias, float step, int threads, Out<float> rgb,
+                       std::optional<Out<float>> depth, std::optional<Out<int32_t>> part, std::optional<Out<float>> normal) {
+    const View view = make_view(K, T_world_camera, width, height, supersample);
+    const Light light = make_light(direction, key, sh);
+    const Seen out{rgb.data(), depth ? depth->data() : nullptr, part ? part->data() : nullptr, normal ? normal->data() : nullptr};
+    nb::gil_scoped_release release;
+    draw_over(world, view, perspective(world, view, poses.data(), near_m), visible.data(), poses.data(), gain.data(), light,
+              {{shadow, shadow2}, {contact, contact2}, step}, {backdrop, behind.data(), strength, bias}, thread_count(threads), out);
+}
+
 }  // namespace
 
 NB_MODULE(P2S_MODULE, m) {
@@ -228,15 +257,16 @@ NB_MODULE(P2S_MODULE, m) {
           nb::arg("rest"), nb::arg("key"), nb::arg("depth"), nb::arg("axes"), nb::arg("step"), nb::arg("gain"), nb::arg("blur_px"), nb::arg("noise"));
     m.def("shadow_map", &make_shadow);
     m.def("contact_map", &make_contact);
-    m.def("composite", [](In<double> K, In<double> T, int w, int h, In<float> background, In<float> depth, In<float> fg, In<float> cov,
-                          const ShadowMap* shadow, const ContactMap* contact, const ShadowMap* shadow2, const ContactMap* contact2,
-                          float strength, float bias, float step, int threads, Out<float> out) {
-        const View view = make_view(K, T, w, h, 1);
-        nb::gil_scoped_release release;
-        composite(view, background.data(), depth.data(), fg.data(), cov.data(), {{shadow, shadow2}, {contact, contact2}, step}, strength, bias, thread_count(threads), out.data());
-    }, nb::arg("K"), nb::arg("T_world_camera"), nb::arg("width"), nb::arg("height"), nb::arg("background"), nb::arg("depth"),
-       nb::arg("fg_rgb"), nb::arg("coverage"), nb::arg("shadow").none(), nb::arg("contact").none(), nb::arg("shadow2").none(), nb::arg("contact2").none(), nb::arg("strength"), nb::arg("bias"),
-       nb::arg("step"), nb::arg("threads"), nb::arg("out"));
+    nb::class_<Backdrop>(m, "Backdrop");
+    nb::class_<StillBackdrop, Backdrop>(m, "StillBackdrop").def(nb::init<In<float>>(), nb::arg("rgb"));
+    nb::class_<PlaneBackdrop, Backdrop>(m, "PlaneBackdrop").def(nb::init<const PlanePicture&, In<double>, In<double>, In<float>, In<float>, In<float>, In<float>, In<float>, In<float>>(),
+        nb::keep_alive<1, 2>(), nb::arg("plane"), nb::arg("K"), nb::arg("T_world_camera"), nb::arg("depth"), nb::arg("rgb_gain"), nb::arg("colour"),
+        nb::arg("left"), nb::arg("fill_rgb"), nb::arg("other_gain"));
+    m.def("draw_over", &draw_over_picture, nb::arg("world"), nb::arg("poses"), nb::arg("K"), nb::arg("T_world_camera"), nb::arg("width"),
+          nb::arg("height"), nb::arg("supersample"), nb::arg("near_m"), nb::arg("visible"), nb::arg("gain"), nb::arg("direction"),
+          nb::arg("key"), nb::arg("sh"), nb::arg("shadow").none(), nb::arg("contact").none(), nb::arg("shadow2").none(),
+          nb::arg("contact2").none(), nb::arg("backdrop"), nb::arg("behind"), nb::arg("strength"), nb::arg("bias"), nb::arg("step"), nb::arg("threads"),
+          nb::arg("rgb"), nb::arg("depth").none(), nb::arg("part").none(), nb::arg("normal").none());
     nb::class_<PlanePicture>(m, "PlanePicture")
         .def("__init__", [](PlanePicture* p, In<uint8_t> srgb, In<uint8_t> on, double x0, double y1, double texel, double height) {
             const int h = int(srgb.shape(0)), w = int(srgb.shape(1));
@@ -246,13 +276,6 @@ NB_MODULE(P2S_MODULE, m) {
             const View view = make_view(K, T, w, h, 1);
             nb::gil_scoped_release release;
             p.depth(view, thread_count(threads), out.data());
-        })
-        .def("paint", [](const PlanePicture& p, In<double> K, In<double> T, int w, int h, In<float> depth, In<float> covered, In<float> gain,
-                         In<float> colour, In<float> left, In<float> fill, In<float> beside, int threads, Out<float> rgb) {
-            const View view = make_view(K, T, w, h, 1);
-            nb::gil_scoped_release release;
-            p.paint(view, depth.data(), covered.data(), gain.data(), {colour.data(), left.data(), fill.data(), beside.data()},
-                    thread_count(threads), rgb.data());
         });
     m.def("sense", [](In<float> rgb, In<float> gain, float blur_px, float noise, uint64_t seed, Out<uint8_t> out) {
         nb::gil_scoped_release release;

@@ -202,18 +202,26 @@ void set_up_faces(const World& world, const Projection& projection, const uint8_
 
 }
 
-void fill(const Projection& projection, Visibility& out, int threads) {
-    const int n_bands = (out.h + kBand - 1) / kBand;
-    std::vector<std::vector<int>> bands(n_bands);
-    for (int i = 0; i < int(out.setups.size()); ++i) {
-        const FaceSetup& s = out.setups[i];
+Bands in_bands(const Visibility& seen, int rows) {
+    Bands bands{rows, std::vector<std::vector<int>>((seen.h + rows - 1) / rows)};
+    for (int i = 0; i < int(seen.setups.size()); ++i) {
+        const FaceSetup& s = seen.setups[i];
         if (s.face < 0) continue;
-        for (int b = s.y0 / kBand; b <= s.y1 / kBand; ++b) bands[b].push_back(i);
+        for (int b = s.y0 / rows; b <= s.y1 / rows; ++b) bands.faces[b].push_back(i);
     }
+    return bands;
+}
+
+void fill(const Projection& projection, const Bands& bands, int band, Visibility& out) {
     const float key_max = projection.perspective ? 1.0f / projection.near_m : 1e30f;
+    const int row0 = band * bands.rows, row1 = std::min(out.h, row0 + bands.rows) - 1;
+    for (int i : bands.faces[band]) draw(out.setups[i], i, row0, row1, key_max, out);
+}
+
+void fill(const Projection& projection, Visibility& out, int threads) {
+    const Bands bands = in_bands(out, kBand);
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1)
-    for (int b = 0; b < n_bands; ++b)
-        for (int i : bands[b]) draw(out.setups[i], i, b * kBand, std::min(out.h, (b + 1) * kBand) - 1, key_max, out);
+    for (int b = 0; b < int(bands.faces.size()); ++b) fill(projection, bands, b, out);
 }
 
 Projection perspective(const World& world, const View& view, const double* T_world_part, float near_m) {

@@ -72,9 +72,16 @@ struct Projection {
     std::vector<double> matrices;
 };
 
-// The two steps of `rasterize`: `out.setups` from the poses (needs w, h), then key and id from the setups.
+struct Bands {  // of so many rows, and the setups that reach into each
+    int rows;
+    std::vector<std::vector<int>> faces;
+};
+Bands in_bands(const Visibility& seen, int rows);
+
+// The two steps of `rasterize`: `out.setups` from the poses (needs w, h), then key and id from the setups, of all bands or of one.
 void set_up_faces(const World& world, const Projection& projection, const uint8_t* visible, Visibility& out, int threads);
 void fill(const Projection& projection, Visibility& out, int threads);
+void fill(const Projection& projection, const Bands& bands, int band, Visibility& out);
 
 // Fills `out` (w, h and initial key/id set by the caller).
 void rasterize(const World& world, const Projection& projection, const uint8_t* visible, Visibility& out, int threads);

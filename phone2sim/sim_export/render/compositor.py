@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
-from phone2sim._native.layer import Layer, Shot, Truth
-from phone2sim._native.mesh import ContactMap, MeshLight, ShadowMap, composite, render, to_srgb8
+from phone2sim._native.layer import Layer, Shot
+from phone2sim._native.mesh import Backdrop, ContactMap, MeshLight, ShadowMap, Truth, draw_over, to_srgb8
 from phone2sim.augment.spec import CameraSpec, LightSpec, SensorSpec, SurfaceSpec
 from phone2sim.errors import ShapeError
 from phone2sim.keys import Key
@@ -180,22 +180,17 @@ class EpisodeRenderer:
                 self._cloud, drawn, support_height_m=self._support, threads=self.threads, T_world_camera=T, fill_rgb=self._fill
             )
             dress = dressed(all_splats, self._surfaces, self._lights, K=K, T_world_camera=T)
-            view = MovingView(depth=all_splats.depth, on_support=all_splats.on_support, paint=lambda _: dress)
-        options: dict[str, Any] = {
-            "K": K, "T_world_camera": T, "shadow_map": self._still_maps[0], "contact_map": self._still_maps[1], "more": maps,
-            "step": SHADE_STEP, "threads": self.threads,
-        }  # fmt: skip
-        image = render(
-            self._all.world, T_world_part, width=w, height=h, light=self._light, behind_depth=view.depth,
-            supersample=self._supersample, rgb_gain=self._all.rgb_gain,
-            visible=self._all.in_view(T_world_part, K, T, w, h), **options,
+            view = MovingView(picture=Backdrop.still(dress, all_splats.depth), on_support=all_splats.on_support)
+        rgb, known = draw_over(
+            self._all.world, T_world_part, view.picture, K=K, T_world_camera=T, light=self._light, shadow=self._lights.shadow,
+            shadow_map=self._still_maps[0], contact_map=self._still_maps[1], more=maps, supersample=self._supersample,
+            rgb_gain=self._all.rgb_gain, visible=self._all.in_view(T_world_part, K, T, w, h), step=SHADE_STEP, truth=truth,
+            threads=self.threads,
         )  # fmt: skip
-        rgb = composite(image, view.paint(image.coverage), view.depth, shadow=self._lights.shadow, **options)
-        known = None
-        if truth:
-            own = image.part >= 0
-            normal = np.where(own[..., None], image.normal, np.where(view.on_support[..., None], (0, 0, 1), 0)).astype(np.float32)
-            known = Truth(depth=np.where(own, image.depth, view.depth), part=image.part, normal=normal)
+        if known:
+            own = known.part >= 0
+            normal = np.where(own[..., None], known.normal, np.where(view.on_support[..., None], (0, 0, 1), 0)).astype(np.float32)
+            known = replace(known, depth=np.where(own, known.depth, view.picture.depth), normal=normal)
         if linear:
             return Shot(rgb=rgb, truth=known)
         s = self._sensor

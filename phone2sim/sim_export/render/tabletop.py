@@ -6,7 +6,6 @@ rasterised in each picture, hidden behind the plane.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from phone2sim._native import load
-from phone2sim._native.mesh import PlanePicture, srgb_to_linear, to_srgb8
+from phone2sim._native.mesh import Backdrop, PlanePicture, srgb_to_linear, to_srgb8
 from phone2sim.augment.spec import LightSpec, SurfaceSpec
 from phone2sim.poses import quat_to_matrix
 from phone2sim.reconstruct.splat.cloud import SplatCloud
@@ -122,12 +121,10 @@ def _inside(cloud: SplatCloud, table: np.ndarray, corner: tuple[float, float], t
 class MovingView:
     """What a moving camera sees of the background."""
 
-    depth: np.ndarray
-    """(h, w) float32 camera z [m]; inf where nothing is."""
+    picture: Backdrop
+    """Relit and repainted."""
     on_support: np.ndarray
     """(h, w) bool."""
-    paint: Callable[[np.ndarray], np.ndarray]
-    """The picture (h, w, 3), linear, relit and repainted; black where `covered` (h, w) by something in front is 1."""
 
 
 class MovingBackground:
@@ -164,10 +161,8 @@ class MovingBackground:
         )  # fmt: skip
         nearer = left < 0.5
 
-        def paint(covered: np.ndarray) -> np.ndarray:
-            return self._plane.paint(
-                plane, **camera, colour=colour, left=left, rgb_gain=self._gain, fill_rgb=self._fill, other_gain=self._beside,
-                covered=covered, threads=self._threads,
-            )  # fmt: skip
-
-        return MovingView(depth=np.where(nearer, median, plane), on_support=np.isfinite(plane) & ~nearer, paint=paint)
+        picture = self._plane.backdrop(
+            plane, np.where(nearer, median, plane), **camera, colour=colour, left=left, rgb_gain=self._gain, fill_rgb=self._fill,
+            other_gain=self._beside,
+        )  # fmt: skip
+        return MovingView(picture=picture, on_support=np.isfinite(plane) & ~nearer)
