@@ -34,7 +34,7 @@ Vec3 PixelShader::texture_at(const FaceSetup& s, const Part& part, float W, cons
     }
     const Texture& texture = world.textures[part.texture];
     const float k = float(view.supersample) / W;  // derivatives per picture pixel
-    return texture.sample(u, v, texture.footprint((ux - u * wx) * k, (vx - v * wx) * k, (uy - u * wy) * k, (vy - v * wy) * k));
+    return Sampler(texture, texture.footprint((ux - u * wx) * k, (vx - v * wx) * k, (uy - u * wy) * k, (vy - v * wy) * k))(u, v);
 }
 
 // Colour where the ray of sample position (X, Y) meets the face; camera depth, world normal, share of the key light, light and shine into `out`.

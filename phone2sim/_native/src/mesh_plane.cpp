@@ -94,7 +94,7 @@ void Painted::tile(int x0, int y0, int w, int h, const float* covered, float* rg
     const Ray m = rays.at(rays.row(y0 + 0.5 * (h - 1)), float(x0) + 0.5f * float(w - 1));
     const float z = rays.above * m.per_z;
     const bool known = z > kNear && z < kFar;  // the middle looks at the plane: all pixels share its footprint
-    const Texture::Footprint shared = known ? footprint(m, z) : Texture::Footprint{};
+    const Sampler shared(plane.texture, known ? footprint(m, z) : Texture::Footprint{1, 0, 0, 0.0f, 0.0f, 0.0f});
     for (int y = 0; y < h; ++y) {
         const PlaneRays::Eight r = rays.eight(rays.row(y0 + y), x0);
         for (int x = 0; x < w; ++x) {
@@ -105,7 +105,8 @@ void Painted::tile(int x0, int y0, int w, int h, const float* covered, float* rg
             const bool on = depth[at] < std::numeric_limits<float>::infinity();
             const float through = on ? before.left[at] : 0.0f, share = 1.0f - through;
             if (on && through > 1.0f / 255) {
-                const Vec3 c = plane.texture.sample(r.px[x] * per_w, 1.0f - r.py[x] * per_h, known ? shared : footprint({r.x[x], r.y[x], r.per_z[x]}, r.z[x]));
+                const float u = r.px[x] * per_w, v = 1.0f - r.py[x] * per_h;
+                const Vec3 c = known ? shared(u, v) : Sampler(plane.texture, footprint({r.x[x], r.y[x], r.per_z[x]}, r.z[x]))(u, v);
                 out[0] = c.x * gain[0], out[1] = c.y * gain[1], out[2] = c.z * gain[2];
             }
             if (share < 1.0f / 255) continue;

@@ -4,12 +4,10 @@
 #include <cmath>
 #include <cstring>
 
-#include "mesh_world.hpp"
+#include "mesh_texture.hpp"
 
 namespace p2s {
 namespace {
-
-constexpr float kUnit = 1.0f / 65535.0f;
 
 std::array<uint16_t, 256> srgb_table() {
     std::array<uint16_t, 256> t{};
@@ -23,7 +21,7 @@ std::array<uint16_t, 256> srgb_table() {
 
 TextureLevel halve(const TextureLevel& a) {
     TextureLevel b{std::max(1, a.w / 2), std::max(1, a.h / 2), {}};
-    b.rgba.resize((size_t(b.w) * b.h + 1) * 4);
+    b.rgba.resize((size_t(b.w) * (b.h + 1) + 1) * 4);
     if (a.w == 2 * b.w && a.h == 2 * b.h) {
         for (int y = 0; y < b.h; ++y) {
             const uint16_t *p = a.rgba.data() + size_t(2 * y) * a.w * 4, *q = p + size_t(a.w) * 4;
@@ -55,43 +53,6 @@ TextureLevel halve(const TextureLevel& a) {
     return b;
 }
 
-// Four channels of two neighbours at once, through the vector extensions of GCC and Clang.
-typedef float v4 __attribute__((vector_size(16)));
-typedef float v8 __attribute__((vector_size(32)));
-typedef int32_t i8 __attribute__((vector_size(32)));
-typedef uint16_t h8 __attribute__((vector_size(16)));
-
-// One level of a texture, to look up.
-class Sampler {
-public:
-    explicit Sampler(const TextureLevel& t)
-        : texels(t.rgba.data()), row(size_t(t.w) * 4), w(float(t.w)), h(float(t.h)), right(std::max(0, t.w - 2)), last(t.h - 1) {}
-
-    // Bilinear at (u, v), clamped; of 0–65535.
-    v4 operator()(float u, float v) const {
-        const float x = std::clamp(u * w - 0.5f, 0.0f, w - 1.0f), y = std::clamp((1.0f - v) * h - 0.5f, 0.0f, h - 1.0f);
-        const int i = std::min(int(x), right), j = int(y);
-        const float ax = x - float(i), ay = y - float(j);
-        const uint16_t *upper = texels + size_t(j) * row + 4 * i, *lower = j < last ? upper + row : upper;
-        const v8 top = pair(upper), bottom = pair(lower), both = top + ay * (bottom - top);
-        const v4 a = __builtin_shufflevector(both, both, 0, 1, 2, 3), b = __builtin_shufflevector(both, both, 4, 5, 6, 7);
-        return a + ax * (b - a);
-    }
-
-private:
-    // A texel and its right neighbour; of a picture one texel wide what comes next, which then counts nothing.
-    static v8 pair(const uint16_t* p) {
-        h8 a;
-        std::memcpy(&a, p, 16);
-        return __builtin_convertvector(__builtin_convertvector(a, i8), v8);
-    }
-
-    const uint16_t* texels;
-    size_t row;
-    float w, h;
-    int right, last;  // the last column that has a right neighbour, the last row
-};
-
 // log2 good to 0.01, from the bits of the float: the same on every machine.
 float log2_fast(float x) {
     uint32_t bits;
@@ -108,7 +69,7 @@ float log2_fast(float x) {
 Texture::Texture(const uint8_t* srgb, int w, int h) {
     static const std::array<uint16_t, 256> table = srgb_table();
     TextureLevel base{w, h, {}};
-    base.rgba.resize((size_t(w) * h + 1) * 4);
+    base.rgba.resize((size_t(w) * (h + 1) + 1) * 4);
     for (size_t i = 0; i < size_t(w) * h; ++i)
         for (int c = 0; c < 3; ++c) base.rgba[4 * i + c] = table[srgb[3 * i + c]];
     levels.push_back(std::move(base));
@@ -127,20 +88,6 @@ Texture::Footprint Texture::footprint(float dux, float dvx, float duy, float dvy
     const float t = std::clamp(2.0f * (lod - float(l)) - 0.5f, 0.0f, 1.0f);
     const float du = std::clamp(lx > ly ? dux : duy, -1.0f, 1.0f), dv = std::clamp(lx > ly ? dvx : dvy, -1.0f, 1.0f);
     return {taps, t == 1.0f ? next : l, next, du, dv, t == 1.0f ? 0.0f : t};
-}
-
-Vec3 Texture::sample(float u, float v, const Footprint& f) const {
-    u = std::clamp(u, -1.0f, 2.0f), v = std::clamp(v, -1.0f, 2.0f);
-    const Sampler fine(levels[f.fine]), coarse(levels[f.coarse]);
-    const float per = 1.0f / float(f.taps);
-    v4 sum = {0, 0, 0, 0};
-    for (int i = 0; i < f.taps; ++i) {
-        const float o = (i + 0.5f) * per - 0.5f, x = u + o * f.du, y = v + o * f.dv;
-        const v4 c = fine(x, y);
-        sum += f.between == 0.0f ? c : c + f.between * (coarse(x, y) - c);
-    }
-    sum *= per * kUnit;
-    return {sum[0], sum[1], sum[2]};
 }
 
 }  // namespace p2s

@@ -1,36 +1,8 @@
-// Packed meshes, textures and the visibility buffer shared by the colour, shadow and contact passes.
+// Packed meshes and the visibility buffer shared by the colour, shadow and contact passes.
 #pragma once
-#include <cstdint>
-#include <memory>
-#include <vector>
+#include "mesh_texture.hpp"
 
 namespace p2s {
-
-struct Vec3 {
-    float x, y, z;
-};
-inline Vec3 operator+(Vec3 a, Vec3 b) { return {a.x + b.x, a.y + b.y, a.z + b.z}; }
-inline Vec3 operator*(Vec3 a, float s) { return {a.x * s, a.y * s, a.z * s}; }
-inline float dot(Vec3 a, Vec3 b) { return a.x * b.x + a.y * b.y + a.z * b.z; }
-
-struct TextureLevel {
-    int w, h;
-    std::vector<uint16_t> rgba;  // linear, 65535 = 1; one texel more than the picture has, for loads of two
-};
-
-struct Texture {
-    std::vector<TextureLevel> levels;  // 0 is full size, each next one half of it
-    explicit Texture(const uint8_t* srgb, int w, int h);
-    // What a pixel covers: `taps` samples, (du, dv) from the first end of its longer side to the other, and how far from level `fine` to `coarse`.
-    struct Footprint {
-        int taps, fine, coarse;
-        float du, dv, between;
-    };
-    // Of a pixel whose steps to the right and down change (u, v) by (dux, dvx) and (duy, dvy): up to eight samples along its longer side.
-    Footprint footprint(float dux, float dvx, float duy, float dvy) const;
-    // At (u, v), bottom-left origin, clamped.
-    Vec3 sample(float u, float v, const Footprint& f) const;
-};
 
 struct Part {
     int f0, f1, v0, v1;
