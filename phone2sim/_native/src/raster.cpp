@@ -54,6 +54,28 @@ inline void tile_range(const Footprint& f, int ty, int& x0, int& x1) {
 
 }  // namespace
 
+void hide(Footprint* feet, size_t n, const Camera& cam, const float* limit) {
+  const int nx = (cam.w + kTileW - 1) / kTileW, ny = (cam.h + kTileH - 1) / kTileH;
+  std::vector<float> farthest((size_t)nx * ny, 0.f);
+  for (int y = 0; y < cam.h; y++)
+    for (int tx = 0; tx < nx; tx++) {
+      const float* row = limit + (size_t)y * cam.w;
+      float most = 0;
+      for (int x = tx * kTileW; x < std::min(cam.w, (tx + 1) * kTileW); x++) most = most > row[x] ? most : row[x];
+      float& far = farthest[(size_t)(y / kTileH) * nx + tx];
+      far = std::max(far, most);
+    }
+  for (size_t i = 0; i < n; i++) {
+    Footprint& f = feet[i];
+    if (f.tx0 == f.tx1) continue;
+    float far = 0;
+    for (int ty = f.ty0; ty < f.ty1; ty++)
+      for (int tx = f.tx0; tx < f.tx1; tx++) far = std::max(far, farthest[(size_t)ty * nx + tx]);
+    const float x = f.zu > 0 ? f.tx0 * kTileW : f.tx1 * kTileW, y = f.zv > 0 ? f.ty0 * kTileH : f.ty1 * kTileH;  // where it is nearest
+    if (f.z + f.zu * (x - f.u) + f.zv * (y - f.v) > far) f.tx1 = f.tx0;
+  }
+}
+
 void bin(const Footprint* feet, size_t n, const Camera& cam, Tiles& T, int threads) {
   T.nx = (cam.w + kTileW - 1) / kTileW, T.ny = (cam.h + kTileH - 1) / kTileH;
   T.offsets.resize(n + 1), T.keys.resize(n), T.keys2.resize(n), T.order.resize(n), T.order2.resize(n);
@@ -177,12 +199,28 @@ struct Alive {
   }
 };
 
+constexpr float kBehind = 0.1f;  // [m]: a Gaussian whose centre is this far behind a limit is hidden there
+
+// Pixels of each row, from the first to the last, that Gaussians from depth z on can still change.
+struct Window : Alive {
+  int x0[kTileH] = {}, x1[kTileH];
+  explicit Window(int width) { std::fill(x1, x1 + kTileH, width - 1); }
+  void shrink(const float* T, const float* wall, float z) {
+    auto dead = [&](int p) { return T[p] <= kOpaque || wall[p] + kBehind < z; };
+    for (int y = lo; y <= hi; y++) {
+      while (x0[y] <= x1[y] && dead(y * kStride + x0[y])) x0[y]++;
+      while (x0[y] <= x1[y] && dead(y * kStride + x1[y])) x1[y]--;
+    }
+    while (lo <= hi && x0[lo] > x1[lo]) lo++;
+    while (hi >= lo && x0[hi] > x1[hi]) hi--;
+  }
+};
+
 inline void row_range(const Footprint& f, float v, const Alive& alive, int& y0, int& y1) {
   y0 = std::max(alive.lo, (int)std::ceil(std::max(v - f.ey - .51f, 0.f)));
   y1 = std::min(alive.hi, (int)std::floor(std::max(v + f.ey - .49f, -1.f)));
 }
 
-constexpr float kBehind = 0.1f;  // [m]: a Gaussian whose centre is this far behind all limits is hidden
 constexpr float kLayer = 0.006f;  // what lies within this share of the mean depth of a layer belongs to it
 
 template <bool kDepth, bool kNormal, bool kMode, bool kLimit = false>
@@ -202,12 +240,17 @@ void compose(const Footprint* feet, const Normal* normals, const Tiles& tiles, i
       for (int x = 0; x < tw; x++) farthest = std::max(farthest, wall[y * kStride + x] = out.limit[(size_t)(py + y) * w + px + x]);
   const Tiles::Entry* entries = tiles.entries.data();
   int64_t k = tiles.start[tile], end = tiles.start[tile + 1];
-  Alive alive;
+  Window alive(tw);
   alive.hi = th - 1;
   Spans span;
-  for (int64_t since = 1; k < end; k++, since++) {
+  for (int64_t since = 0; k < end; k++, since++) {
     const Footprint& f = feet[entries[k].gaussian];
     const float u = f.u - px, v = f.v - py;
+    if (since % kCheck == 0) {
+      if constexpr (kLimit) alive.shrink(T, wall, f.z);
+      else if (since) alive.Alive::shrink(T);
+      if (alive.lo > alive.hi) break;
+    }
     if constexpr (kLimit) {
       if (f.z > farthest + kBehind) break;
       const float x = f.zu > 0 ? .5f : tw - .5f, y = f.zv > 0 ? .5f : th - .5f;  // where in the tile it is nearest
@@ -221,7 +264,9 @@ void compose(const Footprint* feet, const Normal* normals, const Tiles& tiles, i
     for (int y = y0; y <= y1; y++) {
       const float dy = y + .5f - v;
       const v8 k1 = splat8(f.b * dy), k0 = splat8(f.c * dy * dy + f.nlo);
-      for (int x = span.x0[y], x1 = span.x1[y], p = y * kStride + x; x <= x1; x += 8, p += 8) {
+      int x = span.x0[y], x1 = span.x1[y];
+      if constexpr (kLimit) x = std::max(x, alive.x0[y]), x1 = std::min(x1, alive.x1[y]);
+      for (int p = y * kStride + x; x <= x1; x += 8, p += 8) {
         v8 dx = kLane + ((float)x - u);
         v8 s = (a * dx + k1) * dx + k0;
         v8 alpha = where8(s <= kLogAlphaMin, min8(exp_negative(s), splat8(kAlphaMax)));
@@ -249,13 +294,6 @@ void compose(const Footprint* feet, const Normal* normals, const Tiles& tiles, i
           store8(N[1] + p, load8(N[1] + p) + wt * normal.y);
           store8(N[2] + p, load8(N[2] + p) + wt * normal.z);
         }
-      }
-    }
-    if (since % kCheck == 0) {
-      alive.shrink(T);
-      if (alive.lo > alive.hi) {
-        k++;
-        break;
       }
     }
   }

@@ -85,6 +85,7 @@ class Rasterizer {
       feet_.resize(n);
       if (normals) normals_.resize(n);
       p2s::project(params_, cam_, antialiased_, feet_.data(), normals ? normals_.data() : nullptr, threads_);
+      if (limit) p2s::hide(feet_.data(), n, cam_, picture.limit);
       p2s::bin(feet_.data(), n, cam_, tiles_, threads_);
       done_.resize((size_t)tiles_.nx * tiles_.ny);
       picture.done = done_.data();

@@ -77,6 +77,8 @@ struct Tiles {
            4 * (keys.capacity() + keys2.capacity() + order.capacity() + order2.capacity());
   }
 };
+// Drops those that are wholly farther than `limit` (h,w).
+void hide(Footprint*, size_t n, const Camera&, const float* limit);
 void bin(const Footprint*, size_t n, const Camera&, Tiles&, int threads);
 
 struct Picture {
