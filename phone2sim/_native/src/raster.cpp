@@ -226,7 +226,7 @@ constexpr float kLayer = 0.006f;  // what lies within this share of the mean dep
 template <bool kDepth, bool kNormal, bool kMode, bool kLimit = false>
 void compose(const Footprint* feet, const Normal* normals, const Tiles& tiles, int tile, int w, int h, Background bg, const Picture& out) {
   alignas(32) float T[kTileH * kStride] = {}, C[3][kTileH * kStride] = {};
-  alignas(32) float Z[kDepth ? kTileH * kStride : 8] = {}, M[kDepth ? kTileH * kStride : 8] = {};
+  alignas(32) float Z[kDepth && !kLimit ? kTileH * kStride : 8] = {}, M[kDepth ? kTileH * kStride : 8] = {};
   alignas(32) float N[3][kNormal ? kTileH * kStride : 8] = {};
   constexpr int kLayers = kMode ? kTileH * kStride : 8;  // weight and weighted depth of the present layer and of the best one
   alignas(32) float W[kLayers] = {}, L[kLayers] = {}, Wb[kLayers] = {}, Lb[kLayers] = {};
@@ -278,7 +278,7 @@ void compose(const Footprint* feet, const Normal* normals, const Tiles& tiles, i
         store8(C[2] + p, load8(C[2] + p) + wt * c2);
         if constexpr (kDepth) {
           v8 z = f.z + f.zu * dx + f.zv * dy;
-          store8(Z + p, load8(Z + p) + wt * z);
+          if constexpr (!kLimit) store8(Z + p, load8(Z + p) + wt * z);
           store8(M + p, load8(M + p) + where8((t >= 0.5f) & (t1 < 0.5f), z));
           if constexpr (kMode) {
             v8 weight = load8(W + p), sum = load8(L + p), best = load8(Wb + p), gap = z * weight - sum;
@@ -299,20 +299,28 @@ void compose(const Footprint* feet, const Normal* normals, const Tiles& tiles, i
   }
   out.done[tile] = (int32_t)(k - tiles.start[tile]);
   const size_t plane = (size_t)w * h;
-  for (int y = 0; y < th; y++)
-    for (int x = 0; x < tw; x++) {
-      size_t o = (size_t)(py + y) * w + px + x;
-      int p = y * kStride + x;
-      out.transmittance[o] = T[p];
-      for (int c = 0; c < 3; c++) out.rgb[c * plane + o] = C[c][p] + T[p] * bg.value[bg.per_pixel ? c * plane + o : c];
-      if constexpr (kDepth) {
-        out.depth_median[o] = M[p];
-        out.depth_expected[o] = T[p] < 1.f - kAlphaMin ? Z[p] / (1.f - T[p]) : 0.f;
-        if constexpr (kMode) out.depth_mode[o] = T[p] < 0.5f ? Lb[p] / Wb[p] : 0.f;
-      }
-      if constexpr (kNormal)
-        for (int c = 0; c < 3; c++) out.normals[c * plane + o] = N[c][p];
+  for (int y = 0; y < th; y++) {
+    const size_t o = (size_t)(py + y) * w + px;
+    const int p = y * kStride;
+    std::copy_n(T + p, tw, out.transmittance + o);
+    for (int c = 0; c < 3; c++) {
+      float* rgb = out.rgb + c * plane + o;
+      const float *own = C[c] + p, *left = T + p, *behind = bg.value + (bg.per_pixel ? c * plane + o : c);
+      if (bg.per_pixel)
+        for (int x = 0; x < tw; x++) rgb[x] = own[x] + left[x] * behind[x];
+      else
+        for (int x = 0; x < tw; x++) rgb[x] = own[x] + left[x] * *behind;
     }
+    if constexpr (kDepth) {
+      std::copy_n(M + p, tw, out.depth_median + o);
+      if constexpr (!kLimit)
+        for (int x = 0; x < tw; x++) out.depth_expected[o + x] = T[p + x] < 1.f - kAlphaMin ? Z[p + x] / (1.f - T[p + x]) : 0.f;
+      if constexpr (kMode)
+        for (int x = 0; x < tw; x++) out.depth_mode[o + x] = T[p + x] < 0.5f ? Lb[p + x] / Wb[p + x] : 0.f;
+    }
+    if constexpr (kNormal)
+      for (int c = 0; c < 3; c++) std::copy_n(N[c] + p, tw, out.normals + c * plane + o);
+  }
 }
 
 // Sums of eight vectors, as one vector.

@@ -71,9 +71,12 @@ class Rasterizer {
       picture.normals = a.data(), normal = nb::cast(a);
     }
     if (depth || normals || mode) {
-      auto a = new_array({h, w}), b = new_array({h, w});
-      picture.depth_median = a.data(), picture.depth_expected = b.data();
-      median = nb::cast(a), expected = nb::cast(b);
+      auto a = new_array({h, w});
+      picture.depth_median = a.data(), median = nb::cast(a);
+    }
+    if ((depth || normals || mode) && !limit) {
+      auto a = new_array({h, w});
+      picture.depth_expected = a.data(), expected = nb::cast(a);
     }
     if (mode) {
       auto a = new_array({h, w});
@@ -208,7 +211,7 @@ NB_MODULE(P2S_MODULE, m) {
       .def(nb::init<int, int, int>(), "width"_a, "height"_a, "threads"_a = 0)
       .def("forward", &Rasterizer::forward, "means"_a, "quats"_a, "log_scales"_a, "logits"_a, "sh"_a, nb::kw_only(), "K"_a, "T_camera_world"_a,
            "background"_a, "degree"_a, "antialiased"_a = false, "near"_a = 0.01f, "depth"_a = false, "normals"_a = false, "mode"_a = false, "limit"_a = nb::none(),
-           "(rgb (3,h,w), transmittance (h,w), median depth (h,w), expected depth, normals (3,h,w)); with `mode` also the depth of the densest layer (h,w); None for what was not asked for. `limit` (h,w): nothing farther is drawn.")
+           "(rgb (3,h,w), transmittance (h,w), median depth (h,w), expected depth, normals (3,h,w)); with `mode` also the depth of the densest layer (h,w); None for what was not asked for. `limit` (h,w): nothing farther is drawn, and of the depths there is the median.")
       .def("backward", &Rasterizer::backward, "rgb"_a, "grad_rgb"_a, "means"_a, "quats"_a, "log_scales"_a, "logits"_a, "sh"_a, nb::kw_only(),
            "g_means"_a, "g_quats"_a, "g_log_scales"_a, "g_logits"_a, "g_sh"_a, "g_screen"_a,
            "transmittance"_a = nb::none(), "grad_transmittance"_a = nb::none(), "depth"_a = nb::none(), "grad_depth"_a = nb::none(),

@@ -87,7 +87,7 @@ struct Picture {
   float* depth_mode;                     // (h,w) or null; needs the other depths too
   float* normals;                        // (3,h,w) planar or null; needs the depths too
   int32_t* done;                         // (tiles) entries of each tile that were composed
-  const float* limit;                    // (h,w) depth beyond which nothing is drawn, or null; not with mode or normals
+  const float* limit;                    // (h,w) depth beyond which nothing is drawn, or null; then of depths the median alone, and no normals
 };
 struct Background { const float* value; bool per_pixel; };  // (3) or (3,h,w)
 void raster(const Footprint*, const Normal*, const Tiles&, int w, int h, Background, const Picture&, int threads);
