@@ -269,8 +269,7 @@ NB_MODULE(P2S_MODULE, m) {
           nb::arg("rgb"), nb::arg("depth").none(), nb::arg("part").none(), nb::arg("normal").none());
     nb::class_<PlanePicture>(m, "PlanePicture")
         .def("__init__", [](PlanePicture* p, In<uint8_t> srgb, In<uint8_t> on, double x0, double y1, double texel, double height) {
-            const int h = int(srgb.shape(0)), w = int(srgb.shape(1));
-            new (p) PlanePicture{Texture(srgb.data(), w, h), {on.data(), on.data() + size_t(w) * h}, w, h, x0, y1, texel, height};
+            new (p) PlanePicture(srgb.data(), on.data(), int(srgb.shape(1)), int(srgb.shape(0)), x0, y1, texel, height);
         })
         .def("depth", [](const PlanePicture& p, In<double> K, In<double> T, int w, int h, int threads, Out<float> out) {
             const View view = make_view(K, T, w, h, 1);

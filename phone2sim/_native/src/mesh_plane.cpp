@@ -27,6 +27,19 @@ const std::array<float, kDecode + 1>& decode_table() {
 
 }  // namespace
 
+PlanePicture::PlanePicture(const uint8_t* srgb, const uint8_t* painted, int w, int h, double x0, double y1, double texel, double height)
+    : texture(srgb, w, h), on(painted, painted + size_t(w) * h), w(w), h(h), blocks((w + kBlock - 1) / kBlock), x0(x0), y1(y1), texel(texel), height(height) {
+    block.resize(size_t(blocks) * ((h + kBlock - 1) / kBlock));
+    for (int j = 0; j < h; j += kBlock)
+        for (int i = 0; i < w; i += kBlock) {
+            int n = 0;
+            const int bottom = std::min(h, j + kBlock), right = std::min(w, i + kBlock);
+            for (int y = j; y < bottom; ++y)
+                for (int x = i; x < right; ++x) n += on[size_t(y) * w + x] != 0;
+            block[size_t(j / kBlock) * blocks + i / kBlock] = n == 0 ? none : n == (bottom - j) * (right - i) ? all : some;
+        }
+}
+
 PlaneRays::PlaneRays(const PlanePicture& plane, const View& view)
     : above(float(plane.height - view.T_world_camera[11])), fx(view.K[0]), skew(view.K[1]), cx(view.K[2]), fy(view.K[4]), cy(view.K[5]),
       across(1 / plane.texel), left(float((view.T_world_camera[3] - plane.x0) * across)), top(float((plane.y1 - view.T_world_camera[7]) * across)) {
@@ -58,6 +71,10 @@ PlaneRays::Eight PlaneRays::eight(const Row& row, int x0) const {
 void PlanePicture::depth(const View& view, int threads, float* out) const {
     const PlaneRays rays(*this, view);
     const float right = float(w), bottom = float(h);
+    auto at = [&](int i, int j) {
+        const uint8_t b = block[size_t(j / kBlock) * blocks + i / kBlock];
+        return b == some ? on[size_t(j) * w + i] != 0 : b == all;
+    };
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (int y = 0; y < view.height; ++y) {
         const PlaneRays::Row row = rays.row(y);
@@ -66,7 +83,7 @@ void PlanePicture::depth(const View& view, int threads, float* out) const {
             float* to = out + size_t(y) * view.width + x0;
             for (int i = 0; i < std::min(kTile, view.width - x0); ++i) {
                 const bool inside = (r.z[i] > kNear) & (r.px[i] >= 0) & (r.py[i] >= 0) & (r.px[i] < right) & (r.py[i] < bottom);
-                to[i] = inside && on[size_t(r.py[i]) * w + size_t(r.px[i])] ? r.z[i] : std::numeric_limits<float>::infinity();
+                to[i] = inside && at(int(r.px[i]), int(r.py[i])) ? r.z[i] : std::numeric_limits<float>::infinity();
             }
         }
     }

@@ -5,13 +5,20 @@
 namespace p2s {
 
 struct PlanePicture {
+    PlanePicture(const uint8_t* srgb, const uint8_t* on, int w, int h, double x0, double y1, double texel, double height);
+
     Texture texture;
-    std::vector<uint8_t> on;  // one per texel, rows from the top (largest y): painted there
-    int w, h;
+    std::vector<uint8_t> on;     // one per texel, rows from the top (largest y): painted there
+    std::vector<uint8_t> block;  // of kBlock × kBlock texels: none painted, all, or some
+    int w, h, blocks;            // and blocks a row
     double x0, y1, texel, height;  // left and top edge, size of a texel, the plane's z [m]
 
     // Camera z [m] of the pixels that see the picture, inf where none does.
     void depth(const View& view, int threads, float* out) const;
+
+private:
+    static constexpr int kBlock = 16;
+    enum : uint8_t { none, all, some };
 };
 
 struct Ray {

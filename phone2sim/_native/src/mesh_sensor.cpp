@@ -29,32 +29,51 @@ uint64_t mix(uint64_t z) {
     return z ^ (z >> 31);
 }
 
-void blur(std::vector<float>& a, int w, int h, float sigma) {
-    const int r = std::max(1, int(std::ceil(3 * sigma)));
-    std::vector<float> k(r + 1), b(a.size());
-    float sum = 0;
-    for (int i = 0; i <= r; ++i) k[i] = std::exp(-0.5f * i * i / (sigma * sigma)), sum += i ? 2 * k[i] : k[i];
-    for (float& v : k) v /= sum;
-    for (int pass = 0; pass < 2; ++pass) {
-        std::fill(b.begin(), b.end(), 0.0f);
-        for (int y = 0; y < h; ++y)
-            for (int i = -r; i <= r; ++i) {
-                const float wt = k[std::abs(i)];
-                float* to = b.data() + size_t(y) * w * 3;
-                if (pass == 0) {
-                    const float* from = a.data() + size_t(y) * w * 3;
-                    for (int x = 0; x < w; ++x) {
-                        const int j = std::clamp(x + i, 0, w - 1);
-                        for (int c = 0; c < 3; ++c) to[3 * x + c] += wt * from[3 * j + c];
-                    }
-                } else {
-                    const float* from = a.data() + size_t(std::clamp(y + i, 0, h - 1)) * w * 3;
-                    for (int x = 0; x < 3 * w; ++x) to[x] += wt * from[x];
-                }
-            }
-        a.swap(b);
+// Rows of a picture of w × h pixels (3), blurred; from the top to the bottom.
+class Blur {
+public:
+    Blur(const float* rgb, int w, int h, float sigma) : rgb(rgb), w(w), h(h), r(sigma > 0.05f ? std::max(1, int(std::ceil(3 * sigma))) : 0) {
+        if (r == 0) return;
+        kernel.resize(2 * r + 1);
+        float sum = 0;
+        for (int i = -r; i <= r; ++i) sum += kernel[i + r] = std::exp(-0.5f * i * i / (sigma * sigma));
+        for (float& v : kernel) v /= sum;
+        padded.resize(size_t(w + 2 * r) * 3), rows.resize(size_t(2 * r + 1) * w * 3), out.resize(size_t(w) * 3);
     }
-}
+    const float* row(int y) {
+        if (r == 0) return rgb + size_t(y) * w * 3;
+        while (done <= std::min(h - 1, y + r)) across(done++);
+        for (int i = -r; i <= r; ++i) {
+            const float *from = kept(std::clamp(y + i, 0, h - 1)), wt = kernel[i + r];
+            float* to = out.data();
+            if (i == -r)
+                for (int x = 0; x < 3 * w; ++x) to[x] = wt * from[x];
+            else
+                for (int x = 0; x < 3 * w; ++x) to[x] += wt * from[x];
+        }
+        return out.data();
+    }
+
+private:
+    float* kept(int y) { return &rows[size_t(y % (2 * r + 1)) * w * 3]; }
+    void across(int y) {
+        const float* from = rgb + size_t(y) * w * 3;
+        std::copy_n(from, 3 * w, &padded[3 * r]);
+        for (int k = 0; k < r; ++k) std::copy_n(from, 3, &padded[3 * k]), std::copy_n(from + 3 * (w - 1), 3, &padded[3 * (w + r + k)]);
+        float* to = kept(y);
+        for (int i = 0; i <= 2 * r; ++i) {
+            const float *a = &padded[3 * i], wt = kernel[i];
+            if (i == 0)
+                for (int x = 0; x < 3 * w; ++x) to[x] = wt * a[x];
+            else
+                for (int x = 0; x < 3 * w; ++x) to[x] += wt * a[x];
+        }
+    }
+
+    const float* rgb;
+    int w, h, r, done = 0;
+    std::vector<float> kernel, padded, rows, out;
+};
 
 }  // namespace
 
@@ -78,15 +97,11 @@ void to_bytes(const float* from, size_t n, size_t first, float noise, uint64_t s
 void sense(const float* rgb, int w, int h, const float gain[3], float blur_px, float noise, uint64_t seed, uint8_t* out) {
     const float* table = encode_table();
     const size_t n = size_t(w) * 3;
-    std::vector<float> blurred, row(n), gains(n);
-    if (blur_px > 0.05f) {
-        blurred.assign(rgb, rgb + n * h);
-        blur(blurred, w, h, blur_px);
-        rgb = blurred.data();
-    }
+    std::vector<float> row(n), gains(n);
+    Blur blurred(rgb, w, h, blur_px);
     for (size_t i = 0; i < n; ++i) gains[i] = gain[i % 3];
     for (size_t y = 0; y < size_t(h); ++y) {
-        const float* from = rgb + y * n;
+        const float* from = blurred.row(int(y));
         for (size_t i = 0; i < n; ++i) row[i] = std::sqrt(std::min(std::max(from[i] * gains[i], 0.0f), 1.0f)) * kEncode + 0.5f;
         for (size_t i = 0; i < n; ++i) row[i] = table[int(row[i])] + 0.5f;
         to_bytes(row.data(), n, y * n, noise, seed, out + y * n);

@@ -57,25 +57,34 @@ struct Geometry {
   float A, B, C;           // screen covariance without blur
 };
 
-// Whether Gaussian i surely stays off the picture, from a bound on its ellipse: a round one of its longest axis.
-bool outside(const Params& P, const Camera& cam, size_t i) {
-  const float* m = P.means + 3 * i;
-  const auto& R = cam.R;
-  const float z = R[2][0] * m[0] + R[2][1] * m[1] + R[2][2] * m[2] + cam.t[2];
-  if (!(z > cam.near)) return true;
-  const float x = R[0][0] * m[0] + R[0][1] * m[1] + R[0][2] * m[2] + cam.t[0];
-  const float y = R[1][0] * m[0] + R[1][1] * m[1] + R[1][2] * m[2] + cam.t[1];
-  const float rz = 1.f / z, u = cam.fx * x * rz + cam.cx, v = cam.fy * y * rz + cam.cy;
-  if (u >= 0 && u <= cam.w && v >= 0 && v <= cam.h) return false;
-  const float* l = P.log_scales + 3 * i;
-  // Ratios are held at 0.15 pictures beyond the edge (`geometry`): no ellipse is drawn out further than there.
-  const float tx = 1.15f * std::max(cam.w - cam.cx, cam.cx) / cam.fx + 0.15f * cam.w / cam.fx;
-  const float ty = 1.15f * std::max(cam.h - cam.cy, cam.cy) / cam.fy + 0.15f * cam.h / cam.fy;
-  const float s = std::exp(std::max({l[0], l[1], l[2]})) * rz, k = 2 * kLogAlphaMin * 1.01f;
-  const float ex = std::sqrt(k * (s * s * cam.fx * cam.fx * (1 + tx * tx) + kBlur)) + 1;
-  const float ey = std::sqrt(k * (s * s * cam.fy * cam.fy * (1 + ty * ty) + kBlur)) + 1;
-  return u + ex < 0 || u - ex > cam.w || v + ey < 0 || v - ey > cam.h;
-}
+// Tells Gaussians that surely stay off the picture, from a bound on their ellipse: a round one of the longest axis.
+class Outside {
+ public:
+  Outside(const Params& P, const Camera& cam) : P(P), cam(cam) {
+    // Ratios are held at 0.15 pictures beyond the edge (`geometry`): no ellipse is drawn out further than there.
+    const float tx = 1.15f * std::max(cam.w - cam.cx, cam.cx) / cam.fx + 0.15f * cam.w / cam.fx;
+    const float ty = 1.15f * std::max(cam.h - cam.cy, cam.cy) / cam.fy + 0.15f * cam.h / cam.fy;
+    const float k = std::sqrt(2 * kLogAlphaMin * 1.01f);
+    kx = k * cam.fx * std::sqrt(1 + tx * tx), ky = k * cam.fy * std::sqrt(1 + ty * ty), blur = k * std::sqrt(kBlur) + 1;
+  }
+  bool operator()(size_t i) const {
+    const float* m = P.means + 3 * i;
+    const auto& R = cam.R;
+    const float z = R[2][0] * m[0] + R[2][1] * m[1] + R[2][2] * m[2] + cam.t[2];
+    if (!(z > cam.near)) return true;
+    const float x = R[0][0] * m[0] + R[0][1] * m[1] + R[0][2] * m[2] + cam.t[0];
+    const float y = R[1][0] * m[0] + R[1][1] * m[1] + R[1][2] * m[2] + cam.t[1];
+    const float* l = P.log_scales + 3 * i;
+    const float s = std::exp(std::max({l[0], l[1], l[2]})), u = cam.fx * x + cam.cx * z, v = cam.fy * y + cam.cy * z;  // times depth
+    const float ex = kx * s + blur * z, ey = ky * s + blur * z;
+    return u + ex < 0 || u - ex > cam.w * z || v + ey < 0 || v - ey > cam.h * z;
+  }
+
+ private:
+  const Params& P;
+  const Camera& cam;
+  float kx, ky, blur;
+};
 
 bool geometry(const Params& P, const Camera& cam, size_t i, Geometry& g) {
   const float* m = P.means + 3 * i;
@@ -154,12 +163,13 @@ float facing(const Geometry& g, int k) { return g.V[0][k] * g.x + g.V[1][k] * g.
 void project(const Params& P, const Camera& cam, bool antialiased, Footprint* out, Normal* normals, int threads) {
   const int bands = (P.degree + 1) * (P.degree + 1);
   const int nx = (cam.w + kTileW - 1) / kTileW, ny = (cam.h + kTileH - 1) / kTileH;
+  const Outside outside(P, cam);
 #pragma omp parallel for num_threads(threads) schedule(static)
   for (ptrdiff_t i = 0; i < (ptrdiff_t)P.n; i++) {
     Footprint& f = out[i];
     f.tx0 = f.tx1 = f.ty0 = f.ty1 = 0;
     Geometry g;
-    if (outside(P, cam, i) || !geometry(P, cam, i, g)) continue;
+    if (outside(i) || !geometry(P, cam, i, g)) continue;
     float A = g.A + kBlur, C = g.C + kBlur, det = A * C - g.B * g.B;
     if (!(det > 0)) continue;
     float opacity = 1.f / (1.f + std::exp(-P.logits[i]));
