@@ -109,17 +109,28 @@ void tile_over(const View& view, const PixelShader& shader, const Cast& cast, co
         for (int x = 0; x < w; ++x) covered[y * kTile + x] = tile[y * kTile + x].coverage;
     cast.tile(x0, y0, w, h, covered, left);
     picture.tile(x0, y0, w, h, covered, rgb);
+    for (int y = 0; y < h; ++y) {
+        float* to = out.rgb + 3 * (size_t(y0 + y) * view.width + x0);
+        const float* from = rgb + 3 * y * kTile;
+        for (int x = 0; x < w; ++x) {
+            const int i = y * kTile + x;
+            const float factor = (1.0f - covered[i]) * left[i];
+            for (int c = 0; c < 3; ++c) to[3 * x + c] = from[3 * x + c] * factor;
+        }
+        for (int x = 0; any && x < w; ++x) {
+            const Vec3& c = tile[y * kTile + x].rgb;
+            to[3 * x] += c.x, to[3 * x + 1] += c.y, to[3 * x + 2] += c.z;
+        }
+    }
+    if (!out.part) return;
     for (int y = 0; y < h; ++y)
         for (int x = 0; x < w; ++x) {
-            const size_t at = size_t(y0 + y) * view.width + x0 + x, i = y * kTile + x;
-            const float factor = (1.0f - covered[i]) * left[i];
-            for (int c = 0; c < 3; ++c) out.rgb[3 * at + c] = rgb[3 * i + c] * factor;
-            if (any) out.rgb[3 * at] += tile[i].rgb.x, out.rgb[3 * at + 1] += tile[i].rgb.y, out.rgb[3 * at + 2] += tile[i].rgb.z;
-            const bool own = any && tile[i].part >= 0;
-            if (out.part) out.part[at] = own ? tile[i].part : -1;
-            if (out.depth) out.depth[at] = own ? tile[i].depth : std::numeric_limits<float>::infinity();
-            const Vec3 n = own ? tile[i].normal : Vec3{0, 0, 0};
-            if (out.normal) out.normal[3 * at] = n.x, out.normal[3 * at + 1] = n.y, out.normal[3 * at + 2] = n.z;
+            const size_t at = size_t(y0 + y) * view.width + x0 + x;
+            const Pixel& p = tile[y * kTile + x];
+            const bool own = any && p.part >= 0;
+            out.part[at] = own ? p.part : -1, out.depth[at] = own ? p.depth : std::numeric_limits<float>::infinity();
+            const Vec3 n = own ? p.normal : Vec3{0, 0, 0};
+            out.normal[3 * at] = n.x, out.normal[3 * at + 1] = n.y, out.normal[3 * at + 2] = n.z;
         }
 }
 

@@ -24,7 +24,7 @@ struct Behind {
     float strength, bias;   // the key's share of its light; points are this much nearer to the light [m]
 };
 
-struct Seen {  // width × height of the whole picture; null where not asked for
+struct Seen {  // width × height of the whole picture; all but `rgb` null where not asked for
     float* rgb;  // 3, linear
     float* depth;
     int32_t* part;  // -1 where the background shows, of which depth and normal (3) then are none

@@ -180,13 +180,14 @@ Pixel PixelShader::at(int x, int y, const Around& around) const {
     const float ox = 0.5f - 0.5f * seen.w, oy = 0.5f - 0.5f * seen.h;
     const size_t first = size_t(y) * S * seen.w + size_t(x) * S;
     const int only = seen.id[first];
-    bool one = only >= 0;
+    bool one = true;
     for (int row = 0; row < S; ++row)
         for (int k = 0; k < S; ++k) one &= seen.id[first + size_t(row) * seen.w + k] == only;
+    Pixel p{{0, 0, 0}, 0.0f, std::numeric_limits<float>::infinity(), -1, {0, 0, 0}, std::numeric_limits<float>::quiet_NaN(), {0, 0, 0}, {0, 0, 0}};
+    if (one && only < 0) return p;
     if (one) {  // all of one face, as most are
         const FaceSetup& s = seen.setups[only];
         const float middle = 0.5f * float(S - 1);
-        Pixel p{};
         p.rgb = shade(s, float(x * S) + middle + ox, float(y * S) + middle + oy, around, around.even && follows(s, around, seen.key[first]), p);
         p.coverage = 1.0f, p.part = world.face_part[s.face];
         return p;
@@ -196,22 +197,21 @@ Pixel PixelShader::at(int x, int y, const Around& around) const {
         float X, Y, key;
     } groups[kMaxSamples];
     int n_groups = 0, empty = 0;
-    for (int k = 0; k < n; ++k) {
-        const int sx = x * S + k % S, sy = y * S + k / S;
-        const int id = seen.id[size_t(sy) * seen.w + sx];
-        if (id < 0) {
-            ++empty;
-            continue;
+    for (int sy = y * S; sy < (y + 1) * S; ++sy)
+        for (int sx = x * S; sx < (x + 1) * S; ++sx) {
+            const int id = seen.id[size_t(sy) * seen.w + sx];
+            if (id < 0) {
+                ++empty;
+                continue;
+            }
+            const float near = seen.key[size_t(sy) * seen.w + sx];
+            int g = 0;
+            while (g < n_groups && groups[g].id != id && !continues(groups[g].id, groups[g].key, id, near)) ++g;
+            if (g == n_groups) groups[n_groups++] = {id, 0, world.face_part[seen.setups[id].face], 0, 0, 0, near};
+            groups[g].count++;
+            if (groups[g].id == id) groups[g].own++, groups[g].X += sx + ox, groups[g].Y += sy + oy;
         }
-        const float near = seen.key[size_t(sy) * seen.w + sx];
-        int g = 0;
-        while (g < n_groups && groups[g].id != id && !continues(groups[g].id, groups[g].key, id, near)) ++g;
-        if (g == n_groups) groups[n_groups++] = {id, 0, world.face_part[seen.setups[id].face], 0, 0, 0, near};
-        groups[g].count++;
-        if (groups[g].id == id) groups[g].own++, groups[g].X += sx + ox, groups[g].Y += sy + oy;
-    }
-    Pixel p{{0, 0, 0}, float(n - empty) / n, std::numeric_limits<float>::infinity(), -1, {0, 0, 0}, std::numeric_limits<float>::quiet_NaN(), {0, 0, 0}, {0, 0, 0}};
-    if (n_groups == 0) return p;
+    p.coverage = float(n - empty) / n;
     const bool even = around.even && n_groups == 1 && empty == 0 && follows(seen.setups[groups[0].id], around, groups[0].key);
     int best = -1, votes = empty;  // the part with most samples owns the pixel
     for (int g = 0; g < n_groups; ++g) {

@@ -30,6 +30,15 @@ const std::array<float, kSearch> search_x = vogel<kSearch>(false), search_y = vo
 const std::array<float, kFilter> filter_x = vogel<kFilter>(false), filter_y = vogel<kFilter>(true);
 const std::array<float, kFew> few_x = vogel<kFew>(false), few_y = vogel<kFew>(true);
 
+// In four sums, whatever the processor adds at a time.
+template <int N>
+float total(const float* a) {
+    float part[4] = {};
+    for (int i = 0; i < N; i += 4)
+        for (int k = 0; k < 4; ++k) part[k] += a[i + k];
+    return (part[0] + part[1]) + (part[2] + part[3]);
+}
+
 // Mean over N taps in the disk of `radius` texels around (x, y) of what a map of n × n depths lets through at depth t.
 template <int N>
 float opening(const float* z, int n, float x, float y, float radius, float t, const std::array<float, N>& tap_x, const std::array<float, N>& tap_y) {
@@ -45,9 +54,7 @@ float opening(const float* z, int n, float x, float y, float radius, float t, co
         const float c = z[at + n] >= t ? 1.0f : 0.0f, d = z[at + n + 1] >= t ? 1.0f : 0.0f;
         open[k] = (a * (1 - ax) + b * ax) * (1 - ay) + (c * (1 - ax) + d * ax) * ay;
     }
-    float lit = 0.0f;
-    for (float o : open) lit += o;
-    return lit / N;
+    return total<N>(open) / N;
 }
 
 constexpr auto low = [](float a, float b) { return std::min(a, b); };
@@ -128,18 +135,16 @@ float ShadowMap::visibility(Vec3 p, float bias) const {
     }
     if (const int k = int((wide + kTap) / kFine); k < levels && range.most[k] < t) return 0.0f;
     const float* z = depth.data();
-    float found[kSearch];
+    float found[kSearch], blocks[kSearch];
 #pragma omp simd
     for (int k = 0; k < kSearch; ++k) {
         const int i = std::clamp(int(x + wide * search_x[k]), 0, n - 1), j = std::clamp(int(y + wide * search_y[k]), 0, n - 1);
-        found[k] = z[j * n + i];
+        const float f = z[j * n + i];
+        blocks[k] = f < t ? 1.0f : 0.0f, found[k] = f < t ? f : 0.0f;
     }
-    float sum = 0.0f;
-    int blockers = 0;
-    for (float f : found)
-        if (f < t) sum += f, ++blockers;
+    const float blockers = total<kSearch>(blocks);
     if (blockers == 0) return 1.0f;
-    const float radius = std::clamp(widening * (t - sum / float(blockers)), 1.0f, radius_max);
+    const float radius = std::clamp(widening * (t - total<kSearch>(found) / blockers), 1.0f, radius_max);
     if (const int k = int((radius + kTap) / kFine); k < levels) {
         if (range.least[k] >= t) return 1.0f;
         if (range.most[k] < t) return 0.0f;
