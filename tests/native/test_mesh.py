@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from phone2sim._native.mesh import (
+    Backdrop,
     MeshLight,
     MeshPart,
     MeshWorld,
-    composite,
     contact_map,
+    draw_over,
     render,
     shadow_map,
     srgb_to_linear,
@@ -300,16 +301,19 @@ def test_srgb_round_trip():
     np.testing.assert_array_equal(to_srgb8(srgb_to_linear(picture / 255.0)), picture)
 
 
-def test_composite_puts_foreground_over_shadowed_background():
+def test_parts_are_drawn_over_a_background_in_their_shadow():
     world, poses = plate_world()
     camera = look_at([0, -0.8, 0.8], [0, 0, 0]).matrix
-    options = {"K": K, "T_world_camera": camera}
-    floor = render(world, poses, width=W, height=H, light=light(), visible=[False, True], **options)
-    plate = render(world, poses, width=W, height=H, light=light(), visible=[True, False], supersample=2, **options)
+    options = {"K": K, "T_world_camera": camera, "light": light()}
+    floor = render(world, poses, width=W, height=H, visible=[False, True], **options)
     m = shadow_map(world, poses, direction=[0, 0.5, -1], center=np.zeros(3), radius_m=0.6, casts=[True, False])
+    options |= {"shadow_map": m, "supersample": 2, "visible": [True, False]}
+    plate = render(world, poses, width=W, height=H, behind_depth=floor.depth, **options)
     grey = np.full((H, W, 3), 0.5, np.float32)
-    out = composite(plate, grey, floor.depth, shadow_map=m, shadow=0.6, **options)
+    out, seen = draw_over(world, poses, Backdrop.still(grey, floor.depth), shadow=0.6, truth=True, **options)
     np.testing.assert_array_equal(out[plate.coverage == 1], plate.rgb[plate.coverage == 1])
+    for name in ("depth", "part", "normal"):
+        np.testing.assert_array_equal(getattr(seen, name), getattr(plate, name))
     bare = out[plate.coverage == 0]
     assert bare.max() == 0.5
     np.testing.assert_allclose(bare.min(), 0.2, atol=1e-6)

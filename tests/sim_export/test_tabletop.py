@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from phone2sim._native import load
-from phone2sim._native.mesh import PlanePicture, composite, render, shadow_map
+from phone2sim._native.mesh import Backdrop, MeshWorld, PlanePicture, draw_over, shadow_map
 from phone2sim.augment.spec import SurfaceSpec, TextureSpec
 from phone2sim.poses import look_at
 from phone2sim.reconstruct.splat.cloud import SH_C0, SplatCloud
@@ -16,6 +16,8 @@ from phone2sim.sim_export.render.background import draw_background, mean_colour
 from phone2sim.sim_export.render.retexture import dressed
 from phone2sim.sim_export.render.still import world_points
 from phone2sim.sim_export.render.tabletop import MovingBackground, TableTop
+from tests.native.test_layer import CAMERA, LIGHT, SHARE, WORLD, posed, table
+from tests.native.test_layer import K as K_layer
 from tests.sim_export.test_render import SIZE, camera, cloud, lights
 
 K = np.array(camera().K)
@@ -42,7 +44,13 @@ def moving(c: SplatCloud, surfaces: SurfaceSpec | None = None, light=None) -> Mo
 
 def seen(behind: MovingBackground, T: np.ndarray):
     view = behind.look(K=K, T_world_camera=T, width=SIZE, height=SIZE)
-    return view, view.paint(np.zeros((SIZE, SIZE), np.float32))
+    return view, shown(view.picture, T)
+
+
+def shown(picture: Backdrop, T: np.ndarray) -> np.ndarray:
+    """The picture with nothing in front."""
+    rgb, _ = draw_over(MeshWorld([]), np.zeros((0, 4, 4)), picture, K=K, T_world_camera=T, light=LIGHT)
+    return rgb
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
@@ -57,7 +65,7 @@ def test_the_plane_shows_what_its_splats_show(eye):
     assert psnr(rgb, want.rgb) > 36
     on = view.on_support & want.on_support
     assert on.mean() > 0.95 * want.on_support.mean() > 0.4
-    np.testing.assert_allclose(view.depth[on], want.depth[on], rtol=1e-5)
+    np.testing.assert_allclose(view.picture.depth[on], want.depth[on], rtol=1e-5)
 
 
 def test_what_stands_before_the_table_hides_it():
@@ -67,7 +75,7 @@ def test_what_stands_before_the_table_hides_it():
     high = world_points(want.depth, K, T)[..., 2] > 0.03  # what is lower than `SNAP_M` counts as the table's
     red = cv2.erode((high & (want.rgb[..., 0] > 10 * want.rgb[..., 1])).astype(np.uint8), np.ones((5, 5))) > 0
     assert red.mean() > 0.05 and psnr(rgb[red], want.rgb[red]) > 40
-    assert np.median(np.abs(view.depth[red] - want.depth[red])) < 1e-3
+    assert np.median(np.abs(view.picture.depth[red] - want.depth[red])) < 1e-3
 
 
 def test_what_lies_under_the_table_is_hidden():
@@ -77,7 +85,7 @@ def test_what_lies_under_the_table_is_hidden():
     _, rgb = seen(moving(c), T)
     _, both = seen(moving(SplatCloud.concatenate([c, below])), T)
     view, _ = seen(moving(c), T)
-    inner = np.isfinite(view.depth) & view.on_support
+    inner = np.isfinite(view.picture.depth) & view.on_support
     np.testing.assert_allclose(both[inner], rgb[inner], atol=0.02)
 
 
@@ -131,11 +139,11 @@ def test_a_gradient_painted_on_a_plane_is_where_it_was_painted():
     T = look_at(np.array([0.2, -0.4, 0.6]), np.array([0.05, 0.02, 0.1])).matrix
     camera_ = {"K": K, "T_world_camera": T}
     depth = plane.depth(**camera_, width=SIZE, height=SIZE)
-    none = np.zeros((SIZE, SIZE), np.float32)
-    rgb = plane.paint(
-        depth, **camera_, colour=np.zeros((3, SIZE, SIZE), np.float32), left=none + 1, rgb_gain=np.ones(3), fill_rgb=np.zeros(3),
-        other_gain=np.ones(3), covered=none,
+    picture = plane.backdrop(
+        depth, depth, **camera_, colour=np.zeros((3, SIZE, SIZE), np.float32), left=np.ones((SIZE, SIZE), np.float32),
+        rgb_gain=np.ones(3), fill_rgb=np.zeros(3), other_gain=np.ones(3),
     )  # fmt: skip
+    rgb = shown(picture, T)
     y, x = np.mgrid[0:SIZE, 0:SIZE] + 0.5
     ray = np.stack([x, y, np.ones_like(x)], -1) @ np.linalg.inv(K).T @ T[:3, :3].T
     on = np.isfinite(depth)
@@ -147,15 +155,15 @@ def test_a_gradient_painted_on_a_plane_is_where_it_was_painted():
 
 
 def test_shadows_between_pixels_are_near_those_looked_up_at_each():
-    from tests.native.test_layer import CAMERA, LIGHT, SHARE, WORLD, H, W, posed, table
-    from tests.native.test_layer import K as K_layer
-
     rgb, depth = table()
     T = posed(0.05)
     shadow = shadow_map(WORLD, T, direction=LIGHT.direction, center=np.zeros(3), radius_m=0.5, resolution=320)
-    options = {"K": K_layer, "T_world_camera": CAMERA}
-    image = render(WORLD, T, width=W, height=H, light=LIGHT, shadow_map=shadow, behind_depth=depth, **options)
-    exact = composite(image, rgb, depth, shadow_map=shadow, shadow=SHARE, **options)
-    quick = composite(image, rgb, depth, shadow_map=shadow, shadow=SHARE, step=0.05, **options)
+    exact, quick = (
+        draw_over(
+            WORLD, T, Backdrop.still(rgb, depth), K=K_layer, T_world_camera=CAMERA, light=LIGHT, shadow_map=shadow, shadow=SHARE,
+            visible=np.zeros(len(WORLD)), step=step,
+        )[0]
+        for step in (0.0, 0.05)
+    )  # fmt: skip
     off = np.abs(exact - quick).max(axis=-1)
     assert off.any() and (off > 0.01).mean() < 1e-3 and off.mean() < 1e-4

@@ -34,7 +34,7 @@ public:
         }
         auto asked = [&](int x, int y) { return t.asked[y * kTile + x]; };
         auto value = [&](int x, int y) {
-            const Vec3 p{t.p[0][y * kTile + x], t.p[1][y * kTile + x], t.p[2][y * kTile + x]};
+            const Vec3 p = point(x0 + x, y0 + y);
             float l = lit;
             for (int i = 0; i < n_shadows && l > 0; ++i) l *= shadows[i]->visibility(p, bias);
             float share = 1.0f - strength * (1.0f - l);
@@ -49,41 +49,57 @@ public:
     }
 
 private:
+    static constexpr float kRounding = 2e-5f;  // [m] that a box is wider than its points: they are met in single precision
     struct Tile {
         int32_t asked[kTile * kTile];
-        float p[3][kTile * kTile];  // world
-        Vec3 middle, half;          // of the box around those that are asked for
+        Vec3 middle, half;  // of the world box around those that are asked for
     };
 
     // False when no pixel is asked for.
     bool look(int x0, int y0, int w, int h, const float* covered, Tile& t) const {
         const double* T = view.T_world_camera;
+        const float eye[3] = {float(T[3]), float(T[7]), float(T[11])};
         int n = 0;
         float ax = 1e30f, bx = -1e30f, ay = 1e30f, by = -1e30f, az = 1e30f, bz = -1e30f;
         for (int y = 0; y < h; ++y) {
-            const double ry = (y0 + y + 0.5 - view.K[5]) / view.K[4], rx = (x0 + 0.5 - view.K[2] - view.K[1] * ry) / view.K[0];
-            float from[3], across[3];
-            for (int r = 0; r < 3; ++r) from[r] = float(T[4 * r] * rx + T[4 * r + 1] * ry + T[4 * r + 2]), across[r] = float(T[4 * r] / view.K[0]);
-            const float eye[3] = {float(T[3]), float(T[7]), float(T[11])};
+            const Ray ray = row(x0, y0 + y);
+            const float from[3] = {float(ray.from[0]), float(ray.from[1]), float(ray.from[2])};
+            const float across[3] = {float(ray.across[0]), float(ray.across[1]), float(ray.across[2])};
             const float* z = depth + size_t(y0 + y) * view.width + x0;
             const float* under = covered + y * kTile;
             int32_t* asked = t.asked + y * kTile;
-            float *px = t.p[0] + y * kTile, *py = t.p[1] + y * kTile, *pz = t.p[2] + y * kTile;
 #pragma omp simd reduction(min : ax, ay, az) reduction(max : bx, by, bz) reduction(+ : n)
             for (int x = 0; x < w; ++x) {
                 const int32_t ask = int32_t(under[x] < 1.0f) & int32_t(z[x] < 1e6f);
                 const float i = float(x);
                 const float qx = eye[0] + z[x] * (from[0] + i * across[0]), qy = eye[1] + z[x] * (from[1] + i * across[1]);
                 const float qz = eye[2] + z[x] * (from[2] + i * across[2]);
-                asked[x] = ask, n += ask, px[x] = qx, py[x] = qy, pz[x] = qz;
+                asked[x] = ask, n += ask;
                 const float lx = ask ? qx : 1e30f, ly = ask ? qy : 1e30f, lz = ask ? qz : 1e30f;
                 const float hx = ask ? qx : -1e30f, hy = ask ? qy : -1e30f, hz = ask ? qz : -1e30f;
                 ax = lx < ax ? lx : ax, ay = ly < ay ? ly : ay, az = lz < az ? lz : az;
                 bx = hx > bx ? hx : bx, by = hy > by ? hy : by, bz = hz > bz ? hz : bz;
             }
         }
-        t.middle = Vec3{ax + bx, ay + by, az + bz} * 0.5f, t.half = Vec3{bx - ax, by - ay, bz - az} * 0.5f;
+        t.middle = Vec3{ax + bx, ay + by, az + bz} * 0.5f, t.half = Vec3{bx - ax + kRounding, by - ay + kRounding, bz - az + kRounding} * 0.5f;
         return n > 0;
+    }
+    // World ray of unit depth of pixel (x, y), and what a pixel to the right adds.
+    struct Ray {
+        double from[3], across[3];
+    };
+    Ray row(int x, int y) const {
+        const double* T = view.T_world_camera;
+        const double ry = (y + 0.5 - view.K[5]) / view.K[4], rx = (x + 0.5 - view.K[2] - view.K[1] * ry) / view.K[0];
+        Ray ray;
+        for (int r = 0; r < 3; ++r) ray.from[r] = T[4 * r] * rx + T[4 * r + 1] * ry + T[4 * r + 2], ray.across[r] = T[4 * r] / view.K[0];
+        return ray;
+    }
+    Vec3 point(int x, int y) const {
+        const double* T = view.T_world_camera;
+        const Ray ray = row(x, y);
+        const double z = depth[size_t(y) * view.width + x];
+        return {float(T[3] + z * ray.from[0]), float(T[7] + z * ray.from[1]), float(T[11] + z * ray.from[2])};
     }
     // Around the tile's box.
     LightBox box(const Tile& t, const ShadowMap& map) const {
