@@ -88,6 +88,7 @@ class EpisodeRenderer:
                 self._behind = MovingBackground(top, self._surfaces, lights, fill_rgb=self._fill, threads=threads)
         self._still_maps = self._light_maps(self._resting, self._T_still)
         self._lenses = {c.name: Lens.of(c) for c in self.cameras}
+        self._mounted = {c.name: (p, *camera_matrices(p)) for c in self.cameras if c.mount for p in (self._pinhole(c),)}
         self._layers: dict[str, Layer] = {}
         for c in self.cameras:
             if not c.mount:
@@ -169,8 +170,7 @@ class EpisodeRenderer:
         """A camera that moves: background and all parts drawn anew; `maps` are the moving parts'."""
         if camera.mount not in mounts:
             raise ShapeError(f"EpisodeRenderer: camera {camera.name!r} needs the pose of its mount {camera.mount!r}.")
-        drawn = self._pinhole(camera)
-        K, T_mount_camera = camera_matrices(drawn)
+        drawn, K, T_mount_camera = self._mounted[camera.name]
         T = np.asarray(mounts[camera.mount], float) @ T_mount_camera
         w, h = drawn.width, drawn.height
         if self._behind is not None:
@@ -180,7 +180,8 @@ class EpisodeRenderer:
                 self._cloud, drawn, support_height_m=self._support, threads=self.threads, T_world_camera=T, fill_rgb=self._fill
             )
             dress = dressed(all_splats, self._surfaces, self._lights, K=K, T_world_camera=T)
-            view = MovingView(picture=Backdrop.still(dress, all_splats.depth), on_support=all_splats.on_support)
+            plane = np.where(all_splats.on_support, all_splats.depth, np.float32(np.inf))
+            view = MovingView(picture=Backdrop.still(dress, all_splats.depth), plane=plane)
         rgb, known = draw_over(
             self._all.world, T_world_part, view.picture, K=K, T_world_camera=T, light=self._light, shadow=self._lights.shadow,
             shadow_map=self._still_maps[0], contact_map=self._still_maps[1], more=maps, supersample=self._supersample,

@@ -123,8 +123,13 @@ class MovingView:
 
     picture: Backdrop
     """Relit and repainted."""
-    on_support: np.ndarray
-    """(h, w) bool."""
+    plane: np.ndarray
+    """(h, w) float32 camera z of the support [m]; inf where it is not seen."""
+
+    @property
+    def on_support(self) -> np.ndarray:
+        """(h, w) bool."""
+        return np.isfinite(self.plane) & (self.picture.depth == self.plane)
 
 
 class MovingBackground:
@@ -159,10 +164,8 @@ class MovingBackground:
             T_camera_world=np.ascontiguousarray(np.linalg.inv(T_world_camera), np.float32), background=np.zeros(3, np.float32),
             degree=self._degree, near=NEAR, limit=plane * np.float32(1 - SNAP_M / above),
         )  # fmt: skip
-        nearer = left < 0.5
-
         picture = self._plane.backdrop(
-            plane, np.where(nearer, median, plane), **camera, colour=colour, left=left, rgb_gain=self._gain, fill_rgb=self._fill,
+            plane, np.where(left < 0.5, median, plane), **camera, colour=colour, left=left, rgb_gain=self._gain, fill_rgb=self._fill,
             other_gain=self._beside,
         )  # fmt: skip
-        return MovingView(picture=picture, on_support=np.isfinite(plane) & ~nearer)
+        return MovingView(picture=picture, plane=plane)
