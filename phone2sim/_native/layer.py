@@ -7,7 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from phone2sim._native import load
-from phone2sim._native.mesh import ContactMap, LightLike, MeshWorld, ShadowMap, Truth, checked_array, light_axes, part_poses
+from phone2sim._native.mesh import (
+    ContactMap,
+    LightLike,
+    MeshWorld,
+    ShadowMap,
+    Truth,
+    checked_array,
+    light_axes,
+    part_poses,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,16 @@ import pytest
 import trimesh
 
 from phone2sim._native.layer import Layer, StillPicture
-from phone2sim._native.mesh import Backdrop, MeshLight, MeshPart, MeshWorld, contact_map, draw_over, shadow_map, to_srgb8
+from phone2sim._native.mesh import (
+    Backdrop,
+    MeshLight,
+    MeshPart,
+    MeshWorld,
+    contact_map,
+    draw_over,
+    shadow_map,
+    to_srgb8,
+)
 from phone2sim.errors import ShapeError
 from phone2sim.poses import look_at
 
