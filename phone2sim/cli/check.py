@@ -9,7 +9,7 @@ import typer
 
 from phone2sim.cli.options import Json, Quiet, SceneDir
 from phone2sim.cli.output import output
-from phone2sim.cli.paths import check_scene
+from phone2sim.cli.paths import check_scene, tell_edits
 
 
 def check(
@@ -34,6 +34,7 @@ def check(
     """
     check_scene(scene)
     with output(json=json, quiet=quiet) as o:
+        tell_edits(scene)
         from phone2sim.sim_export.certificate import CertificateConfig, certify
         from phone2sim.sim_export.certificate.repair import repair
 

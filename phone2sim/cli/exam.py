@@ -10,7 +10,7 @@ import typer
 
 from phone2sim.cli.options import Json, Quiet, SceneDir, Seed, TaskName
 from phone2sim.cli.output import output
-from phone2sim.cli.paths import check_output, check_scene
+from phone2sim.cli.paths import check_output, check_scene, tell_edits
 
 
 def exam(
@@ -57,6 +57,7 @@ def exam(
     check_scene(scene)
     check_output(out)
     with output(json=json, quiet=quiet) as o:
+        tell_edits(scene)
         from phone2sim.cli.summary import exam_table, files_panel
         from phone2sim.errors import InputError
         from phone2sim.sim_export.exam import EXAM_AXES, ExamConfig, run_exam

@@ -10,7 +10,7 @@ import typer
 
 from phone2sim.cli.options import Force, Json, Quiet
 from phone2sim.cli.output import output
-from phone2sim.cli.paths import check_dataset, check_scene
+from phone2sim.cli.paths import check_dataset, check_scene, tell_edits
 from phone2sim.errors import InputError
 
 
@@ -75,6 +75,7 @@ def export(
         return
     check_scene(folder)
     with output(json=json, quiet=quiet) as o:
+        tell_edits(folder)
         from phone2sim.cli.summary import export_files
         from phone2sim.sim_export.pipeline import ExportConfig, export_scene
 

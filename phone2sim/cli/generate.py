@@ -9,7 +9,7 @@ import typer
 
 from phone2sim.cli.options import Json, Quiet, SceneDir, Seed, SimulatorName, Split, TaskName
 from phone2sim.cli.output import output
-from phone2sim.cli.paths import check_output, check_scene
+from phone2sim.cli.paths import check_output, check_scene, tell_edits
 from phone2sim.errors import GateError, InputError
 
 
@@ -79,6 +79,7 @@ def generate(
     check_scene(scene)
     check_output(out)
     with output(json=json, quiet=quiet) as o:
+        tell_edits(scene)
         from phone2sim.cli.summary import dataset_panel, next_steps
         from phone2sim.sim_export.truth import parse_record
 

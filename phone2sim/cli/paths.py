@@ -87,3 +87,17 @@ def _check_writable(folder: Path) -> None:
         raise InputError(f"{at} is a file; nothing can be made in it.", hint="Choose another output.")
     if not os.access(at, os.W_OK | os.X_OK):
         raise InputError(f"{at} cannot be written.", hint="Choose another output, or change its permissions.")
+
+
+def tell_edits(scene: Path) -> None:
+    """Say so when the user's assets.toml has changed since the objects were made: until then nothing of it counts."""
+    from phone2sim.progress import message
+    from phone2sim.stage import fingerprint_files, read_manifest
+
+    user, made = scene / "assets.toml", read_manifest(scene / "scene")
+    now = fingerprint_files(user) if user.exists() else ""
+    if made and made.get("inputs", {}).get("assets.toml", now) != now:
+        message(
+            f"{user} has changed since the objects were made, and does not count yet: `phone2sim build` again, or "
+            f"`phone2sim assets {scene}` and `phone2sim export {scene}`."
+        )

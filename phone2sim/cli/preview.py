@@ -10,7 +10,7 @@ import typer
 
 from phone2sim.cli.options import Json, Quiet, SceneDir, Seed, Split
 from phone2sim.cli.output import output
-from phone2sim.cli.paths import check_file, check_scene
+from phone2sim.cli.paths import check_file, check_scene, tell_edits
 
 PATHS = 64
 """Paths a pixel of `--quality pbr`."""
@@ -46,6 +46,7 @@ def preview(
     check_scene(scene)
     check_file(out, "sheet", (".png", ".jpg", ".jpeg"))
     with output(json=json, quiet=quiet) as o:
+        tell_edits(scene)
         from phone2sim.assets.scene import Scene
         from phone2sim.augment.recipe import load_recipe
         from phone2sim.sim_export.preview import preview as run_preview

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from phone2sim.cli import main
-from phone2sim.cli.paths import check_dataset, check_file, check_output, check_scene
+from phone2sim.cli.paths import check_dataset, check_file, check_output, check_scene, tell_edits
+from phone2sim.config import write_json
 from phone2sim.errors import InputError
+from phone2sim.stage import fingerprint_files
 
 
 def python(code: str) -> subprocess.CompletedProcess[str]:
@@ -131,3 +133,17 @@ def test_nothing_can_be_made_below_a_file_or_where_one_may_not_write(tmp_path, m
     monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everywhere
     with pytest.raises(InputError, match="cannot be written. Choose another output, or change its permissions."):
         check_output(tmp_path / "scene")
+
+
+def test_edits_of_the_user_that_do_not_count_yet_are_told(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr("phone2sim.progress.message", said.append)
+    write_json(tmp_path / "scene" / "manifest.json", {"inputs": {"assets.toml": ""}})
+    tell_edits(tmp_path)
+    assert said == []
+    (tmp_path / "assets.toml").write_text("[object_1]\nname = 'mug'\n")
+    tell_edits(tmp_path)
+    assert len(said) == 1 and "has changed since the objects were made" in said[0] and "phone2sim build" in said[0]
+    write_json(tmp_path / "scene" / "manifest.json", {"inputs": {"assets.toml": fingerprint_files(tmp_path / "assets.toml")}})
+    tell_edits(tmp_path)
+    assert len(said) == 1

@@ -179,7 +179,7 @@ def check_body(asset: Asset) -> tuple[np.ndarray, np.ndarray]:
     moments, axes = asset.inertia.principal()
     if not asset.mass_kg.value > 0:
         raise AssetError(
-            f"{asset.name}: mass {asset.mass_kg.value:g} kg must be positive.", hint="Set it in scene/assets.toml."
+            f"{asset.name}: mass {asset.mass_kg.value:g} kg must be positive.", hint="Set it in assets.toml."
         )
     if not (moments > 0).all() or moments[0] + moments[1] < moments[2] * (1 - 1e-6):
         raise AssetError(

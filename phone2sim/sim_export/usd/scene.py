@@ -28,7 +28,7 @@ def write_usd(scene: Scene, folder: Path, config: UsdConfig | None = None) -> Pa
     names = [a.name for a in scene.assets] + [s.name for s in scene.surfaces]
     if len(set(names)) < len(names):
         raise AssetError(
-            f"Names in the scene are not unique: {', '.join(sorted(names))}.", hint="Rename in scene/assets.toml."
+            f"Names in the scene are not unique: {', '.join(sorted(names))}.", hint="Rename in assets.toml."
         )
     with progress("Writing USD", total=len(names) + 2) as bar:
         for asset in scene.assets:
