@@ -195,7 +195,7 @@ class SensorRecipe(Config):
     exposure: Factor = _c(1.0)
     """Factor on linear light."""
     white_balance: Factor = _c(1.0)
-    """Factor per channel, normalised to keep green."""
+    """Factor on red and on blue, drawn each; green stays."""
     noise_std: Annotated[Variation, Drawn(0, 0.2)] = _c(0.0)
     """Additive noise on the 0–1 scale."""
     blur_px: Annotated[Variation, Drawn(0, 10)] = _c(0.0)

@@ -1,6 +1,7 @@
 """Recipes: round trip, inheritance, and errors that name file, line, key and the valid keys."""
 
 import json
+import re
 from pathlib import Path
 
 import jsonschema
@@ -19,7 +20,9 @@ from phone2sim.augment import (
     recipe_schema,
 )  # fmt: skip
 from phone2sim.augment.joint import joint_points, settle_joint
+from phone2sim.augment.noise import sample_sensor
 from phone2sim.augment.sections import CameraRecipe
+from phone2sim.augment.variation import Choice, Mixture
 from phone2sim.errors import RecipeError
 from phone2sim.keys import Key
 
@@ -174,3 +177,47 @@ def test_joint_draws_fill_the_ranges_evenly_and_adding_one_shifts_no_other(kind)
 def test_the_published_schema_is_the_present_one():
     path = Path(__file__).parents[2] / "docs" / "recipe.schema.json"
     assert json.loads(path.read_text()) == recipe_schema(), "run: phone2sim recipe --schema > docs/recipe.schema.json"
+
+
+def pieces(v):
+    """What a parameter may become: intervals of numbers, or a set of names."""
+    if isinstance(v, Mixture):
+        return [p for part in v.parts for p in pieces(part)]
+    if isinstance(v, Choice):
+        return [(x, x) for x in v.options]
+    a, b = v.support
+    return [(v.value, v.value)] if isinstance(v, Constant) else [(a, b)]
+
+
+def test_the_exams_ood_ranges_lie_outside_of_its_training_ranges():
+    """Each parameter of `ood` by itself: nothing that training may have drawn."""
+    exam = load_recipe("exam")
+    far = exam.for_split("ood")
+    for section, values in exam.ood.items():
+        for name in values:
+            near, away = (getattr(getattr(r, section), name) for r in (exam, far))
+            if not hasattr(near, "support"):
+                assert not set(near) & set(away), f"{section}.{name}"
+                continue
+            for a, b in pieces(near):
+                for c, d in pieces(away):
+                    assert b != c if isinstance(a, str) else (b < c or d < a), f"{section}.{name}: {near} and {away}"
+
+
+def test_every_range_of_a_shipped_recipe_says_why():
+    """A comment beside, or above, each parameter that varies."""
+    folder = Path(__file__).parents[2] / "phone2sim" / "augment" / "recipes"
+    kinds = "uniform|integers|normal|truncated_normal|log_uniform|choice|mixture"
+    bare = [
+        f"{path.name}: {line.strip()}" for path in folder.glob("*.yaml") for line in path.read_text().splitlines()
+        if re.search(rf"\{{({kinds}):", line) and "#" not in line
+    ]  # fmt: skip
+    assert bare == []
+
+
+def test_out_of_distribution_white_balance_is_off_in_every_episode():
+    recipe = load_recipe("exam").for_split("ood").sensor
+    train = load_recipe("exam").sensor.white_balance.support
+    for i in range(50):
+        r, g, b = sample_sensor(recipe, Key(i)).white_balance_rgb
+        assert g == 1 and not train[0] <= r <= train[1] and not train[0] <= b <= train[1]
