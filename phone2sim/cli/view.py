@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import socket
 import time
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -65,7 +67,8 @@ def view(
         try:
             wait()
         except KeyboardInterrupt:
-            server.stop()
+            with redirect_stdout(io.StringIO()):
+                server.stop()
 
 
 def start(host: str, port: int) -> Any:
@@ -82,7 +85,8 @@ def start(host: str, port: int) -> Any:
         raise InputError(
             f"--host {host} cannot be listened on ({str(e.strerror or e).split(' (while')[0]}).", hint="127.0.0.1 is this machine alone, 0.0.0.0 all its addresses."
         ) from None
-    server = viser.ViserServer(host=host, port=port, label="phone2sim", verbose=False)
+    with redirect_stdout(io.StringIO()):  # its banner says what we say
+        server = viser.ViserServer(host=host, port=port, label="phone2sim", verbose=False)
     server.gui.configure_theme(control_layout="collapsible", show_logo=False, show_share_button=False)
     return server
 
