@@ -118,12 +118,16 @@ class Maker:
         partial = folder.parent / f".{folder.name}.partial-{os.getpid()}"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        if self.job.pictures:
-            self.render(episode, partial, cpu)
-            self._render_pair(episode, partial, cpu)
-        with cpu("write"):
-            _with_times(episode, cpu).write(partial)
-            commit(partial, folder)
+        try:
+            if self.job.pictures:
+                self.render(episode, partial, cpu)
+                self._render_pair(episode, partial, cpu)
+            with cpu("write"):
+                _with_times(episode, cpu).write(partial)
+                commit(partial, folder)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
         return Attempt(index=index, reason="", cpu_s=cpu.seconds)
 
     def _render_pair(self, episode: Episode, folder: Path, cpu: _Stopwatch) -> None:

@@ -1,11 +1,15 @@
 """Generation: the same dataset at any number of workers, after any interruption."""
 
+import errno
 import json
 import shutil
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 
 from phone2sim.errors import AssetError, GateError, InputError
+from phone2sim.sim_export.engines import EngineError
 from phone2sim.sim_export.episode import read_frames
 from phone2sim.sim_export.generate import GenerateConfig, generate
 from phone2sim.sim_export.replay import replay
@@ -70,6 +74,29 @@ def test_a_killed_run_continues_to_the_same_end(scene_dir, made, tmp_path):
     assert again["digests"] == made[1]["digests"]
     assert not list((folder / "episodes").glob(".*"))
     assert committed(folder) == committed(made[0])
+
+
+def test_an_episode_that_cannot_be_written_leaves_nothing(scene_dir, made, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("phone2sim.sim_export.workers.commit", full)
+    with pytest.raises(OSError):
+        generate(scene_dir, tmp_path / "d", CONFIG)
+    assert list((tmp_path / "d" / "episodes").iterdir()) == []
+    monkeypatch.undo()
+    assert generate(scene_dir, tmp_path / "d", CONFIG)["digests"] == made[1]["digests"]
+
+
+def test_a_worker_that_was_killed_is_one_clear_line(scene_dir, tmp_path, monkeypatch):
+    def run(self, index):
+        future = Future()
+        future.set_exception(BrokenProcessPool("gone"))
+        return future
+
+    monkeypatch.setattr("phone2sim.sim_export.generate.InlinePool.run", run)
+    with pytest.raises(EngineError, match="A worker was ended from outside; .* with fewer --workers."):
+        generate(scene_dir, tmp_path / "d", CONFIG)
 
 
 def test_asking_for_more_extends_and_for_the_same_skips(scene_dir, made, tmp_path):

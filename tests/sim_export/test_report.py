@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import shutil
@@ -291,3 +292,18 @@ def test_coverage_of_a_dataset_names_what_varied_and_what_never_did(tmp_path):
     assert re.findall(r'<tr class="axis"><th colspan="4">([^<]*)', html) == ["sensor", "task"]  # the goal is drawn anew each time
     assert "exposure ×" in html and "#d9483b" in html
     assert "Always the same:" in html and "physics latency [ms] 0" in html
+
+
+def test_a_report_that_cannot_be_written_leaves_nothing_and_the_old_one(tmp_path, monkeypatch):
+    scene = make_scene(tmp_path / "scene")
+    out = tmp_path / "report.html"
+    out.write_text("old")
+
+    def full(path, *_, **__):
+        path.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError):
+        write_report(scene, None, out)
+    assert out.read_bytes() == b"old" and not list(tmp_path.glob(".*"))

@@ -101,8 +101,11 @@ def write_report(scene_dir: Path | None, dataset_dir: Path | None, out: Path) ->
     lead = scene_sections.lead(scene) if scene is not None and scene.manifests else dataset_sections.lead(dataset)
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(f".{out.name}.partial")
-    partial.write_text(page(title, lead, hero, tiles, sections), encoding="utf-8")
-    partial.replace(out)
+    try:
+        partial.write_text(page(title, lead, hero, tiles, sections), encoding="utf-8")
+        partial.replace(out)
+    finally:
+        partial.unlink(missing_ok=True)  # of a full disk
     return out
 
 
