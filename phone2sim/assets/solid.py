@@ -21,6 +21,10 @@ from phone2sim.reconstruct.mesh.isosurface import isosurface
 
 SMOOTH = 0.85
 """Width of the smoothing [voxels]: more would dissolve a wall two voxels thick."""
+FINE = 4
+"""Points between nodes at which a section's outline is measured."""
+LEAST_FOOT = 0.12
+"""Least area of a foot relative to the lowest section that was seen."""
 SURE = 0.1
 """Share of the views that must vouch for matter where the rest of the body says that there is none."""
 
@@ -146,7 +150,8 @@ def closed_body(
     from scipy import ndimage
 
     k0 = int(np.ceil((level + skirt_m - grid.origin[2]) / grid.voxel))
-    field = continue_down(field, k0, grid.voxel, upright=upright)
+    skirt = k0 - int(np.ceil((level - grid.origin[2]) / grid.voxel))
+    field = continue_down(field, k0, grid.voxel, upright=upright, skirt=skirt)
     if hollow is not None:
         field = np.maximum(field, hollow)
     if floor is not None:
@@ -203,28 +208,51 @@ def build_half_seen(
     )
 
 
-def continue_down(field: np.ndarray, k0: int, voxel: float, *, steps: int = 3, upright: bool = True) -> np.ndarray:
-    """The field (nx, ny, nz) below layer `k0` replaced by a straight continuation of how the body narrows there.
+def continue_down(field: np.ndarray, k0: int, voxel: float, *, steps: int = 3, upright: bool = True, skirt: int = 0) -> np.ndarray:
+    """The field (nx, ny, nz) below layer `k0`, which is `skirt` layers above the support, replaced by how the body goes on there.
 
-    Only narrowing is continued, at most at 45 degrees: a ball keeps curving in, a box goes straight down.
+    A box goes straight down. What narrows keeps curving in, from a skirt higher up: under an overhang depth and masks take the
+    ground in its shadow for the body.
     """
     from scipy import ndimage
 
     field = field.copy()
     base = ndimage.gaussian_filter(field[:, :, k0], 1.0)
     area, above = float((base < 0).sum()), float((field[:, :, k0 + 2 * steps] < 0).sum())
-    slope = np.zeros_like(base)
-    if upright and area >= 0.8 * above:  # upright sides: wrong depth beside the support leaves no notch that the section above lacks
+    if area < 0.8 * above:
+        return rounded_off(field, k0, skirt, voxel)
+    if upright:  # wrong depth beside the support leaves no notch that the section above lacks
         outline = convex_fill(base < 0)
         for k in range(k0 + 2 * steps - 1, k0 - 1, -1):
             field[:, :, k] = np.where(outline, np.minimum(field[:, :, k], field[:, :, k + 1]), field[:, :, k])
         base = ndimage.gaussian_filter(field[:, :, k0], 1.0)
-    if area < 0.8 * above:  # the body as a whole narrows downwards
-        growth = ndimage.gaussian_filter(field[:, :, k0] - field[:, :, k0 + steps], 2.5) / (steps * voxel)
-        slope = np.clip(growth, 0, 1) * np.clip(base / voxel + 3, 0, 1)  # only beside the surface, not deep inside
-    depth = voxel * np.arange(k0, 0, -1)
     out = field.copy()
-    out[:, :, :k0] = base[:, :, None] + slope[:, :, None] * depth
+    out[:, :, :k0] = base[:, :, None]
+    return out
+
+
+def rounded_off(field: np.ndarray, k0: int, skirt: int, voxel: float) -> np.ndarray:
+    """The field (nx, ny, nz) of a body that narrows towards the support, `skirt` layers below `k0`, continued from as many above it.
+
+    The area of its level sections goes on as the parabola through those above, which a ball's, an ellipsoid's, a cylinder's and a
+    cone's are exactly; their outline is that of the lowest one seen, moved inwards.
+    """
+    from scipy import ndimage
+
+    area = (field < 0).sum(axis=(0, 1)).astype(float)
+    top = int(np.flatnonzero(area)[-1])
+    low = min(k0 + skirt, (k0 + top) // 2)
+    fine = ndimage.zoom(ndimage.gaussian_filter(field[:, :, low], 0.7), FINE, order=1, grid_mode=True, mode="nearest") < 0
+    inside = np.sort(ndimage.distance_transform_edt(fine)[fine])[::-1] / FINE  # [voxels], deepest first
+    z = np.arange(low, min(low + max(3 * skirt, 6), top))
+    bend, slope, _ = np.polyfit(z - low, area[z] - area[low], 2) if len(z) > 3 else (0.0, 0.0, 0.0)
+    depth = low - np.arange(low)
+    share = np.minimum.accumulate(np.clip(1 + (bend * depth**2 - slope * depth) / area[low], LEAST_FOOT, 1)[::-1])[::-1]
+    inwards = inside[np.minimum((share * len(inside)).astype(int), len(inside) - 1)]
+    flat = ndimage.distance_transform_edt(~fine) - ndimage.distance_transform_edt(fine)
+    flat = ndimage.zoom(flat, 1 / FINE, order=1, grid_mode=True, mode="nearest") / FINE
+    out = field.copy()
+    out[:, :, :low] = voxel * (flat[..., None] + inwards)
     return out
 
 

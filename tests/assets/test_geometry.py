@@ -6,7 +6,7 @@ import trimesh
 
 from phone2sim.assets.carving import INSET, seen_distance, slant
 from phone2sim.assets.segment import clearance, find_clusters
-from phone2sim.assets.solid import build_solid, close_on_plane, simplify
+from phone2sim.assets.solid import build_solid, close_on_plane, continue_down, simplify
 from phone2sim.assets.support import find_support, region
 from phone2sim.assets.views import View
 from phone2sim.reconstruct.mesh.fusion import Grid, dilate, fuse, integrate
@@ -206,3 +206,24 @@ def test_bounds_on_meshes_and_hulls_reach_the_stage_from_the_command_line(tmp_pa
     assert main(["assets", str(tmp_path), "--hulls", "0"]) == 2
     assert len(asked) == 2
     assert "'--hulls': Input should be greater than or equal to 1" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("shape", ["ball", "cone"])
+def test_what_narrows_keeps_curving_in_whatever_hangs_on_its_foot(shape):
+    """A wisp of ground beside the foot, up to 11 mm high, is gone; the level sections below are as wide as the true ones."""
+    voxel = 0.002
+    low = np.array([-0.044, -0.044, -0.008])
+    grid = Grid.around(low, np.array([0.044, 0.044, 0.076]), voxel)
+    p = grid.points()
+    r, z = np.hypot(p[:, 0], p[:, 1]), p[:, 2]
+    true = np.linalg.norm(p - [0, 0, 0.032], axis=1) - 0.032 if shape == "ball" else 0.85 * (r - 0.01 - 0.5 * z)
+    true = np.clip(np.maximum(true, z - 0.06), -4 * voxel, 4 * voxel).astype(np.float32).reshape(grid.shape)
+    wisp = (np.linalg.norm((p - [0.02, 0, 0.004]) / [1.3, 0.6, 1], axis=1) - 0.007).astype(np.float32).reshape(grid.shape)
+    k0 = int(round((0.008 - low[2]) / voxel))
+    assert (wisp[:, :, k0 + 1] < 0).any()
+    out = continue_down(np.minimum(true, wisp), k0, voxel, skirt=4)
+    level = int(round(-low[2] / voxel))
+    radius = [np.sqrt((f[:, :, level + 1 : k0 + 4] < 0).sum(axis=(0, 1)) * voxel**2 / np.pi) for f in (true, out)]
+    assert np.abs(radius[1] - radius[0])[1:].max() < 0.6 * voxel and np.abs(radius[1] - radius[0]).max() < 1.2 * voxel
+    beyond = (true > voxel) & (grid.points()[:, 2].reshape(grid.shape) > 0.003)
+    assert not (out[beyond] < 0).any()
