@@ -15,6 +15,8 @@ AT_ONCE = 500_000
 """Pairs of a triangle and a texel that are looked at in one go."""
 SAME_WAY_M = 0.03
 """What facing the other way adds to a distance, halved [m]: colours cross an edge, but not a wall."""
+FACING = 0.35
+"""Least cosine between a surface's normal and the line of sight of a view that colours it: others smear, and err at the outline."""
 RIM_PX = 0.75
 """How far beside a triangle a texel is still coloured by it."""
 FULL = 0.55
@@ -174,7 +176,7 @@ def blend(
             feet = cv2.erode(drawn.astype(np.uint8), three) & cv2.dilate(mask.astype(np.uint8), _DOWN)
             mine |= (feet.ravel()[index] > 0) & (position[:, 2] < foot_z) & (d - z < FOOT_SHARE * tolerance_m)
             mine &= z < cv2.dilate(np.where(drawn, own[i], 0), three).ravel()[index] + BEHIND_M
-        ok = inside & mine & (facing > 0.2) & (np.abs(d - z) < tolerance_m * (1 + 1 / np.maximum(facing, 0.2)) / 2)
+        ok = inside & mine & (facing > FACING) & (np.abs(d - z) < tolerance_m * (1 + 1 / np.maximum(facing, 0.2)) / 2)
         if not ok.any():
             continue
         rows = np.flatnonzero(ok)
