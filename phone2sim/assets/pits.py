@@ -52,7 +52,7 @@ def filled(field: np.ndarray, grid: Grid, views: list[View], masks: list[np.ndar
         core = parts == k
         if max(s.stop - s.start for s in box) > LONG or _through(core, closed, grid, views, masks) or _real(core, field, closed, grid, views):
             continue
-        out = _laid(out, ndimage.binary_dilation(core, iterations=RIM + 1))
+        out = _laid(out, ndimage.binary_dilation(core, iterations=RIM + 1), -grid.voxel * closed.depth)
     return out
 
 
@@ -132,8 +132,9 @@ def _scatter(cells: np.ndarray, distance: np.ndarray, grid: Grid, views: list[Vi
     return float(np.sqrt(np.clip(variance, 0, None).mean()))
 
 
-def _laid(field: np.ndarray, cells: np.ndarray) -> np.ndarray:
-    """The field (shape) with what solves Laplace's equation in `cells` (shape) bool in place of what is there, nowhere farther out."""
+def _laid(field: np.ndarray, cells: np.ndarray, least: np.ndarray) -> np.ndarray:
+    """The field (shape) [m] with what solves Laplace's equation in `cells` (shape) bool in place of what is there, where that adds
+    matter, but no less than `least` (shape) [m]."""
     from scipy import sparse
     from scipy.sparse.linalg import spsolve
 
@@ -153,5 +154,5 @@ def _laid(field: np.ndarray, cells: np.ndarray) -> np.ndarray:
     i, j = np.concatenate(rows), np.concatenate(columns)
     A = 6 * sparse.eye(len(at)) - sparse.csr_matrix((np.ones(len(i)), (i, j)), shape=(len(at),) * 2)
     out = field.copy()
-    out[cells] = np.minimum(field[cells], spsolve(A.tocsc(), known))
+    out[cells] = np.minimum(field[cells], np.maximum(spsolve(A.tocsc(), known), least[cells]))
     return out
