@@ -28,7 +28,7 @@ from phone2sim.augment.sections import (
     SurfacesRecipe,
     TaskRecipe,
 )
-from phone2sim.augment.variation import VARIATION_JSON_SCHEMA, as_variation
+from phone2sim.augment.variation import VARIATION_JSON_SCHEMA, Variation, as_variation
 from phone2sim.config import Config
 from phone2sim.errors import RecipeError, did_you_mean
 
@@ -149,14 +149,19 @@ def _parse(text: str, *, label: str, stem: str, folder: Path, chain: tuple[str, 
         line = f":{mark.line + 1}" if mark else ""
         raise RecipeError(f"{label}{line}: not valid YAML: {getattr(e, 'problem', e)}.") from None
     lines: dict[tuple[Any, ...], int] = {}
-    _lines(node, (), lines)
+    _lines(node, (), lines, label)
     if not isinstance(data, dict):
         raise RecipeError(f"{label}: expected sections such as 'lighting:', got {type(data).__name__}.")
     parent: dict[str, Any] = {}
     if "extends" in data:
-        base = str(data.pop("extends"))
+        base, at = data.pop("extends"), f"{label}:{lines[('extends',)]}: extends"
+        if not isinstance(base, str):
+            raise RecipeError(f"{at}: expected the name or file of a recipe, got {base!r}.")
         beside = folder / base
-        parent = _load(str(beside) if base.endswith((".yaml", ".yml")) else base, chain).model_dump(mode="json")
+        try:
+            parent = _load(str(beside) if base.endswith((".yaml", ".yml")) else base, chain).model_dump(mode="json")
+        except RecipeError as e:
+            raise RecipeError(f"{at}: {e.message}", hint=e.hint) from None
         parent.pop("name"), parent.pop("description")
     merged: dict[str, Any] = {"name": stem, **parent}
     if "split" in data:
@@ -166,7 +171,7 @@ def _parse(text: str, *, label: str, stem: str, folder: Path, chain: tuple[str, 
             merged[key] = {}
         elif key in SECTIONS and isinstance(value, dict):
             merged[key] = {**parent.get(key, {}), **value}
-        elif key == "ood" and isinstance(value, dict):
+        elif key == "ood" and isinstance(value, dict) and all(isinstance(v, (dict, type(None))) for v in value.values()):
             merged[key] = {**parent.get(key, {}), **{k: {**parent.get(key, {}).get(k, {}), **(v or {})} for k, v in value.items()}}
         else:
             merged[key] = value
@@ -215,8 +220,8 @@ def _explain(e: ValidationError, label: str, lines: dict[tuple[Any, ...], int]) 
 def _blame(data: dict[str, Any], lines: dict[tuple[Any, ...], int]) -> str:
     """`:7: camera.radius` for the first parameter that is not a variation."""
     for section, values in data.items():
-        for key, value in values.items() if isinstance(values, dict) else ():
-            if isinstance(value, (dict, list)):
+        for key, value in values.items() if isinstance(values, dict) and section in AXES else ():
+            if isinstance(getattr(Recipe.model_fields[section].default, str(key), None), Variation):
                 try:
                     as_variation(value)
                 except RecipeError:
@@ -224,11 +229,15 @@ def _blame(data: dict[str, Any], lines: dict[tuple[Any, ...], int]) -> str:
     return ""
 
 
-def _lines(node: Any, path: tuple[Any, ...], into: dict[tuple[Any, ...], int]) -> None:
+def _lines(node: Any, path: tuple[Any, ...], into: dict[tuple[Any, ...], int], label: str) -> None:
     if isinstance(node, yaml.MappingNode):
+        seen: dict[Any, int] = {}
         for k, v in node.value:
-            into[(*path, k.value)] = k.start_mark.line + 1
-            _lines(v, (*path, k.value), into)
+            line = into[(*path, k.value)] = k.start_mark.line + 1
+            if k.value in seen:  # YAML would keep the last one in silence
+                raise RecipeError(f"{label}:{line}: {'.'.join([*path, k.value])} is there twice; first in line {seen[k.value]}.")
+            seen[k.value] = line
+            _lines(v, (*path, k.value), into, label)
 
 
 def recipe_schema() -> dict[str, Any]:

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 from pydantic_core import core_schema
 
-from phone2sim.augment.variation import Constant, Variation, as_variation
+from phone2sim.augment.textures import KINDS
+from phone2sim.augment.variation import Choice, Constant, Integers, Mixture, Variation, as_variation
 from phone2sim.config import Config
 
 AXES = ("lighting", "clutter", "camera", "objects", "robot_start", "physics", "sensor", "surfaces", "task")
@@ -22,10 +23,20 @@ class Drawn:
     low: float = -math.inf
     high: float = math.inf
     number: bool = True
+    whole: bool = False
+    """Whole numbers only."""
+    names: tuple[str, ...] = ()
+    """Texts that mean something; none for any text. `.ending` stands for a file's path."""
 
     def check(self, data: Any) -> Variation:
         v = as_variation(data)
         a, b = v.support
+        for part in parts_of(v):
+            if self.whole and not _is_whole(part):
+                raise ValueError(f"{part} is not a whole number; draw with integers: [low, high]")
+            for text in part.options if isinstance(part, Choice) else (part.value,) if isinstance(part, Constant) else (part,):
+                if self.names and not (isinstance(text, str) and any(_means(text, n) for n in self.names)):
+                    raise ValueError(f"{text} is none of {', '.join(n if n[0] != '.' else f'a {n} file' for n in self.names)}")
         if self.number and math.isnan(a):
             raise ValueError(f"{v} is not a number")
         if self.number and not (a >= self.low and b <= self.high):
@@ -41,11 +52,27 @@ class Drawn:
         return {"x-variation": True, **({"x-range": ends} if self.number else {})}
 
 
+def parts_of(v: Variation) -> list[Variation]:
+    """A mixture's parts, all the way down; anything else is its own."""
+    return [p for part in v.parts for p in parts_of(part)] if isinstance(v, Mixture) else [v]
+
+
+def _is_whole(v: Variation) -> bool:
+    values = v.options if isinstance(v, Choice) else (v.value,) if isinstance(v, Constant) else ()
+    return isinstance(v, Integers) or (bool(values) and all(isinstance(x, (int, float)) and float(x).is_integer() for x in values))
+
+
+def _means(text: str, name: str) -> bool:
+    return text.lower().endswith(name) if name.startswith(".") else text == name
+
+
 Number = Annotated[Variation, Drawn()]
 Factor = Annotated[Variation, Drawn(0.01, 100)]
 Share = Annotated[Variation, Drawn(0, 1)]
-Count = Annotated[Variation, Drawn(0, 50)]
+Count = Annotated[Variation, Drawn(0, 50, whole=True)]
 Text = Annotated[Variation, Drawn(number=False)]
+Texture = Annotated[Variation, Drawn(number=False, names=("own", "any", *KINDS))]
+Environment = Annotated[Variation, Drawn(number=False, names=("captured", "generated", ".hdr", ".exr", ".jpg", ".jpeg", ".png"))]
 CameraName = Annotated[str, Field(pattern="^[A-Za-z0-9_]+$")]
 
 
@@ -66,7 +93,7 @@ class LightingRecipe(Config):
     """Factor on the ambient light."""
     temperature_mired: Annotated[Variation, Drawn(-150, 150)] = _c(0.0)
     """Shift of the light's colour temperature; positive is warmer, 10 is just visible."""
-    environment: Text = _c("captured")
+    environment: Environment = _c("captured")
     """Where light comes from: `captured`, `generated` (a made-up room), or a picture all around (.hdr, .exr, .jpg, .png; twice as
     wide as high). Strength stays the captured one, the gains above apply on top."""
     environment_turn_deg: Number = _c(0.0)
@@ -104,7 +131,7 @@ class ObjectsRecipe(Config):
     """Factor on each colour channel of each object's albedo, drawn per channel and object."""
     scale: Annotated[Variation, Drawn(0.5, 2)] = _c(1.0)
     """Factor on the size, drawn per asset; mass follows the volume."""
-    texture: Text = _c("own")
+    texture: Texture = _c("own")
     """`own`, or a drawn picture instead: `plain`, `checker`, `stripes`, `speckle`, `grain`, or `any` of these."""
     gloss: Annotated[Variation, Drawn(0, 1)] = _c(0.0)
     """Strength of highlights: 0 matte as reconstructed, 0.3 satin plastic, 0.8 glazed."""
@@ -213,7 +240,7 @@ class SensorRecipe(Config):
 class SurfacesRecipe(Config):
     """The table and the room around it."""
 
-    table: Text = _c("own")
+    table: Texture = _c("own")
     """Look of the table top: `own`, or drawn anew as `objects.texture`."""
     wall_gain: Factor = _c(1.0)
     """Factor per colour channel on everything captured beyond and below the table: paint."""

@@ -287,7 +287,7 @@ def as_variation(data: Any) -> Variation:
     """A `Variation` from one, from a plain value (a constant), or from a YAML form like `{uniform: [0.1, 0.3]}`."""
     if isinstance(data, Variation):
         return data
-    if data is None or isinstance(data, (int, float, str)):
+    if data is None or (isinstance(data, (int, float, str)) and not isinstance(data, bool)):
         return Constant(data)
     if not isinstance(data, dict):
         raise RecipeError(f"{data!r} is neither a number nor a variation such as {{uniform: [0.1, 0.3]}}.")
@@ -349,7 +349,7 @@ def _weights(kind: str, options: tuple[Any, ...], weights: Any) -> tuple[float, 
         raise RecipeError(f"{kind}: needs at least one option.")
     if weights is None:
         return None
-    if len(weights) != len(options) or min(weights) < 0 or not sum(weights) > 0:
+    if len(weights) != len(options) or not all(_is_number(w) and w >= 0 for w in weights) or not sum(weights) > 0:
         raise RecipeError(f"{kind}: expected {len(options)} weights, none negative, got {list(weights)}.")
     return tuple(float(w) for w in weights)
 

@@ -134,8 +134,13 @@ class Episode:
         if meta.get("schema") != SCHEMA:
             raise InputError(f"{folder} has schema {meta.get('schema')}, this version reads {SCHEMA}.")
         spec = parse_config(EpisodeSpec, read_json(folder / "spec.json"), where=f"{folder}/spec.json")
-        with np.load(folder / "arrays.npz") as z:
-            arrays = {k: z[k] for k in z.files}
+        try:
+            with np.load(folder / "arrays.npz") as z:
+                arrays = {k: z[k] for k in z.files}
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as e:
+            raise InputError(
+                f"{folder / 'arrays.npz'} is missing or damaged ({e}).", hint=f"Delete {folder}, then `phone2sim generate` again makes it anew."
+            ) from None
         return cls(
             spec=spec, success=meta["success"], reason=meta["reason"], state_names=tuple(meta["state_names"]),
             action_names=tuple(meta["action_names"]), robot_bodies=tuple(meta["robot_bodies"]), cpu_s=meta["cpu_s"],

@@ -10,7 +10,7 @@ import pytest
 
 from phone2sim.errors import AssetError, GateError, InputError
 from phone2sim.sim_export.engines import EngineError
-from phone2sim.sim_export.episode import read_frames
+from phone2sim.sim_export.episode import Episode, read_frames
 from phone2sim.sim_export.generate import GenerateConfig, generate
 from phone2sim.sim_export.replay import replay
 from tests.sim_export.scenes import box_asset, cube_scene, scene_of
@@ -86,6 +86,15 @@ def test_an_episode_that_cannot_be_written_leaves_nothing(scene_dir, made, tmp_p
     assert list((tmp_path / "d" / "episodes").iterdir()) == []
     monkeypatch.undo()
     assert generate(scene_dir, tmp_path / "d", CONFIG)["digests"] == made[1]["digests"]
+
+
+def test_damaged_arrays_are_named(made, tmp_path):
+    folder = tmp_path / "000000"
+    shutil.copytree(made[0] / made[1]["episodes"][0], folder)
+    for damage in (lambda p: p.write_bytes(p.read_bytes()[:200]), lambda p: p.unlink()):
+        damage(folder / "arrays.npz")
+        with pytest.raises(InputError, match="arrays.npz is missing or damaged .* Delete .*000000, then `phone2sim generate` again"):
+            Episode.read(folder)
 
 
 def test_a_worker_that_was_killed_is_one_clear_line(scene_dir, tmp_path, monkeypatch):
