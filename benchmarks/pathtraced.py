@@ -60,7 +60,7 @@ def mujoco_scene(parts: list[RenderPart], T_world_part: np.ndarray, lights: Ligh
         else:
             material.rgba = [*encoded(np.array(p.rgb) * p.rgb_gain), 1]
         spec.add_mesh(
-            name=p.name, uservert=m.vertices.ravel(), userface=m.faces.ravel(), usernormal=m.vertex_normals().ravel(),
+            name=p.name, uservert=m.vertices.ravel(), userface=m.faces.ravel(), usernormal=m.vertex_normals.ravel(),
             inertia=mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL, **options,
         )  # fmt: skip
         body = spec.worldbody.add_body(name=p.name, pos=T[:3, 3], quat=matrix_to_quat(T[:3, :3]))

@@ -77,7 +77,7 @@ def surface_texels(asset: Asset) -> tuple[np.ndarray, np.ndarray, np.ndarray] | 
     if m.texture is None or m.uv is None:
         return None
     flat, face, bary = texels(np.column_stack([m.uv[:, 0], 1 - m.uv[:, 1]]), m.faces, m.texture.shape[0])
-    v, n = m.vertices.astype(float), m.vertex_normals().astype(float)
+    v, n = m.vertices.astype(float), m.vertex_normals.astype(float)
     normal = np.einsum("nk,nkc->nc", bary, n[m.faces[face]]) @ asset.T_world_asset.rotation.T
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
     return flat, asset.T_world_asset.apply(np.einsum("nk,nkc->nc", bary, v[m.faces[face]])), normal

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ class TexturedMesh:
         if self.texture is not None and (self.texture.ndim != 3 or self.texture.shape[2] != 3):
             raise ShapeError(f"TexturedMesh.texture: expected (h, w, 3), got {self.texture.shape}.")
 
-    @property
+    @cached_property
     def bounds(self) -> np.ndarray:
         """(2, 3) low and high corner [m]."""
         return np.stack([self.vertices.min(axis=0), self.vertices.max(axis=0)])
@@ -58,14 +58,13 @@ class TexturedMesh:
         m.merge_vertices(merge_tex=True, merge_norm=True, digits_vertex=7)
         return m
 
+    @cached_property
     def vertex_normals(self) -> np.ndarray:
         """(v, 3) float32 unit normals, smooth across UV seams except over creases sharper than 40 degrees."""
         import trimesh
 
         v, f = self.vertices.astype(np.float64), self.faces
         fn = np.cross(v[f[:, 1]] - v[f[:, 0]], v[f[:, 2]] - v[f[:, 0]])
-        area = np.linalg.norm(fn, axis=1, keepdims=True)
-        unit = fn / np.maximum(area, 1e-20)
         ids = trimesh.grouping.unique_rows(np.round(v, 7))[1]
         n = np.zeros((ids.max() + 1 if len(ids) else 0, 3))
         np.add.at(n, ids[f].ravel(), np.repeat(fn, 3, axis=0))
@@ -75,7 +74,6 @@ class TexturedMesh:
         smooth /= np.maximum(np.linalg.norm(smooth, axis=1, keepdims=True), 1e-20)
         own /= np.maximum(np.linalg.norm(own, axis=1, keepdims=True), 1e-20)
         sharp = (smooth * own).sum(1) < np.cos(np.deg2rad(20))
-        del unit
         return np.where(sharp[:, None], own, smooth).astype(np.float32)
 
     def to_trimesh(self) -> Any:
@@ -83,7 +81,7 @@ class TexturedMesh:
         import trimesh
         from PIL import Image
 
-        m = trimesh.Trimesh(self.vertices, self.faces, process=False, vertex_normals=self.vertex_normals())
+        m = trimesh.Trimesh(self.vertices, self.faces, process=False, vertex_normals=self.vertex_normals)
         if self.uv is not None and self.texture is not None:
             picture = Image.fromarray(self.texture)
             # Three times as fast as what trimesh asks for.

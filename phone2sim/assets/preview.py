@@ -27,7 +27,7 @@ def asset_picture(asset: Asset, *, size: int = 512, azimuth_rad: float = -0.9, e
         normals=np.tile([0.0, 0, 1], (4, 1)), rgb=(0.62, 0.63, 0.65),
     )  # fmt: skip
     body = raster.MeshPart(
-        vertices=asset.visual.vertices, faces=asset.visual.faces, normals=asset.visual.vertex_normals(), uv=asset.visual.uv,
+        vertices=asset.visual.vertices, faces=asset.visual.faces, normals=asset.visual.vertex_normals, uv=asset.visual.uv,
         texture=asset.visual.texture, double_sided=False,
     )  # fmt: skip
     # The texture holds the captured shading already, so the body gets plain white light with only a hint of form.

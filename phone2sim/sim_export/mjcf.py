@@ -181,7 +181,7 @@ def obj_bytes(mesh: TexturedMesh) -> bytes:
     lines = [f"v {x:.7g} {y:.7g} {z:.7g}" for x, y, z in mesh.vertices.tolist()]
     if mesh.uv is not None and mesh.texture is not None:
         lines += [f"vt {u:.6g} {v:.6g}" for u, v in mesh.uv.tolist()]
-        lines += [f"vn {x:.4f} {y:.4f} {z:.4f}" for x, y, z in mesh.vertex_normals().tolist()]
+        lines += [f"vn {x:.4f} {y:.4f} {z:.4f}" for x, y, z in mesh.vertex_normals.tolist()]
         lines += ["f " + " ".join(f"{i + 1}/{i + 1}/{i + 1}" for i in face) for face in mesh.faces.tolist()]
     else:
         lines += [f"f {a + 1} {b + 1} {c + 1}" for a, b, c in mesh.faces.tolist()]

@@ -54,7 +54,7 @@ private:
     // Four channels at once, or x and y of two levels, through the vector extensions of GCC and Clang.
     typedef float v4 __attribute__((vector_size(16)));
     typedef int32_t i4 __attribute__((vector_size(16)));
-    typedef uint16_t h4 __attribute__((vector_size(8)));
+    typedef uint16_t h8 __attribute__((vector_size(16)));
 
     // Of 0–65535, at a place in texels of both levels.
     v4 tap(v4 at) const {
@@ -70,14 +70,18 @@ private:
     static v4 bilinear(const TextureLevel& t, int i, int j, float x, float y) {
         const size_t row = size_t(t.w) * 4;
         const uint16_t* p = t.rgba.data() + size_t(j) * row + 4 * i;
-        const v4 left = texel(p), right = texel(p + 4), a = left + y * (texel(p + row) - left), b = right + y * (texel(p + row + 4) - right);
+        const h8 upper = pair(p), lower = pair(p + row);
+        const v4 left = first(upper), right = second(upper), a = left + y * (first(lower) - left), b = right + y * (second(lower) - right);
         return a + x * (b - a);
     }
-    static v4 texel(const uint16_t* p) {
-        h4 a;
-        std::memcpy(&a, p, 8);
-        return __builtin_convertvector(__builtin_convertvector(a, i4), v4);
+    static h8 pair(const uint16_t* p) {
+        h8 a;
+        std::memcpy(&a, p, 16);
+        return a;
     }
+    // Little-endian: a value and zeros above it.
+    static v4 first(h8 a) { return __builtin_convertvector((i4)__builtin_shufflevector(a, h8{}, 0, 8, 1, 9, 2, 10, 3, 11), v4); }
+    static v4 second(h8 a) { return __builtin_convertvector((i4)__builtin_shufflevector(a, h8{}, 4, 12, 5, 13, 6, 14, 7, 15), v4); }
 
     const Texture::Footprint f;
     const TextureLevel &fine, &coarse;

@@ -102,6 +102,6 @@ def _sides(K: bytes, width: int, height: int) -> np.ndarray:
 def _mesh_part(part: RenderPart) -> MeshPart:
     m = part.mesh
     return MeshPart(
-        vertices=m.vertices, faces=m.faces, normals=m.vertex_normals(), uv=m.uv, texture=m.texture, rgb=part.rgb,
+        vertices=m.vertices, faces=m.faces, normals=m.vertex_normals, uv=m.uv, texture=m.texture, rgb=part.rgb,
         gloss=part.gloss, double_sided=part.double_sided,
     )  # fmt: skip

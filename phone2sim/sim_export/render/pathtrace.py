@@ -81,7 +81,7 @@ class PathTracedRenderer(EpisodeRenderer):
         h, w = view.depth.shape
         backdrop = dressed(view, self._surfaces, self._lights, K=K, T_world_camera=T_world_camera)
         parts = [
-            _shape(mi, p.mesh.vertices @ T[:3, :3].T + T[:3, 3], p.mesh.faces, p.mesh.uv, b, p.mesh.vertex_normals() @ T[:3, :3].T)
+            _shape(mi, p.mesh.vertices @ T[:3, :3].T + T[:3, 3], p.mesh.faces, p.mesh.uv, b, p.mesh.vertex_normals @ T[:3, :3].T)
             for p, T, b in zip(self._drawables, T_world_part, self._bsdfs)
         ]
         table = self._table(view, backdrop, K, T_world_camera)

@@ -197,7 +197,7 @@ def _add_visual(spec: Any) -> None:
     for part in render_parts():
         m = part.mesh
         spec.add_mesh(
-            name=part.name, uservert=m.vertices.ravel(), userface=m.faces.ravel(), usernormal=m.vertex_normals().ravel(),
+            name=part.name, uservert=m.vertices.ravel(), userface=m.faces.ravel(), usernormal=m.vertex_normals.ravel(),
             inertia=mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL,
         )  # fmt: skip
         srgb = np.power(part.rgb, 1 / 2.2)

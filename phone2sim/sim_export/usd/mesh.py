@@ -24,7 +24,7 @@ def add_mesh(stage: Any, path: str, mesh: TexturedMesh, *, flat: bool = False) -
     prim.CreateExtentAttr(Vt.Vec3fArray([vec3f(points.min(axis=0)), vec3f(points.max(axis=0))]))
     prim.CreateSubdivisionSchemeAttr(UsdGeom.Tokens.none)
     prim.CreateOrientationAttr(UsdGeom.Tokens.rightHanded)
-    normals = face_normals(points, faces) if flat else mesh.vertex_normals()[source.ravel()]
+    normals = face_normals(points, faces) if flat else mesh.vertex_normals[source.ravel()]
     api = UsdGeom.PrimvarsAPI(prim)
     _indexed(api, "normals", Sdf.ValueTypeNames.Normal3fArray, np.repeat(normals, 3, axis=0) if flat else normals)
     if mesh.uv is not None and not flat:
