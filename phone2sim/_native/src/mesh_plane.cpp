@@ -106,7 +106,6 @@ Texture::Footprint Painted::footprint(const Ray& d, float z) const {
 }
 
 void Painted::tile(int x0, int y0, int w, int h, const float* covered, float* rgb) const {
-    const float per_w = 1.0f / float(plane.w), per_h = 1.0f / float(plane.h);
     const auto& table = decode_table();
     const Ray m = rays.at(rays.row(y0 + 0.5 * (h - 1)), float(x0) + 0.5f * float(w - 1));
     const float z = rays.above * m.per_z;
@@ -114,21 +113,21 @@ void Painted::tile(int x0, int y0, int w, int h, const float* covered, float* rg
     const Sampler shared(plane.texture, known ? footprint(m, z) : Texture::Footprint{1, 0, 0, 0.0f, 0.0f, 0.0f});
     for (int y = 0; y < h; ++y) {
         const PlaneRays::Eight r = rays.eight(rays.row(y0 + y), x0);
+        const size_t first = size_t(y0 + y) * width + x0;
+        const float *under = covered + y * kTile, *left = before.left + first, *met = depth + first;
         for (int x = 0; x < w; ++x) {
-            const size_t at = size_t(y0 + y) * width + x0 + x;
             float* out = rgb + 3 * (y * kTile + x);
             out[0] = out[1] = out[2] = 0.0f;
-            if (!(covered[y * kTile + x] < 1.0f)) continue;
-            const bool on = depth[at] < std::numeric_limits<float>::infinity();
-            const float through = on ? before.left[at] : 0.0f, share = 1.0f - through;
+            if (!(under[x] < 1.0f)) continue;
+            const bool on = met[x] < std::numeric_limits<float>::infinity();
+            const float through = on ? left[x] : 0.0f, share = 1.0f - through;
             if (on && through > 1.0f / 255) {
-                const float u = r.px[x] * per_w, v = 1.0f - r.py[x] * per_h;
-                const Vec3 c = known ? shared(u, v) : Sampler(plane.texture, footprint({r.x[x], r.y[x], r.per_z[x]}, r.z[x]))(u, v);
+                const Vec3 c = known ? shared.texel(r.px[x], r.py[x]) : Sampler(plane.texture, footprint({r.x[x], r.y[x], r.per_z[x]}, r.z[x])).texel(r.px[x], r.py[x]);
                 out[0] = c.x * gain[0], out[1] = c.y * gain[1], out[2] = c.z * gain[2];
             }
             if (share < 1.0f / 255) continue;
             for (int c = 0; c < 3; ++c) {
-                const float own = (before.colour[c * n + at] + (on ? 0.0f : before.left[at] * before.fill[c])) / share;
+                const float own = (before.colour[c * n + first + x] + (on ? 0.0f : left[x] * before.fill[c])) / share;
                 const float linear = table[int(std::min(std::max(own, 0.0f), 1.0f) * kDecode + 0.5f)];
                 out[c] = out[c] * through + linear * before.gain[c] * share;
             }

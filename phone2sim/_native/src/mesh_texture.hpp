@@ -38,17 +38,17 @@ public:
         size = v4{float(fine.w), float(fine.h), float(coarse.w), float(coarse.h)}, most = size - 1.0f;
         last = i4{std::max(0, fine.w - 2), std::max(0, fine.h - 2), std::max(0, coarse.w - 2), std::max(0, coarse.h - 2)};
         along = v4{f.du, -f.dv, f.du, -f.dv} * size, per = 1.0f / float(f.taps);
+        const TextureLevel& full = texture.levels[0];
+        per_texel = size / v4{float(full.w), float(full.h), float(full.w), float(full.h)};
     }
 
     // At (u, v), bottom-left origin, clamped.
     Vec3 operator()(float u, float v) const {
         u = std::clamp(u, -1.0f, 2.0f), v = 1.0f - std::clamp(v, -1.0f, 2.0f);
-        const v4 from = v4{u, v, u, v} * size - 0.5f;
-        v4 sum = tap(from + (0.5f * per - 0.5f) * along);
-        for (int i = 1; i < f.taps; ++i) sum += tap(from + ((float(i) + 0.5f) * per - 0.5f) * along);
-        sum *= per * (1.0f / 65535.0f);
-        return {sum[0], sum[1], sum[2]};
+        return mean(v4{u, v, u, v} * size - 0.5f);
     }
+    // At a place in texels of the full size, right and down of the picture's corner.
+    Vec3 texel(float x, float y) const { return mean(v4{x, y, x, y} * per_texel - 0.5f); }
 
 private:
     // Four channels at once, or x and y of two levels, through the vector extensions of GCC and Clang.
@@ -56,6 +56,13 @@ private:
     typedef int32_t i4 __attribute__((vector_size(16)));
     typedef uint16_t h8 __attribute__((vector_size(16)));
 
+    // Of all taps around a place in texels of both levels.
+    Vec3 mean(v4 from) const {
+        v4 sum = tap(from + (0.5f * per - 0.5f) * along);
+        for (int i = 1; i < f.taps; ++i) sum += tap(from + ((float(i) + 0.5f) * per - 0.5f) * along);
+        sum *= per * (1.0f / 65535.0f);
+        return {sum[0], sum[1], sum[2]};
+    }
     // Of 0–65535, at a place in texels of both levels.
     v4 tap(v4 at) const {
         const v4 zero = {};
@@ -85,7 +92,7 @@ private:
 
     const Texture::Footprint f;
     const TextureLevel &fine, &coarse;
-    v4 size, most, along;
+    v4 size, most, along, per_texel;
     i4 last;  // column and row of each level that still have a neighbour to the right and below
     float per;
 };

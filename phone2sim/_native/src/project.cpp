@@ -160,14 +160,14 @@ float facing(const Geometry& g, int k) { return g.V[0][k] * g.x + g.V[1][k] * g.
 
 }  // namespace
 
-void project(const Params& P, const Camera& cam, bool antialiased, Footprint* out, Normal* normals, int threads) {
+void project(const Params& P, const Camera& cam, bool antialiased, Footprint* out, Range* ranges, Normal* normals, int threads) {
   const int bands = (P.degree + 1) * (P.degree + 1);
   const int nx = (cam.w + kTileW - 1) / kTileW, ny = (cam.h + kTileH - 1) / kTileH;
   const Outside outside(P, cam);
 #pragma omp parallel for num_threads(threads) schedule(static)
   for (ptrdiff_t i = 0; i < (ptrdiff_t)P.n; i++) {
-    Footprint& f = out[i];
-    f.tx0 = f.tx1 = f.ty0 = f.ty1 = 0;
+    Range& range = ranges[i];
+    range = {0, 0, 0, 0};
     Geometry g;
     if (outside(i) || !geometry(P, cam, i, g)) continue;
     float A = g.A + kBlur, C = g.C + kBlur, det = A * C - g.B * g.B;
@@ -179,10 +179,11 @@ void project(const Params& P, const Camera& cam, bool antialiased, Footprint* ou
     float ex = std::sqrt(k * A), ey = std::sqrt(k * C);
     float u = cam.fx * g.x * g.rz + cam.cx, v = cam.fy * g.y * g.rz + cam.cy;
     if (!(u + ex > 0 && u - ex < cam.w && v + ey > 0 && v - ey < cam.h)) continue;
-    f.tx0 = (int16_t)std::max(0.f, std::floor((u - ex) / kTileW));
-    f.tx1 = (int16_t)std::min((float)nx, std::floor((u + ex) / kTileW) + 1);
-    f.ty0 = (int16_t)std::max(0.f, std::floor((v - ey) / kTileH));
-    f.ty1 = (int16_t)std::min((float)ny, std::floor((v + ey) / kTileH) + 1);
+    range.tx0 = (int16_t)std::max(0.f, std::floor((u - ex) / kTileW));
+    range.tx1 = (int16_t)std::min((float)nx, std::floor((u + ex) / kTileW) + 1);
+    range.ty0 = (int16_t)std::max(0.f, std::floor((v - ey) / kTileH));
+    range.ty1 = (int16_t)std::min((float)ny, std::floor((v + ey) / kTileH) + 1);
+    Footprint& f = out[i];
     float id = 1.f / det;
     f.u = u, f.v = v, f.a = .5f * C * id, f.b = -g.B * id, f.c = .5f * A * id;
     f.opacity = opacity, f.nlo = -std::log(opacity), f.ey = ey, f.z = g.z;

@@ -85,11 +85,11 @@ class Rasterizer {
     const p2s::Background bg{background.data(), per_pixel};
     {
       nb::gil_scoped_release release;
-      feet_.resize(n);
+      feet_.resize(n), ranges_.resize(n);
       if (normals) normals_.resize(n);
-      p2s::project(params_, cam_, antialiased_, feet_.data(), normals ? normals_.data() : nullptr, threads_);
-      if (limit) p2s::hide(feet_.data(), n, cam_, picture.limit);
-      p2s::bin(feet_.data(), n, cam_, tiles_, threads_);
+      p2s::project(params_, cam_, antialiased_, feet_.data(), ranges_.data(), normals ? normals_.data() : nullptr, threads_);
+      if (limit) p2s::hide(feet_.data(), ranges_.data(), n, cam_, picture.limit);
+      p2s::bin(feet_.data(), ranges_.data(), n, cam_, tiles_, threads_);
       done_.resize((size_t)tiles_.nx * tiles_.ny);
       picture.done = done_.data();
       p2s::raster(feet_.data(), normals_.data(), tiles_, cam_.w, cam_.h, bg, picture, threads_);
@@ -140,7 +140,7 @@ class Rasterizer {
 
   // Bytes held by the buffers, which grow and are kept.
   size_t bytes() const {
-    return feet_.capacity() * sizeof(p2s::Footprint) + normals_.capacity() * sizeof(p2s::Normal) + done_.capacity() * 4 +
+    return feet_.capacity() * sizeof(p2s::Footprint) + ranges_.capacity() * sizeof(p2s::Range) + normals_.capacity() * sizeof(p2s::Normal) + done_.capacity() * 4 +
            rows_.capacity() * 4 + tiles_.bytes();
   }
 
@@ -157,6 +157,7 @@ class Rasterizer {
   p2s::Params params_{};
   bool antialiased_ = false, has_normals_ = false;
   std::vector<p2s::Footprint> feet_;
+  std::vector<p2s::Range> ranges_;
   std::vector<p2s::Normal> normals_;
   p2s::Tiles tiles_;
   std::vector<int32_t> done_;

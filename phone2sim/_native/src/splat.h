@@ -50,9 +50,13 @@ struct alignas(64) Footprint {
   float z, zu, zv;     // depth [m] at the centre and its slope along the surface of highest density [m/px]
   float ey;            // half height of the visible ellipse [px]
   float opacity;
-  int16_t tx0, tx1, ty0, ty1;  // tiles touched; empty when tx0 == tx1
 };
 static_assert(sizeof(Footprint) == 64);
+
+// Tiles that a Gaussian touches; beside the footprints, most of which nobody looks at. None when tx0 == tx1.
+struct Range {
+  int16_t tx0, tx1, ty0, ty1;
+};
 
 constexpr int kRow = 9;     // gradient row: r g b, opacity, u v, a b c
 constexpr int kRowGeo = 15;  // and z, zu zv, normal
@@ -60,7 +64,8 @@ constexpr int kRowGeo = 15;  // and z, zu zv, normal
 // Surface quantities of each Gaussian beside its footprint: the shortest axis in the world, turned to face the camera.
 struct Normal { float x, y, z; };
 
-void project(const Params&, const Camera&, bool antialiased, Footprint*, Normal*, int threads);
+// Footprints of those that are in the picture; a range for each.
+void project(const Params&, const Camera&, bool antialiased, Footprint*, Range*, Normal*, int threads);
 void project_backward(const Params&, const Camera&, bool antialiased, const Footprint*, const int64_t* offsets,
                       const float* rows, bool geometry, const Gradients&, int threads);
 
@@ -78,8 +83,8 @@ struct Tiles {
   }
 };
 // Drops those that are wholly farther than `limit` (h,w).
-void hide(Footprint*, size_t n, const Camera&, const float* limit);
-void bin(const Footprint*, size_t n, const Camera&, Tiles&, int threads);
+void hide(const Footprint*, Range*, size_t n, const Camera&, const float* limit);
+void bin(const Footprint*, const Range*, size_t n, const Camera&, Tiles&, int threads);
 
 struct Picture {
   float *rgb, *transmittance;           // (3,h,w) planar, (h,w)
