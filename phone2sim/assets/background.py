@@ -22,6 +22,14 @@ from phone2sim.assets.views import View
 from phone2sim.poses import quat_to_matrix
 from phone2sim.reconstruct.splat.cloud import SH_C0, SplatCloud
 
+SHADED = 0.02
+"""Depth of a shadow from which the ground is painted anew."""
+SPACING = 1.5
+"""Spacing of the painted ground, in pixels of the photos on it: finer Gaussians overlap so much that they blur it (-1.5 dB at 1.0)."""
+FINEST_M = 0.0008
+"""The same, at least [m]."""
+PIECE_M = 0.009
+"""Half the side of the squares that ground which no photo shows is put together from."""
 RING = 1.4
 """Ground beside an object that is more than this factor darker, brighter or otherwise coloured than farther out is not the ground's."""
 
@@ -49,7 +57,7 @@ def clear_background(
         drop |= loose & ~stays
         if not mine:
             continue
-        spacing = max(0.9 * found.scales.voxel, 0.0012)
+        spacing = painted_m(views, found.scales.distance)
         patch, origin, zone, core = fill_ground(
             solids, found.support, views, [np.isin(m, removed) for m in masks], spacing=spacing, margin=2.2 * clear,
             lift=lifts.get(found.support.surface.name), hidden=found.once is not None,
@@ -94,14 +102,19 @@ def columns(solids: list[Solid], low: np.ndarray, shape: tuple[int, int], spacin
     return out
 
 
+def painted_m(views: list[View], distance_m: float) -> float:
+    """Spacing [m] of the Gaussians that ground seen by the views from `distance_m` is painted with."""
+    return max(SPACING * distance_m / float(np.median([v.K[0, 0] * v.photo.shape[1] / v.depth.shape[1] for v in views])), FINEST_M)
+
+
 def fill_ground(
     solids: list[Solid], support: Support, views: list[View], covered: list[np.ndarray], *, spacing: float, margin: float,
     lift: ShadowLift | None = None, hidden: bool = False,
 ) -> tuple[SplatCloud, np.ndarray, np.ndarray, np.ndarray]:
     """New flat Gaussians for the ground under and right around the solids.
 
-    Returns the cloud, the origin (2,) of its raster, and the zone it covers and its core as (nx, ny) bool. Ground that photos show bare takes
-    their colour, without the shadows in `lift` and around the feet; what none shows is filled from elsewhere on the support. With `hidden` the zone also
+    Returns the cloud, the origin (2,) of its raster, and the zone it covers and its core as (nx, ny) bool. Ground that photos show bare, also
+    where objects cast shadows, takes their colour, without the shadows in `lift` and around the feet; what none shows is filled from elsewhere on the support. With `hidden` the zone also
     has all ground of the support that something nearer hides in every view.
     """
     import cv2
@@ -120,6 +133,8 @@ def fill_ground(
     bare = [~cv2.dilate(c.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool) for c in covered]
     if hidden:
         zone |= np.asarray(ndimage.binary_dilation(_hidden(points, views, outline).reshape(nx, ny), iterations=3))
+    if lift is not None:
+        zone |= lift.at(points[:, :2]).reshape(nx, ny) > SHADED
     color, weight = blend(points, up, views, bare, tolerance_m=0.008, best=5)
     if lift is not None:
         color = 255 * lift.brightened(color / 255, points[:, :2])
@@ -127,7 +142,8 @@ def fill_ground(
     known = (weight > 0).reshape(nx, ny)
     feet = [columns([x], low, (nx, ny), spacing, top_m=0.02) for x in solids]
     picture, sure = evened(picture, known, feet, spacing=spacing, reach_m=margin)
-    filled = fill_by_pieces(picture, known & sure, zone & ~(known & sure), half=9 if hidden else 7)
+    half = 9 if hidden else max(3, round(PIECE_M / spacing))
+    filled = fill_by_pieces(picture, known & sure, zone & ~(known & sure), half=half)
     i, j = np.nonzero(zone)
     n = len(i)
     flat = SplatCloud(
@@ -147,7 +163,7 @@ def evened(
 
     Such rings go with the distance to the feet, whatever the ground's own pattern: their profile, the median colour at a
     distance over that beyond `reach_m`, is divided out. Nearer than where a channel is off by more than `RING`, and where only
-    specks were seen, nothing is trusted.
+    specks or the rim of what is hidden were seen, nothing is trusted.
     """
     from scipy import ndimage
 
@@ -158,7 +174,8 @@ def evened(
     away = np.stack([spacing * (ndimage.distance_transform_edt(~f) - ndimage.distance_transform_edt(f)) for f in feet])
     whose, nearest = away.argmin(axis=0), away.min(axis=0)
     factor = np.ones(linear.shape)
-    sure = (nearest > reach_m) | np.asarray(ndimage.binary_opening(known, iterations=1))
+    core = np.asarray(ndimage.binary_dilation(ndimage.binary_erosion(known, iterations=2)))
+    sure = (nearest > reach_m) | (core & known)
     step = 1.5 * spacing
     bins = np.floor(nearest / step).astype(int)
     for k in range(len(feet)):

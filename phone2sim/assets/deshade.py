@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from phone2sim._native.mesh import srgb_to_linear
-from phone2sim.assets.light import CapturedLight, Ground, shadow_mask
+from phone2sim.assets.light import CapturedLight, Raster
 from phone2sim.assets.mesh import TexturedMesh
+from phone2sim.assets.penumbra import FINE_M, shade
 from phone2sim.assets.scene import Asset, Light
 from phone2sim.assets.texture import texels
 from phone2sim.libraries import load_open3d
@@ -17,8 +18,6 @@ from phone2sim.reconstruct.splat.cloud import SH_C0, SplatCloud
 
 DARKEST = 0.3
 """Shading below this part of the level ground's is not divided out further: photos hold only noise there."""
-PENUMBRA_M = 0.006
-"""Blur of a shadow's edge."""
 
 
 def linear_to_srgb(linear: np.ndarray) -> np.ndarray:
@@ -146,12 +145,15 @@ class ShadowLift:
     shadow: np.ndarray
     """(3,) share of the light that a full shadow takes away, linear RGB."""
 
-    def gain(self, xy: np.ndarray) -> np.ndarray:
-        """(n, 3) linear factor at ground points (n, 2) [m]; 1 outside the raster."""
+    def at(self, xy: np.ndarray) -> np.ndarray:
+        """(n,) depth over ground points (n, 2) [m]; 0 outside the raster."""
         from scipy import ndimage
 
-        depth = ndimage.map_coordinates(self.depth, (xy - self.low).T / self.cell, order=1, cval=0.0)
-        return 1 / (1 - self.shadow[None] * depth[:, None])
+        return np.asarray(ndimage.map_coordinates(self.depth, (xy - self.low).T / self.cell, order=1, cval=0.0))
+
+    def gain(self, xy: np.ndarray) -> np.ndarray:
+        """(n, 3) linear factor at ground points (n, 2) [m]; 1 outside the raster."""
+        return 1 / (1 - self.shadow[None] * self.at(xy)[:, None])
 
     def brightened(self, srgb: np.ndarray, xy: np.ndarray) -> np.ndarray:
         """Colours (n, 3) sRGB 0–1 of ground points without their shadow."""
@@ -159,13 +161,11 @@ class ShadowLift:
         return linear_to_srgb(linear)
 
 
-def shadow_lift(found: CapturedLight, parts: list[np.ndarray], ground: Ground, level: float) -> ShadowLift:
-    """The shadows of convex `parts` (k, 3) [m] on the ground at height `level` [m] under the captured light."""
-    import cv2
-
-    mask = shadow_mask(parts, found.light.direction, ground, level).astype(np.float32)
-    soft = cv2.GaussianBlur(mask, (0, 0), PENUMBRA_M / ground.cell)
-    return ShadowLift(depth=soft, low=ground.low, cell=ground.cell, shadow=found.shadow)
+def shadow_lift(found: CapturedLight, parts: list[np.ndarray], raster: Raster, level: float) -> ShadowLift:
+    """The shadows of convex `parts` (k, 3) [m] on the ground at height `level` [m] under the captured light, where `raster` lies."""
+    fine = raster.finer(FINE_M)
+    depth = shade(parts, found.light.direction, found.light.softness, fine, level)
+    return ShadowLift(depth=depth, low=fine.low, cell=fine.cell, shadow=found.shadow)
 
 
 def without_shadows(cloud: SplatCloud, lift: ShadowLift, level: float) -> SplatCloud:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from phone2sim.assets.background import columns, over_zone, reaching
+from phone2sim.assets.background import SHADED, columns, over_zone, painted_m, reaching
 from phone2sim.assets.deshade import ShadowLift
 from phone2sim.assets.everywhere import Everywhere
 from phone2sim.assets.lift import Bodies, Found
@@ -25,16 +25,10 @@ REACH = 5.0
 """How far around an object the ground is painted anew, in clearances: so far it keeps light off it."""
 FEET = 2.2
 """The same around an object that stays: so far from it the ground is as the capture shows it."""
-SHADED = 0.02
-"""Depth of a shadow from which the ground is painted anew."""
 STANDS = 0.35
 """An object still stands where the picture differs from the captured one by less than this share of what it differs from the ground by."""
 LOOKS = 12
 """Pictures that are looked at for objects still standing."""
-SPACING = 2.0
-"""Spacing of the painted ground, in pixels of the photos on it: finer Gaussians overlap so much that they blur it (-1.5 dB at 1.0)."""
-FINEST_M = 0.0008
-"""The same, at least [m]."""
 AGAIN = "Film it again with the objects taken away."
 
 
@@ -137,8 +131,7 @@ def _paint_ground(
 
     support, clear = found.support, found.clear_m
     level, reach = support.surface.height_m, REACH * clear
-    pixel = found.scales.distance / float(np.median([v.K[0, 0] * v.photo.shape[1] / v.depth.shape[1] for v in views]))
-    spacing = max(SPACING * pixel, FINEST_M)
+    spacing = painted_m(views, found.scales.distance)
     outline = support.surface.outline + support.surface.T_world_surface.translation[:2]
     low, high = outline.min(axis=0), outline.max(axis=0)
     nx, ny = (int(n) for n in np.ceil((high - low) / spacing) + 1)
@@ -149,8 +142,7 @@ def _paint_ground(
     within = lambda cells, m: np.asarray(ndimage.distance_transform_edt(~cells)) * spacing <= m  # noqa: E731
     zone = columns(gone, low, (nx, ny), spacing)
     if lift is not None:
-        shaded = ndimage.map_coordinates(lift.depth, (points[:, :2] - lift.low).T / lift.cell, order=1, cval=0.0) > SHADED
-        zone |= shaded.reshape(nx, ny)
+        zone |= lift.at(points[:, :2]).reshape(nx, ny) > SHADED
     zone = ~within(~within(zone, 2 * reach), reach)
     kept = inside == 0
     for solid, clearances in left:

@@ -7,6 +7,7 @@ pattern does not care where they stand.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +27,7 @@ SURELY = 1.35
 """The fit must beat the best one of the same bodies turned elsewhere by this factor."""
 TURNS_RAD = np.linspace(0, 2 * np.pi, 9)[1:-1]
 """Rotations of all bodies about their middle that make up the null hypothesis."""
-_WEIGHTS = np.array([0.2126, 0.7152, 0.0722])
+LUMA = np.array([0.2126, 0.7152, 0.0722])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,13 +47,31 @@ class CapturedLight:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ground:
-    """The support seen from above, objects left out, as a raster in the world's xy."""
+class Raster:
+    """Square cells over the world's xy."""
 
     low: np.ndarray
     """(2,) centre of cell (0, 0) [m]."""
     cell: float
     """[m]."""
+    shape: tuple[int, int]
+    """Cells along x and y."""
+
+    def finer(self, cell: float) -> Raster:
+        """The same rectangle in cells of `cell` [m]."""
+        nx, ny = (int(np.ceil((n - 1) * self.cell / cell)) + 1 for n in self.shape)
+        return Raster(low=self.low, cell=cell, shape=(nx, ny))
+
+    def centres(self) -> np.ndarray:
+        """(nx · ny, 2) [m], y fastest."""
+        return self.low + self.cell * np.stack(np.unravel_index(np.arange(self.shape[0] * self.shape[1]), self.shape), axis=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """The support seen from above, objects left out."""
+
+    raster: Raster
     linear: np.ndarray
     """(nx, ny, 3) float32 linear RGB; 0 where no photo shows it."""
     known: np.ndarray
@@ -62,9 +81,13 @@ class Ground:
 
 
 def see_ground(
-    support: Support, solids: list[Solid], views: list[View], covered: list[np.ndarray], *, cell: float = 0.004, reach: float = 0.25
-) -> Ground:
-    """Colours of the ground within `reach` [m] of the objects. `covered`: (h, w) bool per view, true on objects."""
+    support: Support, solids: list[Solid], views: list[View], covered: list[np.ndarray], *, cell: float = 0.004, reach: float = 0.25,
+    foot: float = 0.014, where: Callable[[Raster], np.ndarray] | None = None,
+) -> Ground:  # fmt: skip
+    """Colours of the ground within `reach` [m] of the objects, or of the cells (nx, ny) bool that `where` names alone.
+
+    What is nearer than `foot` [m] to an object's foot counts as `feet`. `covered`: (h, w) bool per view, true on objects.
+    """
     import cv2
 
     from phone2sim._native.mesh import srgb_to_linear
@@ -75,28 +98,31 @@ def see_ground(
     low = np.maximum(outline.min(0), at.min(0) - reach)
     high = np.minimum(outline.max(0), at.max(0) + reach)
     nx, ny = (int(n) for n in np.ceil((high - low) / cell) + 1)
-    ij = np.stack(np.unravel_index(np.arange(nx * ny), (nx, ny)), axis=1)
-    points = np.column_stack([low + cell * ij, np.full(len(ij), support.surface.height_m)]).astype(np.float32)
+    raster = Raster(low=low, cell=cell, shape=(nx, ny))
+    asked = np.ones((nx, ny), bool) if where is None else where(raster)
+    xy = raster.centres()[asked.ravel()]
+    points = np.column_stack([xy, np.full(len(xy), support.surface.height_m)]).astype(np.float32)
     up = np.tile(np.array([0, 0, 1], np.float32), (len(points), 1))
     bare = [~cv2.dilate(c.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool) for c in covered]
     color, weight = blend(points, up, views, bare, tolerance_m=0.008, best=5)
-    linear = srgb_to_linear((color / 255).astype(np.float32)).reshape(nx, ny, 3)
+    linear, known = np.zeros((nx, ny, 3), np.float32), np.zeros((nx, ny), bool)
+    linear[asked], known[asked] = srgb_to_linear((color / 255).astype(np.float32)), weight > 0
     on = np.zeros((nx, ny), np.uint8)
     cv2.fillPoly(on, [np.round((outline - low)[:, ::-1] / cell).astype(np.int32)], 1)
-    beside = np.ones((int(0.028 / cell) | 1,) * 2, np.uint8)
+    beside = np.ones((int(2 * foot / cell) | 1,) * 2, np.uint8)
     feet = cv2.dilate(columns(solids, low, (nx, ny), cell, top_m=0.02).astype(np.uint8), beside).astype(bool)
-    return Ground(low=low, cell=cell, linear=linear, known=(weight > 0).reshape(nx, ny) & on.astype(bool), feet=feet)
+    return Ground(raster=raster, linear=linear, known=known & on.astype(bool), feet=feet)
 
 
-def shadow_mask(parts: list[np.ndarray], direction: np.ndarray, ground: Ground, level: float) -> np.ndarray:
+def shadow_mask(parts: list[np.ndarray], direction: np.ndarray, raster: Raster, level: float) -> np.ndarray:
     """(nx, ny) bool: cells in the shadow of convex parts (k, 3) [m] under light travelling along `direction` (3,)."""
     import cv2
 
-    out = np.zeros(ground.known.shape, np.uint8)
+    out = np.zeros(raster.shape, np.uint8)
     slope = direction[:2] / direction[2]
     for p in parts:
         xy = p[:, :2] - (p[:, 2:] - level) * slope
-        ij = (xy - ground.low) / ground.cell
+        ij = (xy - raster.low) / raster.cell
         hull = cv2.convexHull(ij.astype(np.float32))[:, 0]
         cv2.fillConvexPoly(out, np.round(hull[:, ::-1] * 16).astype(np.int32), 1, shift=4)
     return out.astype(bool)
@@ -115,16 +141,16 @@ def estimate_light(ground: Ground, parts: list[np.ndarray], level: float) -> Cap
     """
     import cv2
 
-    luma = np.log(np.maximum(ground.linear @ _WEIGHTS, 1e-3))
+    luma = np.log(np.maximum(ground.linear @ LUMA, 1e-3))
     counts = ground.known & ~ground.feet
     if counts.sum() < 400 or not parts:
         return _default("too little of the ground is seen")
     residual = luma - np.median(luma[counts])
-    grain = 0.02 / ground.cell  # patterns are correlated over about this many cells
+    grain = 0.02 / ground.raster.cell  # patterns are correlated over about this many cells
 
     def score(d: np.ndarray, bodies: list[np.ndarray]) -> float:
-        mask = shadow_mask(bodies, d, ground, level)
-        near = cv2.dilate(mask.astype(np.uint8), np.ones((int(0.05 / ground.cell) | 1,) * 2, np.uint8)).astype(bool)
+        mask = shadow_mask(bodies, d, ground.raster, level)
+        near = cv2.dilate(mask.astype(np.uint8), np.ones((int(0.05 / ground.raster.cell) | 1,) * 2, np.uint8)).astype(bool)
         a, b = residual[mask & counts], residual[near & ~mask & counts]
         if len(a) < 60 or len(b) < 60:
             return 0.0
@@ -140,10 +166,9 @@ def estimate_light(ground: Ground, parts: list[np.ndarray], level: float) -> Cap
         return _default("no shadow on the ground says where the light comes from")
     best = tried[int(scores.argmax())]
     for step in (4.0, 2.0, 1.0):
-        around = _around(best, np.radians(step))
-        best = around[int(np.argmax([score(d, parts) for d in around]))]
-    found = score(best, parts) / max(chance, 1.0)
-    return _measured(best, found, ground, parts, counts, level)
+        near = around(best, np.radians(step))
+        best = near[int(np.argmax([score(d, parts) for d in near]))]
+    return measured(best, score(best, parts) / max(chance, 1.0), ground, parts, level)
 
 
 def _turned(points: np.ndarray, middle: np.ndarray, angle_rad: float) -> np.ndarray:
@@ -152,31 +177,30 @@ def _turned(points: np.ndarray, middle: np.ndarray, angle_rad: float) -> np.ndar
     return np.column_stack([(points[:, :2] - middle) @ np.array([[c, s], [-s, c]]) + middle, points[:, 2]])
 
 
-def _around(d: np.ndarray, step: float) -> np.ndarray:
+def around(d: np.ndarray, step: float) -> np.ndarray:
     """`d` and its 24 neighbours on a 5×5 grid of azimuth and elevation steps [rad]."""
     az, el = np.arctan2(-d[1], -d[0]), np.arcsin(-d[2])
     a, e = np.meshgrid(az + step * np.arange(-2, 3) / max(np.cos(el), 0.2), np.clip(el + step * np.arange(-2, 3), 0.3, 1.53))
     return -np.stack([np.cos(e) * np.cos(a), np.cos(e) * np.sin(a), np.sin(e)], axis=-1).reshape(-1, 3)
 
 
-def _measured(
-    direction: np.ndarray, score: float, ground: Ground, parts: list[np.ndarray], counts: np.ndarray, level: float
-) -> CapturedLight:
+def measured(direction: np.ndarray, score: float, ground: Ground, parts: list[np.ndarray], level: float) -> CapturedLight:
     """How dark the shadows are, and the light that makes them so."""
     import cv2
 
-    mask = shadow_mask(parts, direction, ground, level).astype(np.uint8)
-    k = int(0.012 / ground.cell) | 1
+    counts = ground.known & ~ground.feet
+    mask = shadow_mask(parts, direction, ground.raster, level).astype(np.uint8)
+    k = int(0.012 / ground.raster.cell) | 1
     core = cv2.erode(mask, np.ones((k, k), np.uint8)).astype(bool) & counts
     wide = cv2.dilate(mask, np.ones((2 * k + 1,) * 2, np.uint8)).astype(bool)
-    around = cv2.dilate(mask, np.ones((int(0.06 / ground.cell) | 1,) * 2, np.uint8)).astype(bool) & ~wide & counts
-    if core.sum() < 40 or around.sum() < 40:
+    beside = cv2.dilate(mask, np.ones((int(0.06 / ground.raster.cell) | 1,) * 2, np.uint8)).astype(bool) & ~wide & counts
+    if core.sum() < 40 or beside.sum() < 40:
         return _default("the shadows are too small to measure")
-    inside, outside = (_trimmed(ground.linear[m]) for m in (core, around))
+    inside, outside = (_trimmed(ground.linear[m]) for m in (core, beside))
     shadow = np.clip(1 - inside / np.maximum(outside, 1e-4), 0.02, 0.95)
     return CapturedLight(
         light=light_of(direction, shadow), score=score, shadow=shadow,
-        why=f"shadows on the support (fit {score:.1f} times better than chance, {100 * float(_WEIGHTS @ shadow):.0f}% of the light is the key's)",
+        why=f"shadows on the support (fit {score:.1f} times better than chance, {100 * float(LUMA @ shadow):.0f}% of the light is the key's)",
     )  # fmt: skip
 
 
@@ -190,7 +214,7 @@ def light_of(direction: np.ndarray, shadow: np.ndarray) -> Light:
 
 def _trimmed(colors: np.ndarray) -> np.ndarray:
     """(3,) mean of the middle four fifths of linear colours (n, 3), by brightness."""
-    order = np.argsort(colors @ _WEIGHTS)
+    order = np.argsort(colors @ LUMA)
     cut = len(order) // 10
     return colors[order[cut : len(order) - cut]].mean(axis=0)
 
@@ -200,5 +224,8 @@ def _default(why: str) -> CapturedLight:
 
 
 def parts_of(assets: list[Any]) -> list[np.ndarray]:
-    """Convex parts (k, 3) of placed assets, world [m]."""
-    return [a.T_world_asset.apply(h.vertices.astype(float)) for a in assets for h in a.hulls]
+    """Convex parts (k, 3) of placed assets, world [m]; what one hull holds by its visual mesh, which no limit on corners shrinks."""
+    from scipy.spatial import ConvexHull
+
+    parts = [(a, m.vertices.astype(float)) for a in assets for m in ([a.visual] if len(a.hulls) == 1 else a.hulls)]
+    return [a.T_world_asset.apply(v[ConvexHull(v).vertices]) for a, v in parts]

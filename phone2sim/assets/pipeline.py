@@ -10,19 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from phone2sim.assets.ambient import ambient_from_surfaces
 from phone2sim.assets.background import clear_background, slabs
 from phone2sim.assets.classify import DEFAULT as CLIP
 from phone2sim.assets.classify import ClipClassifier, cut_out, open_classifier
-from phone2sim.assets.deshade import ShadowLift, albedo, shadow_lift
 from phone2sim.assets.edits import edited, said_of
 from phone2sim.assets.emptied import from_empty
 from phone2sim.assets.everywhere import Everywhere, find_everywhere, joined
 from phone2sim.assets.fewer import PHYSX_FACES
 from phone2sim.assets.halfseen import close_half_seen
 from phone2sim.assets.hidden import write_hidden
-from phone2sim.assets.lift import Bodies, Found, close_bodies, finish
-from phone2sim.assets.light import CapturedLight, estimate_light, parts_of, see_ground
+from phone2sim.assets.lift import close_bodies, finish
+from phone2sim.assets.light import CapturedLight
+from phone2sim.assets.lit import lit
 from phone2sim.assets.masks import write_masks
 from phone2sim.assets.once import find_objects_once, with_depth
 from phone2sim.assets.overrides import Override, read_overrides
@@ -53,7 +52,7 @@ from phone2sim.reconstruct.points import read_points_ply
 from phone2sim.reconstruct.splat.cloud import SplatCloud
 from phone2sim.stage import StageResult, fingerprint_files, read_manifest, run_stage
 
-VERSION = 31
+VERSION = 32
 FEW_VIEWS = 24
 """With fewer pictures than this the held-out ones also give their colours."""
 
@@ -257,7 +256,7 @@ def _objects(
     if twice:
         raise InputError(f"assets.toml gives two objects the name {twice[0]!r}.", hint="Make names unique.")
     clock.lap("texture, hulls, physics")
-    light, assets, lifts = _lit(assets, standing, bodies, grounds, chosen, [m > 0 for m in bodies.masks[some]])
+    light, assets, lifts = lit(assets, standing, bodies, grounds, chosen, [m > 0 for m in bodies.masks[some]])
     clock.lap("light")
     removed = [*ids, *sorted(edit.dropped)]
     background = clear_background(cloud, there, bodies, grounds, removed, chosen, bodies.masks[some], lifts)
@@ -272,25 +271,6 @@ def _objects(
     write_masks(folder / "masks", bodies.masks, ids, views, cameras)
     clock.lap("write masks")
     return assets, background, light
-
-
-def _lit(
-    assets: list[Asset], standing: list[Found], bodies: Bodies, grounds: list[Found], views: list[View], covered: list[np.ndarray]
-) -> tuple[CapturedLight, list[Asset], dict[str, ShadowLift]]:
-    """The captured light, from shadows on the main support; the assets without its shading; what it shades of each support."""
-    floors, levels = {}, {}
-    for f in standing:
-        name = f.support.surface.name
-        floors[name] = see_ground(f.support, [s for s, g in zip(bodies.solids, grounds) if g is f], views, covered)
-        levels[name] = f.support.surface.height_m
-    groups = {name: [a for a in assets if a.support == name] for name in floors}  # in the order of the assets
-    main = next(iter(floors))
-    light = estimate_light(floors[main], parts_of(groups[main]), levels[main])
-    if not light.shadow.any():
-        return light, assets, {}
-    light = replace(light, light=ambient_from_surfaces(assets, light.light, ground_m=levels[main]))
-    lifts = {n: shadow_lift(light, parts_of(groups[n]), floors[n], levels[n]) for n in floors}
-    return light, [a for n, group in groups.items() for a in albedo(group, light.light, ground_m=levels[n])], lifts
 
 
 def _trained(views: list[View], scene_dir: Path, limit: int) -> np.ndarray:

@@ -163,6 +163,8 @@ class Light:
     """(3,) linear irradiance of the key on a surface facing it, relative to albedo 1 = white."""
     ambient_sh: np.ndarray
     """(9, 3) irradiance SH, real, order l m = 00, 1-1, 10, 11, 2-2 … 22; `E(n) = Σ c_i Y_i(n)`."""
+    softness: float = 0.06
+    """Tangent of the half angle that the key is seen under, a lamp's radius over its distance: how fast shadows grow soft."""
 
     @classmethod
     def default(cls) -> Light:
@@ -253,6 +255,7 @@ class Scene:
                     "direction": self.light.direction.tolist(),
                     "key_rgb": self.light.key_rgb.tolist(),
                     "ambient_sh": self.light.ambient_sh.tolist(),
+                    "softness": self.light.softness,
                 },
                 "validity": self.validity,
                 "notes": list(self.notes),

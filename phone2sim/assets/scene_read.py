@@ -39,6 +39,7 @@ def read_scene(folder: Path) -> Scene:
         light = Light(
             direction=_array(data["light"], "direction", (3,)), key_rgb=_array(data["light"], "key_rgb", (3,)),
             ambient_sh=_array(data["light"], "ambient_sh", (9, 3)),
+            softness=float(data["light"].get("softness", Light.softness)),  # older scenes do not say
         )  # fmt: skip
         metric, validity, notes = dict(data["metric"]), dict(data["validity"]), tuple(data["notes"])
     mesh = folder / "background" / "mesh.glb"

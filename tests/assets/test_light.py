@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from phone2sim.assets import deshade, light
+from phone2sim.assets import deshade, light, penumbra
 from phone2sim.assets.ambient import ambient_from_surfaces
 from phone2sim.assets.mesh import TexturedMesh
 from phone2sim.assets.scene import Asset, Inertia, Light
@@ -35,15 +36,22 @@ def ground(direction: np.ndarray | None, share: float, seed: int = 0) -> light.G
     rng = Key(seed).child("table").rng()
     grain = cv2.resize(rng.normal(0, 1, (n // 5, n // 5)).astype(np.float32), (n, n), interpolation=cv2.INTER_NEAREST)
     albedo = 0.4 * np.exp(0.35 * grain)[..., None] * np.array([1.0, 0.9, 0.8])
-    low = np.array([-n * CELL / 2] * 2)
-    empty = light.Ground(low=low, cell=CELL, linear=albedo, known=np.ones((n, n), bool), feet=np.zeros((n, n), bool))
-    straight = light.shadow_mask(PARTS, np.array([0, 0, -1.0]), empty, 0.0)
+    raster = light.Raster(low=np.array([-n * CELL / 2] * 2), cell=CELL, shape=(n, n))
+    straight = light.shadow_mask(PARTS, np.array([0, 0, -1.0]), raster, 0.0)
     feet = cv2.dilate(straight.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool)
     linear = albedo.copy()
     if direction is not None:
-        soft = cv2.GaussianBlur(light.shadow_mask(PARTS, direction, empty, 0.0).astype(np.float32), (0, 0), 1.2)
-        linear *= 1 - share * soft[..., None]
-    return light.Ground(low=low, cell=CELL, linear=linear.astype(np.float32), known=~straight, feet=feet)
+        linear *= 1 - share * shaded(raster, direction, Light.softness)[..., None]
+    return light.Ground(raster=raster, linear=linear.astype(np.float32), known=~straight, feet=feet)
+
+
+def shaded(raster: light.Raster, direction: np.ndarray, softness: float, lamps: int = 400) -> np.ndarray:
+    """(nx, ny) share of the lamp that boxes hide from the ground: of points spread at random over its disk."""
+    rng = Key(3).child("lamp").rng()
+    r, a = softness * np.sqrt(rng.uniform(0, 1, lamps)), rng.uniform(0, 2 * np.pi, lamps)
+    u = np.cross(direction, [0, 0, 1.0]) / np.linalg.norm(np.cross(direction, [0, 0, 1.0]))
+    points = direction + np.outer(r * np.cos(a), u) + np.outer(r * np.sin(a), np.cross(direction, u))
+    return np.mean([light.shadow_mask(PARTS, d / np.linalg.norm(d), raster, 0.0) for d in points], axis=0)
 
 
 def unit(azimuth_deg: float, elevation_deg: float) -> np.ndarray:
@@ -58,6 +66,36 @@ def test_shadows_tell_where_the_light_comes_from_and_how_strong_it_is(azimuth: f
     assert np.degrees(np.arccos(np.clip(found.light.direction @ true, -1, 1))) < 5
     assert found.shadow == pytest.approx(np.full(3, 0.5), abs=0.1)
     assert "shadows on the support" in found.why
+
+
+@pytest.mark.parametrize(("softness", "off_deg"), [(0.02, 2.0), (0.06, -2.5), (0.15, 2.5)])
+def test_edges_of_shadows_tell_the_direction_to_a_degree_and_how_wide_the_lamp_is(softness: float, off_deg: float) -> None:
+    """A light a little off, brought back by the edges on a finely seen patterned table."""
+    import cv2
+
+    true, start = unit(130, 45), unit(130 + off_deg, 45 - off_deg)
+    coarse = ground(true, 0.5)
+
+    def see(where: Callable[[light.Raster], np.ndarray]) -> light.Ground:
+        fine = coarse.raster.finer(penumbra.FINE_M)
+        grain = Key(1).child("grain").rng().normal(0, 1, (fine.shape[0] // 8, fine.shape[1] // 8)).astype(np.float32)
+        albedo = 0.4 * np.exp(0.3 * cv2.resize(grain, fine.shape[::-1], interpolation=cv2.INTER_NEAREST))
+        linear = np.repeat((albedo * (1 - 0.5 * shaded(fine, true, softness)))[..., None], 3, axis=2)
+        feet = light.shadow_mask(PARTS, np.array([0, 0, -1.0]), fine, 0.0)
+        return light.Ground(raster=fine, linear=linear, known=where(fine), feet=feet)
+
+    found = light.CapturedLight(light=light.light_of(start, np.full(3, 0.5)), score=9.0, shadow=np.full(3, 0.5), why="test")
+    got = penumbra.sharpened(found, PARTS, coarse, 0.0, see).light
+    assert np.degrees(np.arccos(start @ true)) > 2
+    assert np.degrees(np.arccos(got.direction @ true)) < 1
+    assert softness / 1.5 < got.softness < 1.5 * softness
+
+
+def test_too_little_ground_seen_beside_shadows_leaves_the_light_as_it_is() -> None:
+    coarse = ground(unit(130, 45), 0.5)
+    found = light.estimate_light(coarse, PARTS, 0.0)
+    dark = replace(coarse, known=np.zeros_like(coarse.known))
+    assert penumbra.sharpened(found, PARTS, coarse, 0.0, lambda where: dark) is found
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -81,10 +119,8 @@ def test_lifting_a_shadow_gives_back_the_ground() -> None:
     found = light.CapturedLight(
         light=light.light_of(direction, np.full(3, 0.5)), score=9.0, shadow=np.full(3, 0.5), why="test"
     )
-    lift = deshade.shadow_lift(found, PARTS, dark, 0.0)
-    ij = np.stack(np.unravel_index(np.arange(dark.known.size), dark.known.shape), axis=1)
-    xy = dark.low + CELL * ij
-    got = dark.linear.reshape(-1, 3) * lift.gain(xy)
+    lift = deshade.shadow_lift(found, PARTS, dark.raster, 0.0)
+    got = dark.linear.reshape(-1, 3) * lift.gain(dark.raster.centres())
     off = np.abs(np.log(got / bright.linear.reshape(-1, 3))).max(axis=1)[dark.known.ravel()]
     assert np.mean(off) < 0.02 and np.quantile(off, 0.99) < 0.25
     assert lift.gain(np.array([[9.0, 9.0]])) == pytest.approx(np.ones((1, 3)))
