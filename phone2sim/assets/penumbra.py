@@ -77,6 +77,15 @@ def sharpened(
         for step in steps:
             near = around(best, np.radians(step))
             best = near[int(np.argmin([off(d, softness, n) for d in near]))]
-        softness = float(SOFTNESS[int(np.argmin([off(best, s, 16) for s in SOFTNESS]))])
+        softness = _least(SOFTNESS, np.array([off(best, s, 16) for s in SOFTNESS]))
     new = measured(best, found.score, ground, parts, level)
     return replace(new, light=replace(new.light, softness=round(softness, 4))) if new.shadow.any() else found
+
+
+def _least(x: np.ndarray, y: np.ndarray) -> float:
+    """Where `y` (n,) is least over `x` (n,) > 0, between its samples: the vertex of the parabola over log x."""
+    k = int(np.clip(np.argmin(y), 1, len(x) - 2))
+    a, b, c = y[k - 1 : k + 2]
+    bend = a - 2 * b + c
+    shift = np.clip(0.5 * (a - c) / bend, -1, 1) if bend > 0 else np.sign(a - c)
+    return float(x[k] * (x[k + 1] / x[k]) ** shift)

@@ -14,6 +14,8 @@ from phone2sim.keys import Key
 SIZE = (64, 128)
 KEY_SHARE = 0.02
 """Of the sphere, the brightest part that becomes the key light."""
+SOFTNESS = (0.005, 0.25)
+"""Least and most tangent of a key light's half angle: the sun, and a window near by."""
 _BAND = np.array([np.pi, *[2 * np.pi / 3] * 3, *[np.pi / 4] * 5]) / np.pi
 """Clamped-cosine factors of the bands over pi (Ramamoorthi & Hanrahan 2001): irradiance on albedo 1 = white."""
 
@@ -106,6 +108,9 @@ def light_of(radiance: np.ndarray, *, turn_rad: float = 0.0) -> Light:
     towards = ((excess.sum(-1) * area)[..., None] * d).sum(axis=(0, 1))
     length = float(np.linalg.norm(towards))
     towards = towards / length if length > 0 else np.array([0, 0, 1.0])
+    angle = np.arccos(np.clip(d @ towards, -1, 1))
+    weight = excess.sum(-1) * area
+    softness = np.tan(1.5 * (weight * angle).sum() / max(weight.sum(), 1e-12))  # of a disk the mean is 2/3 of the half angle
     rest = radiance - excess
     sh = np.einsum("hwk,hwc,hw->kc", basis(d), rest, area) * _BAND[:, None]
-    return Light(direction=-towards, key_rgb=power / np.pi, ambient_sh=sh)
+    return Light(direction=-towards, key_rgb=power / np.pi, ambient_sh=sh, softness=float(np.clip(softness, *SOFTNESS)))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from phone2sim.assets.scene import Light
-from phone2sim.augment.environment import generated, light_of, load_environment
+from phone2sim.augment.environment import SOFTNESS, generated, light_of, load_environment
 from phone2sim.augment.sections import LightingRecipe
 from phone2sim.augment.spec import LightSpec
 from phone2sim.keys import Key
@@ -38,8 +39,9 @@ def sample_lighting(light: Light, recipe: LightingRecipe, key: Key, *, up: np.nd
     old = light.key_rgb * max(0.0, float(-light.direction @ up)) + sh_irradiance(light.ambient_sh, up)
     relight = np.clip(new / np.maximum(old, 1e-3), 0.05, 8.0)
     shadow = float(_LUMA @ key_part / max(float(_LUMA @ new), 1e-6))
+    softness = float(np.clip(base.softness * draw("softness_gain"), *SOFTNESS))
     return LightSpec(
-        direction=_rgb(direction), key_rgb=_rgb(key_rgb), ambient_sh=tuple(_rgb(row) for row in sh),
+        direction=_rgb(direction), key_rgb=_rgb(key_rgb), ambient_sh=tuple(_rgb(row) for row in sh), softness=round(softness, 6),
         relight_rgb=_rgb(relight), environment=environment, shadow=round(float(np.clip(shadow, 0.0, 0.95)), 6),
     )  # fmt: skip
 
@@ -58,7 +60,7 @@ def _base_light(light: Light, recipe: LightingRecipe, key: Key, up: np.ndarray) 
 
     gain = strength(light) / max(strength(new), 1e-9)
     label = f"generated:{key.child('generated')}" if name == "generated" else Path(name).name
-    return Light(direction=new.direction, key_rgb=new.key_rgb * gain, ambient_sh=new.ambient_sh * gain), label
+    return replace(new, key_rgb=new.key_rgb * gain, ambient_sh=new.ambient_sh * gain), label
 
 
 def turn_key(direction: np.ndarray, azimuth_rad: float, elevation_rad: float) -> np.ndarray:

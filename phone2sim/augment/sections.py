@@ -91,6 +91,8 @@ class LightingRecipe(Config):
     """Factor on the key light's strength."""
     ambient_gain: Factor = _c(1.0)
     """Factor on the ambient light."""
+    softness_gain: Factor = _c(1.0)
+    """Factor on the width of the key light, so of the soft edges of shadows."""
     temperature_mired: Annotated[Variation, Drawn(-150, 150)] = _c(0.0)
     """Shift of the light's colour temperature; positive is warmer, 10 is just visible."""
     environment: Environment = _c("captured")

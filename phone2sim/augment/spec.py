@@ -61,6 +61,7 @@ class LightSpec(Config):
     key_rgb: tuple[float, float, float]
     ambient_sh: tuple[tuple[float, float, float], ...]
     """9 rows of RGB."""
+    softness: float = 0.06
     relight_rgb: tuple[float, float, float] = (1.0, 1.0, 1.0)
     shadow: float = 0.6
     """Share of the background's light that the key gives: how dark a cast shadow is, 0–1."""

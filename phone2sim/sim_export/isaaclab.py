@@ -52,13 +52,13 @@ def scene_source(scene: Scene, background: str | None) -> str:
     fields += [_rigid(a) for a in scene.assets]
     if background:
         fields.append(_static("background", background, Pose.identity()))
-    lamps = Lamps.of(scene.light.direction, scene.light.key_rgb, scene.light.ambient_sh)
+    lamps = Lamps.of(scene.light.direction, scene.light.key_rgb, scene.light.ambient_sh, scene.light.softness)
     unit = EXPOSURES["rtx"]
-    for kind, field, rgb, level, pose in (
-        ("DomeLightCfg", "dome", lamps.dome_rgb, lamps.dome, Pose.identity()),
-        ("DistantLightCfg", "key", lamps.key_rgb, lamps.key, lamps.key_pose),
+    for kind, field, rgb, level, pose, more in (
+        ("DomeLightCfg", "dome", lamps.dome_rgb, lamps.dome, Pose.identity(), ""),
+        ("DistantLightCfg", "key", lamps.key_rgb, lamps.key, lamps.key_pose, f", angle={_number(lamps.angle_deg)}"),
     ):
-        spawn = f"sim_utils.{kind}(color={_tuple(rgb)}, intensity={_number(level * unit)})"
+        spawn = f"sim_utils.{kind}(color={_tuple(rgb)}, intensity={_number(level * unit)}{more})"
         fields.append(_field(field, "AssetBaseCfg", f'"/World/{field}"', spawn, pose))
     cameras = "".join(_camera(scene, i, k) for k, i in enumerate(_chosen(len(scene.cameras)))) or "    pass\n"
     names = ", ".join(f'"{a.name}"' for a in scene.assets)

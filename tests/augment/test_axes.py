@@ -20,6 +20,7 @@ CHANGES = {
     "lighting.key_elevation_deg": ("{uniform: [-30, 30]}", {"lights"}),
     "lighting.key_gain": ("{log_uniform: [0.5, 2]}", {"lights"}),
     "lighting.ambient_gain": ("{log_uniform: [0.5, 2]}", {"lights"}),
+    "lighting.softness_gain": ("{log_uniform: [0.5, 2]}", {"lights"}),
     "lighting.temperature_mired": ("{uniform: [-90, 90]}", {"lights"}),
     "lighting.environment": ("generated", {"lights"}),
     "clutter.count": ("{integers: [0, 4]}", {"objects.set", "task.language"}),

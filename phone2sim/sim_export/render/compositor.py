@@ -224,5 +224,6 @@ class EpisodeRenderer:
 
     def _light_maps(self, parts: PartSet, T: np.ndarray) -> tuple[ShadowMap | None, ContactMap | None]:
         return parts.light_maps(
-            T, direction=self._light.direction, texel_m=self._texel, support_height_m=self._support, threads=self.threads
+            T, direction=self._light.direction, softness=self._lights.softness, texel_m=self._texel, support_height_m=self._support,
+            threads=self.threads,
         )

@@ -8,8 +8,8 @@ from phone2sim.augment.environment import basis, directions
 from phone2sim.augment.lighting import sh_irradiance
 from phone2sim.augment.spec import LightSpec
 
-SOFTNESS = 0.06
-"""Tangent of the key light's half angle, as the shadow maps have it."""
+NARROWEST = 0.02
+"""Least tangent of the key's half angle: a narrower disk would fall between the picture's pixels."""
 _RADIANCE = np.repeat([1.0, 1.5, 4.0], [1, 3, 5])
 """Radiance over irradiance of each SH order, times π (Ramamoorthi & Hanrahan 2001)."""
 
@@ -24,6 +24,6 @@ def environment_picture(lights: LightSpec, height: int = 512) -> np.ndarray:
     level = (sky * (area * np.maximum(d[..., 2], 0))[..., None]).sum(axis=(0, 1)) / np.pi
     sky *= sh_irradiance(sh, np.array([0.0, 0.0, 1.0])) / np.maximum(level, 1e-9)
     towards = -np.array(lights.direction)
-    disk = d @ (towards / np.linalg.norm(towards)) > 1 / np.hypot(1, SOFTNESS)
+    disk = d @ (towards / np.linalg.norm(towards)) > 1 / np.hypot(1, max(lights.softness, NARROWEST))
     sky[disk] += np.pi * np.array(lights.key_rgb) / (area * disk).sum()
     return sky.astype(np.float32)

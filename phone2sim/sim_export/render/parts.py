@@ -58,7 +58,7 @@ class PartSet:
         return np.asarray((inside > -self._radii[:, None] - 1e-4).all(axis=1))
 
     def light_maps(
-        self, T_world_part: np.ndarray, *, direction: np.ndarray, texel_m: float, support_height_m: float, threads: int
+        self, T_world_part: np.ndarray, *, direction: np.ndarray, softness: float, texel_m: float, support_height_m: float, threads: int
     ) -> tuple[ShadowMap | None, ContactMap | None]:
         """What the parts at `T_world_part` (n, 4, 4) shade and touch; over bounds on a coarse grid, so that the maps do
         not swim from frame to frame."""
@@ -75,7 +75,7 @@ class PartSet:
         radius = min(SHADOW_REACH_M, np.ceil(radius / 0.1) * 0.1)
         resolution = int(np.clip(np.ceil(2 * radius / texel_m / 64) * 64, 128, 1024))
         shadows = shadow_map(
-            self.world, T, direction=direction, center=center, radius_m=radius, resolution=resolution, threads=threads
+            self.world, T, direction=direction, softness=softness, center=center, radius_m=radius, resolution=resolution, threads=threads
         )
         near = np.abs(at[:, 2] - support_height_m) < self._radii + 0.06
         if not near.any():

@@ -72,10 +72,11 @@ def _lights(layer: Any, light: LightSpec) -> None:
     from pxr import Gf, Sdf
 
     path = "/World/Lights"
-    lamps = Lamps.of(np.array(light.direction), np.array(light.key_rgb), np.array(light.ambient_sh))
+    lamps = Lamps.of(np.array(light.direction), np.array(light.key_rgb), np.array(light.ambient_sh), light.softness)
     for name, rgb in (("dome", lamps.dome_rgb), ("key", lamps.key_rgb)):
         put(prim(layer, f"{path}/{name}"), "Color3f", "inputs:color", Gf.Vec3f(*(float(x) for x in rgb)))
     put_pose(prim(layer, f"{path}/key"), lamps.key_pose, new=False)
+    put(prim(layer, f"{path}/key"), "Float", "inputs:angle", lamps.angle_deg)
     for exposure, unit in EXPOSURES.items():
         Sdf.CreateVariantInLayer(layer, path, "exposure", exposure)
         for name, level in (("dome", lamps.dome), ("key", lamps.key)):

@@ -70,10 +70,12 @@ class Lamps:
     key: float
     key_pose: Pose
     """The key shines along its -z."""
+    angle_deg: float
+    """Angle that the key is seen under, from edge to edge."""
 
     @classmethod
-    def of(cls, direction: np.ndarray, key: np.ndarray, ambient_sh: np.ndarray) -> Lamps:
-        """Direction of travel (3,), RGB of the key (3,) and ambient SH (9, 3), as in `assets.scene.Light`."""
+    def of(cls, direction: np.ndarray, key: np.ndarray, ambient_sh: np.ndarray, softness: float) -> Lamps:
+        """Direction of travel (3,), RGB of the key (3,), ambient SH (9, 3) and softness, as in `assets.scene.Light`."""
         ambient = np.maximum(ambient_sh[0] * 0.282095, 0.0)
         z = -direction
         x = np.cross([0.0, 1.0, 0.0] if abs(z[1]) < 0.9 else [1.0, 0.0, 0.0], z)
@@ -83,6 +85,7 @@ class Lamps:
         return cls(
             dome_rgb=ambient / max(ambient.max(), 1e-6), dome=float(ambient.max()), key_rgb=key / max(key.max(), 1e-6),
             key=float(key.max()) * np.pi, key_pose=Pose.from_matrix(T),
+            angle_deg=round(float(np.degrees(2 * np.arctan(softness))), 4),
         )  # fmt: skip
 
 
@@ -94,14 +97,14 @@ def add_lights(stage: Any, path: str, light: Light) -> None:
     """
     from pxr import Gf, UsdGeom, UsdLux, Vt
 
-    lamps = Lamps.of(light.direction, light.key_rgb, light.ambient_sh)
+    lamps = Lamps.of(light.direction, light.key_rgb, light.ambient_sh, light.softness)
     group = UsdGeom.Xform.Define(stage, path)
     dome = UsdLux.DomeLight.Define(stage, f"{path}/dome")
     key = UsdLux.DistantLight.Define(stage, f"{path}/key")
     dome.CreateColorAttr(vec3f(lamps.dome_rgb))
     key.CreateColorAttr(vec3f(lamps.key_rgb))
     key.CreateNormalizeAttr(True)
-    key.CreateAngleAttr(3.0)
+    key.CreateAngleAttr(lamps.angle_deg)
     set_pose(key, lamps.key_pose)
     prim = group.GetPrim()
     prim.SetCustomDataByKey("phone2sim:ambient_sh", Vt.DoubleArray([float(v) for v in light.ambient_sh.ravel()]))
