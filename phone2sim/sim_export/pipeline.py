@@ -13,7 +13,7 @@ from phone2sim.errors import InputError
 from phone2sim.progress import message, progress
 from phone2sim.stage import StageResult, fingerprint_files, identity, read_manifest, run_stage
 
-VERSION = 7
+VERSION = 8
 
 
 class ExportConfig(Config):

@@ -171,6 +171,20 @@ def test_the_shadow_falls_along_the_light_and_nowhere_else():
     np.testing.assert_array_equal(with_box[:10], without[:10])
 
 
+def test_a_wider_lamp_has_wider_penumbrae_and_as_dark_a_shadow():
+    away = HERE.copy()
+    away[0, 2, 3] = -5.0
+    soft, darkest = [], []
+    for softness in (0.01, 0.15):
+        lit = renderer(lights=lights((0.9, 0.0, -0.6), softness=softness))
+        ground = lit.masks_depth(HERE)["front"].part < 0
+        drop = (lit.frame(away, 0)["front"].astype(int) - lit.frame(HERE, 0)["front"]).max(-1)[ground]
+        darkest.append(np.quantile(drop[drop > 20], 0.9))
+        soft.append(int(((drop > 0.2 * darkest[-1]) & (drop < 0.8 * darkest[-1])).sum()))
+    assert soft[1] > 1.5 * soft[0]
+    assert darkest[1] == pytest.approx(darkest[0], rel=0.15)
+
+
 def test_shadow_strength_is_the_keys_share():
     none = renderer(lights=lights((0.9, 0.0, -0.6), shadow=0.0))
     full = renderer(lights=lights((0.9, 0.0, -0.6), shadow=1.0))

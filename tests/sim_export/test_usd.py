@@ -213,16 +213,17 @@ def test_cameras_project_as_the_capture_does(tmp_path):
         assert np.allclose(got, want, atol=0.01)
 
 
-@given(st.floats(-np.pi, np.pi), st.floats(0.2, 1.57))
-def test_the_key_light_shines_along_its_direction(azimuth, elevation):
+@given(st.floats(-np.pi, np.pi), st.floats(0.2, 1.57), st.floats(0.005, 0.25))
+def test_the_key_light_shines_along_its_direction_as_wide_as_it_is(azimuth, elevation, softness):
     d = -np.array([np.cos(azimuth) * np.cos(elevation), np.sin(azimuth) * np.cos(elevation), np.sin(elevation)])
     stage = Usd.Stage.CreateInMemory()
-    light = replace(Light.default(), direction=d)
+    light = replace(Light.default(), direction=d, softness=softness)
     add_lights(stage, "/L", light)
     T = UsdGeom.Xformable(stage.GetPrimAtPath("/L/key")).ComputeLocalToWorldTransform(Usd.TimeCode.Default())
     assert np.allclose(T.TransformDir(Gf.Vec3d(0, 0, -1)), d, atol=1e-6)
     stage.GetPrimAtPath("/L").GetVariantSet("exposure").SetVariantSelection("unit")
     key = UsdLux.DistantLight(stage.GetPrimAtPath("/L/key"))
+    assert np.tan(np.radians(key.GetAngleAttr().Get() / 2)) == pytest.approx(softness, rel=1e-3)
     assert np.allclose(
         np.array(key.GetColorAttr().Get()) * key.GetIntensityAttr().Get(), np.pi * light.key_rgb, rtol=1e-5
     )

@@ -121,6 +121,8 @@ def test_lights_follow_the_spec_in_both_exposures(folder):
         assert np.allclose(np.array(dome.GetColorAttr().Get()) * dome.GetIntensityAttr().Get(), ambient, rtol=1e-5)
     shines = matrix(stage.GetPrimAtPath("/World/Lights/key"))[:3, :3] @ [0, 0, -1]
     assert np.allclose(shines, spec.lights.direction, atol=1e-6)
+    angle = UsdLux.DistantLight(stage.GetPrimAtPath("/World/Lights/key")).GetAngleAttr().Get()
+    assert np.tan(np.radians(angle / 2)) == pytest.approx(spec.lights.softness, rel=1e-3)
 
 
 def test_cameras_project_as_the_spec_does(folder):

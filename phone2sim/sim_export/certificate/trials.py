@@ -113,7 +113,7 @@ def _leaning(data: Any, name: str, start: np.ndarray) -> float:
 def tip(asset: Asset, stands: Footing) -> float:
     """Slope [rad] at which the simulated object tips over its weakest edge, without sliding.
 
-    Gravity is turned slowly from 0.6 to 1.5 of the expected slope; the answer is the slope at which the object has
+    Gravity is turned slowly from 0.7 to 1.3 of the expected slope; the answer is the slope at which the object has
     turned by 3 degrees, or infinity when it never does.
     """
     import mujoco
@@ -134,7 +134,7 @@ def tip(asset: Asset, stands: Footing) -> float:
 
 def slope_at(stands: Footing, share: float) -> float:
     """Slope [rad] at a share 0–1 of the tipping trial."""
-    return stands.tip_rad * (0.6 + 0.9 * max(0.0, (share - 0.15) / 0.85))
+    return stands.tip_rad * (0.7 + 0.6 * max(0.0, (share - 0.15) / 0.85))
 
 
 def tip_friction(stands: Footing) -> float:
