@@ -29,6 +29,7 @@ def _lighting(spec: EpisodeSpec) -> Iterator[Pair]:
     yield "lamp azimuth [°]", np.degrees(np.arctan2(-light.direction[1], -light.direction[0]))
     yield "lamp elevation [°]", np.degrees(np.arcsin(np.clip(-light.direction[2], -1, 1)))
     yield "lamp", float(np.mean(light.key_rgb))
+    yield "lamp width [°]", 2 * np.degrees(np.arctan(light.softness))
     yield "ambient", ambient[0]
     yield "ambient from [°]", np.degrees(np.arctan2(ambient[1], ambient[3]))
     yield "background ×", float(np.mean(light.relight_rgb))

@@ -46,7 +46,7 @@ from phone2sim.sim_export.workers import (
 )
 from phone2sim.stage import fingerprint, publish
 
-VERSION = 5
+VERSION = 6
 """Raise when the same inputs give other episodes."""
 
 
