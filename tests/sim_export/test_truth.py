@@ -96,6 +96,35 @@ def test_depth_and_masks_agree_with_mujocos_rays():
         assert np.percentile(np.abs(truth.depth - z)[inner], 99.9) < 1e-3
 
 
+def test_normals_are_those_of_the_recorded_depth_in_the_world():
+    """Off edges the normal is that of the surface through the neighbours' points, and faces the camera."""
+    scene = cube_scene(cans=1, boxes=2)
+    spec = sample_episode(scene, load_recipe("default"), Key(5), 0)
+    sim = MujocoSimulator(scene)
+    sim.load(spec)
+    bodies = tuple(dict.fromkeys(p.body for p in sim.robot.render_parts()))
+    shots = SpecPictures(scene, spec, bodies).shots(sim.object_poses(), sim.robot_poses(bodies), 0, truth=True)
+    for c in spec.cameras:
+        truth, K = shots[c.name].truth, np.array(c.K)
+        T = Pose(np.array(c.pose.translation), np.array(c.pose.quat_wxyz)).matrix
+        y, x = np.mgrid[: c.height, : c.width] + 0.5
+        rays = np.stack([(x - K[0, 2]) / K[0, 0], (y - K[1, 2]) / K[1, 1], np.ones_like(x)], -1) @ T[:3, :3].T
+        z = np.where(np.isfinite(truth.depth), truth.depth, 0)
+        points = rays * z[..., None] + T[:3, 3]
+        across, down = np.roll(points, -1, 1) - np.roll(points, 1, 1), np.roll(points, -1, 0) - np.roll(points, 1, 0)
+        flat = np.cross(down, across)
+        flat /= np.maximum(np.linalg.norm(flat, axis=-1, keepdims=True), 1e-12)
+        own = instances(truth, len(spec.objects))
+        inner = (own > 0) & (own <= len(spec.objects))
+        for axis in (0, 1):
+            inner &= (np.roll(own, 1, axis) == own) & (np.roll(own, -1, axis) == own)
+            inner &= np.abs(np.roll(z, 1, axis) + np.roll(z, -1, axis) - 2 * z) < 3e-4
+        assert inner.sum() > 150
+        assert np.median((truth.normal * flat).sum(-1)[inner]) > 0.999
+        assert np.percentile((truth.normal * flat).sum(-1)[inner], 10) > 0.97
+        assert ((truth.normal * rays).sum(-1)[inner] < 0.05).all()
+
+
 def test_what_can_be_recorded_is_listed():
     assert parse_record("rgb, flow,depth") == ("depth", "flow")
     with pytest.raises(InputError, match="No channel 'detph' to record; .*depth"):
