@@ -76,3 +76,16 @@ def test_errors_carry_their_exit_code() -> None:
     assert codes(Phone2SimError) == {1, 2, 3}
     assert MissingDependencyError("No gsplat.", hint="pip install x").exit_code == 3
     assert issubclass(MissingDependencyError, ImportError)
+
+
+def test_json_that_cannot_be_written_leaves_the_old_file(tmp_path, monkeypatch):
+    write_json(tmp_path / "a.json", {"old": 1})
+
+    def full(path, text):
+        path.write_bytes(text[:5].encode())
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError):
+        write_json(tmp_path / "a.json", {"new": 2})
+    assert read_json(tmp_path / "a.json") == {"old": 1} and [p.name for p in tmp_path.iterdir()] == ["a.json"]

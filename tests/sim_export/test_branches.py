@@ -9,6 +9,7 @@ from phone2sim.cli import main
 from phone2sim.errors import InputError
 from phone2sim.keys import Key
 from phone2sim.sim_export.branches import BranchConfig, ValueModel, branch
+from phone2sim.sim_export.branches import run as branches_run
 from phone2sim.sim_export.branches.chunks import draw_futures
 from phone2sim.sim_export.branches.value import FEATURES, rank_table
 from phone2sim.sim_export.episode import Episode, read_frames
@@ -45,6 +46,32 @@ def test_every_future_is_labelled(made):
         assert (r["value"] == 1) == r["success"]
         assert set(r["contacts"]) and max(r["contacts"].values()) <= 8
     assert any(r["contacts"]["cube"] for r in rows) and {r["success"] for r in rows} == {True, False}
+
+
+def test_an_interrupted_run_goes_on_to_the_same_end(made, monkeypatch):
+    root, result, _ = made
+    calls = []
+    state = branches_run._branch_state
+
+    def interrupted(*args):
+        calls.append(args[3])
+        for k, row in enumerate(state(*args)):
+            if len(calls) == 3 and k == 2:
+                raise KeyboardInterrupt
+            yield row
+
+    monkeypatch.setattr(branches_run, "_branch_state", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        branch(root / "d", root / "again", CONFIG)
+    assert not (root / "again").exists()
+    with (root / ".again.partial" / "branches.jsonl").open("a") as f:
+        f.write('{"cut": ')
+    calls[:] = [0] * 9
+    assert branch(root / "d", root / "again", CONFIG) == result and len(calls) == 9 + 2
+    def files(name):
+        return {p.relative_to(root / name): p.read_bytes() for p in (root / name).rglob("*") if p.is_file() and p.name != "meta.json"}
+
+    assert files("again") == files("b") and not (root / ".again.partial").exists()
 
 
 def test_the_recorded_future_is_the_episode_itself(made):

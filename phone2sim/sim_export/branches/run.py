@@ -32,6 +32,8 @@ DISCOUNT = 0.99
 FIRST, LAST = 0.12, 0.8
 """Share of an episode between which states are chosen."""
 VERSION = 2
+BEGUN = "begun.json"
+"""Beside unfinished branches: what they are of."""
 
 
 class BranchConfig(Config):
@@ -71,27 +73,54 @@ def branch(
         raise InputError(f"{out} is not empty.", hint="Choose another folder, or delete this one.")
     world = World(Scene.load(scene_dir), pictures=False, simulator=identity["simulator"])
     folders = [dataset_dir / f for f in manifest["episodes"][: config.episodes]]
-    rows: list[dict[str, Any]] = []
     partial = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    with progress("Branches", total=len(folders) * config.states, unit="state") as bar:
+    rows = _earlier(partial, known, config.branches)
+    finished = {(r["episode"], r["frame"]) for r in rows}
+    with progress("Branches", total=len(folders) * config.states, unit="states") as bar:
         for folder in folders:
             episode = Episode.read(folder)
             for frame in choose_frames(episode, config):
-                rows += list(_branch_state(world, episode, folder.name, frame, config, partial))
+                if (folder.name, frame) not in finished:
+                    shutil.rmtree(partial / folder.name / f"{frame:04d}", ignore_errors=True)
+                    new = list(_branch_state(world, episode, folder.name, frame, config, partial))
+                    with (partial / "branches.jsonl").open("a") as f:
+                        f.write(_lines(new))
+                    rows += new
                 good = np.mean([r["success"] for r in rows])
                 bar.advance(1, note=f"{len(rows)} futures, {100 * good:.0f} % succeed")
-    (partial / "branches.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
     result = {
         **known, "schema": 1, "dataset": str(dataset_dir), "states": len({(r["episode"], r["frame"]) for r in rows}),
         "branches": len(rows), "successes": sum(r["success"] for r in rows), "config": config.model_dump(mode="json"),
         "ranking": fit_and_rank(rows, partial, seed=config.seed), "features": FEATURES, "phone2sim": __version__,
     }  # fmt: skip
     write_json(partial / "manifest.json", result)
+    (partial / BEGUN).unlink()
     shutil.rmtree(out, ignore_errors=True)
     partial.rename(out)
     return result
+
+
+def _earlier(partial: Path, known: dict[str, Any], branches: int) -> list[dict[str, Any]]:
+    """The rows of the states that an interrupted run of the same settings finished; `partial` holds nothing else."""
+    path = partial / "branches.jsonl"
+    rows: list[dict[str, Any]] = []
+    if path.exists() and (partial / BEGUN).exists() and (partial / BEGUN).read_text() == json.dumps(known):
+        for line in path.read_text().splitlines():
+            try:
+                rows.append(json.loads(line))
+            except json.JSONDecodeError:  # cut off while it was written
+                break
+        rows = rows[: len(rows) - len(rows) % branches]
+    else:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        (partial / BEGUN).write_text(json.dumps(known))
+    path.write_text(_lines(rows))
+    return rows
+
+
+def _lines(rows: list[dict[str, Any]]) -> str:
+    return "".join(json.dumps(r) + "\n" for r in rows)
 
 
 def choose_frames(episode: Episode, config: BranchConfig) -> list[int]:

@@ -96,7 +96,7 @@ def examine(
     total = len(policies) * (1 + sum(len(levels) - 1 for levels in grid.values()))
     ws = robot_workspace(scene, recipe)
     result: dict[str, Any] = {}
-    with progress("Exam", total=total, unit="level") as bar:
+    with progress("Exam", total=total, unit="levels") as bar:
         for policy in policies:
             world = World(scene, control=config.control, pictures=policy.needs_pictures)
             for axis, value in _levels(grid):
