@@ -89,6 +89,7 @@ def run_stage(
     """
     cfg = config.model_dump(mode="json") if isinstance(config, Config) else dict(config)
     fp = fingerprint(folder.name, version, cfg, dict(inputs))
+    _recover(folder)
     old = read_manifest(folder)
     if old and old.get("fingerprint") == fp and old.get("schema") == SCHEMA and not force:
         return StageResult(folder=folder, fingerprint=fp, skipped=True, manifest=old)
@@ -135,6 +136,17 @@ def publish(partial: Path, folder: Path) -> None:
             os.rename(old, folder)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _recover(folder: Path) -> None:
+    """Put back what a run that was killed between the two renames of `publish` had moved aside; remove what it left."""
+    for old in folder.parent.glob(f".{folder.name}.old-*"):
+        if _alive(old.name.rsplit("-", 1)[1]):
+            continue
+        if folder.exists():
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            os.rename(old, folder)
 
 
 def _alive(pid: str) -> bool:

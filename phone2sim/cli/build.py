@@ -120,7 +120,7 @@ def run(
     `objects` are settings of `AssetsConfig`. `lengths` of objects vote once the objects exist; where they change the scale, the objects are made anew at it.
     """
     from phone2sim.assets.pipeline import AssetsConfig, build_assets
-    from phone2sim.sim_export.pipeline import ExportConfig, export_scene
+    from phone2sim.sim_export.pipeline import ExportConfig, beside_earlier, export_scene
     from phone2sim.sim_export.report import write_report
 
     run_reconstruct(source, out, sizes=sizes or {}, max_side=max_side, steps=steps, seed=seed, force=force)
@@ -128,7 +128,7 @@ def run(
     build_assets(out, config, force=force)
     if let_vote(out, lengths):
         build_assets(out, config)
-    export_scene(out, ExportConfig(), force=force)
+    export_scene(out, beside_earlier(out, ExportConfig()), force=force)
     write_report(out, None, out / "report.html")
 
 

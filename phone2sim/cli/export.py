@@ -32,7 +32,7 @@ def export(
     to: Annotated[
         list[Format] | None,
         typer.Option(
-            "--to", metavar="|".join(f.value for f in Format), help="Format to write; again for more. Default: usd, mjcf, urdf and glb.", show_default=False
+            "--to", metavar="|".join(f.value for f in Format), help="Format to write, beside those that are there; again for more. Default: usd, mjcf, urdf and glb.", show_default=False
         ),
     ] = None,
     episodes: Annotated[
@@ -77,10 +77,10 @@ def export(
     with output(json=json, quiet=quiet) as o:
         tell_edits(folder)
         from phone2sim.cli.summary import export_files
-        from phone2sim.sim_export.pipeline import ExportConfig, export_scene
+        from phone2sim.sim_export.pipeline import ExportConfig, beside_earlier, export_scene
 
         config = ExportConfig(to=tuple(f.value for f in to), recipe=recipe) if to else ExportConfig()
-        export_scene(folder, config, force=force)
+        export_scene(folder, beside_earlier(folder, config), force=force)
         files = export_files(folder)
         o.result({"scene": str(folder), **files})
         o.show(*[f"{k:5} {v}" for k, v in files.items()])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from phone2sim.assets.scene import Scene
 from phone2sim.config import Config
@@ -16,10 +16,13 @@ from phone2sim.stage import StageResult, fingerprint_files, identity, read_manif
 VERSION = 8
 
 
+Format = Literal["usd", "mjcf", "urdf", "glb", "nerfstudio", "spz", "nurec", "isaaclab"]
+
+
 class ExportConfig(Config):
     """What to export."""
 
-    to: tuple[Literal["usd", "mjcf", "urdf", "glb", "nerfstudio", "spz", "nurec", "isaaclab"], ...] = ("usd", "mjcf", "urdf", "glb")
+    to: tuple[Format, ...] = ("usd", "mjcf", "urdf", "glb")
     """`usd` scene.usda with payloads and scene.usdz; `mjcf` scene.xml; `urdf` one per asset; `glb` the whole scene, and each asset;
     `nerfstudio` pictures and cameras as a dataset; `spz` the splat, compressed;
     `nurec` the background as a volume for Isaac Sim 5.x, over the USD; `isaaclab` a Python package for Isaac Lab."""
@@ -27,6 +30,14 @@ class ExportConfig(Config):
     """At most this many captured cameras in the USD and the MJCF."""
     recipe: str = "default"
     """Of the randomisation in the Isaac Lab package: a built-in recipe's name, or a YAML file."""
+
+
+def beside_earlier(scene_dir: Path, config: ExportConfig) -> ExportConfig:
+    """The config with the formats that `scene_dir/export` already has: asking for one more takes none away."""
+    before = (read_manifest(scene_dir / "export") or {}).get("config", {})
+    known: tuple[Format, ...] = get_args(Format)
+    to = tuple(f for f in known if f in config.to or f in before.get("to", ()))
+    return config.model_copy(update={"to": to, "recipe": config.recipe if "isaaclab" in config.to else before.get("recipe", config.recipe)})
 
 
 def export_scene(scene_dir: Path, config: ExportConfig | None = None, *, force: bool = False) -> StageResult:

@@ -145,3 +145,16 @@ def test_fingerprint_of_files_follows_content_and_names(tmp_path: Path) -> None:
     two = fingerprint_files(d)
     (d / "a").rename(d / "b")
     assert len({one, two, fingerprint_files(d)}) == 3
+
+
+def test_a_run_killed_between_its_two_renames_loses_nothing(tmp_path: Path) -> None:
+    run(tmp_path / "s", Counter("good"))
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    (tmp_path / "s").rename(tmp_path / f".s.old-{dead.pid}")
+    compute = Counter("new")
+    assert run(tmp_path / "s", compute).skipped and compute.runs == 0
+    assert (tmp_path / "s" / "result.txt").read_text() == "good"
+    (tmp_path / f".s.old-{dead.pid}").mkdir()  # killed while the old one was removed
+    run(tmp_path / "s", compute)
+    assert [p.name for p in tmp_path.iterdir()] == ["s"]

@@ -9,9 +9,11 @@ import pytest
 import trimesh
 from pxr import Usd
 
+from phone2sim.cli import main
 from phone2sim.errors import InputError
-from phone2sim.sim_export.pipeline import ExportConfig, export_scene
+from phone2sim.sim_export.pipeline import ExportConfig, beside_earlier, export_scene
 from phone2sim.sim_export.urdf import write_urdf
+from phone2sim.stage import read_manifest
 from tests.sim_export.scenes import box_asset, cube_scene, scene_of
 
 
@@ -20,6 +22,18 @@ def scene_dir(tmp_path_factory):
     out = tmp_path_factory.mktemp("kitchen")
     cube_scene().save(out / "scene")
     return out
+
+
+def test_one_more_format_takes_none_away(tmp_path):
+    cube_scene().save(tmp_path / "scene")
+    (tmp_path / "r.yaml").write_text("extends: none\n")
+    for args in (["--to", "urdf"], ["--to", "glb"], ["--to", "isaaclab", "--recipe", str(tmp_path / "r.yaml")], ["--to", "mjcf"]):
+        assert main(["export", str(tmp_path), "--quiet", *args]) == 0
+    export = tmp_path / "export"
+    assert (export / "urdf").is_dir() and (export / "scene.glb").exists() and (export / "scene.xml").exists()
+    config = read_manifest(export)["config"]
+    assert config["to"] == ["mjcf", "urdf", "glb", "isaaclab"] and config["recipe"] == str(tmp_path / "r.yaml")
+    assert beside_earlier(tmp_path, ExportConfig()).to == ("usd", "mjcf", "urdf", "glb", "isaaclab")
 
 
 def test_every_format_opens(scene_dir):
