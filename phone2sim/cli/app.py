@@ -100,7 +100,7 @@ def _run(argv: list[str] | None, ending: Ending) -> int:
             if text := e.format_message().replace("Value error, ", ""):
                 context = getattr(e, "ctx", None)
                 command = context.command_path if context is not None else "phone2sim"
-                print_error(f"{text.rstrip('.')}.", f"See: {command} --help")
+                print_error(text if text[-1] in ".?" else f"{text}.", f"See: {command} --help")
             return 2
         if isinstance(e, OSError) and (said := refusal(e)):
             return _say(*said, code=2)

@@ -107,7 +107,8 @@ def test_version() -> None:
 @pytest.mark.parametrize(
     ("args", "text"),
     [
-        (["bild"], "error: No such command 'bild'."),
+        (["bild"], "error: No such command 'bild'. Did you mean 'build'? See: phone2sim --help"),
+        (["preview", "s", "--split", "test"], "error: Invalid value for '--split': 'test' is not one of 'train', 'ood'. See: phone2sim"),
         (["build"], "error: Missing argument 'CAPTURE'. See: phone2sim build --help"),
         (["build", "--zap", "x"], "error: No such option: --zap"),
         (["generate", "s", "-o", "d", "--episodes", "none"], "error: Invalid value for '--episodes'"),
