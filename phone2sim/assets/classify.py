@@ -123,12 +123,18 @@ def open_classifier(model: str = DEFAULT) -> ClipClassifier:
     weights cannot be had.
     """
     need_packages()
+    folder = find_model(model)
+    return _load(folder, folder.name if Path(model).is_dir() else model)
+
+
+def find_model(model: str = DEFAULT) -> Path:
+    """The folder of a CLIP model, fetched if need be. Raises as `open_classifier`."""
     folder = Path(model)
     if folder.is_dir():
-        return _load(folder, folder.name)
+        return folder
     if model.count("/") != 1 or folder.is_absolute():
         raise InputError(f"--clip-model {model} is neither a folder nor the name of a model.", hint=f"Such as {DEFAULT}.")
-    return _load(_fetch(model), model)
+    return _fetch(model)
 
 
 def need_packages() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from phone2sim.assets.background import clear_background, slabs
 from phone2sim.assets.classify import DEFAULT as CLIP
-from phone2sim.assets.classify import ClipClassifier, cut_out, open_classifier
+from phone2sim.assets.classify import ClipClassifier, cut_out, find_model, open_classifier
 from phone2sim.assets.edits import edited, said_of
 from phone2sim.assets.emptied import from_empty
 from phone2sim.assets.everywhere import Everywhere, find_everywhere, joined
@@ -40,6 +40,7 @@ from phone2sim.assets.segmenters import (
     place,
 )
 from phone2sim.assets.segmenters.geometric import nearness
+from phone2sim.assets.segmenters.weights import fetch
 from phone2sim.assets.validity import looked_at, scene_validity
 from phone2sim.assets.views import View, render_views, spread
 from phone2sim.config import Config, read_json
@@ -117,6 +118,17 @@ class _Clock:
         now = time.process_time()
         self.seconds[step] = round(self.seconds.get(step, 0) + now - self._last, 2)
         self._last = now
+
+
+def fetch_models(config: AssetsConfig) -> None:
+    """Have the weights that `build_assets` will need, before minutes go into what comes first.
+
+    Raises `InputError` and `MissingDependencyError` as `open_segmenter` and `open_classifier` do.
+    """
+    if config.segmenter != "geometric" and config.sam_checkpoint is None:
+        fetch(config.sam_model)
+    if config.classifier == "clip":
+        find_model(config.clip_model or CLIP)
 
 
 def build_assets(scene_dir: Path, config: AssetsConfig | None = None, *, force: bool = False) -> StageResult:

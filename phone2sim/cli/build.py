@@ -119,12 +119,13 @@ def run(
 
     `objects` are settings of `AssetsConfig`. `lengths` of objects vote once the objects exist; where they change the scale, the objects are made anew at it.
     """
-    from phone2sim.assets.pipeline import AssetsConfig, build_assets
+    from phone2sim.assets.pipeline import AssetsConfig, build_assets, fetch_models
     from phone2sim.sim_export.pipeline import ExportConfig, beside_earlier, export_scene
     from phone2sim.sim_export.report import write_report
 
-    run_reconstruct(source, out, sizes=sizes or {}, max_side=max_side, steps=steps, seed=seed, force=force)
     config = AssetsConfig(**(objects or {}))
+    fetch_models(config)
+    run_reconstruct(source, out, sizes=sizes or {}, max_side=max_side, steps=steps, seed=seed, force=force)
     build_assets(out, config, force=force)
     if let_vote(out, lengths):
         build_assets(out, config)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from phone2sim.cli import main
+from phone2sim.errors import MissingDependencyError
 from phone2sim.images import write_rgb
 from phone2sim.keys import Key
 
@@ -106,3 +107,20 @@ def test_a_damaged_photo_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[s
     (tmp_path / "IMG_1.heic").rename(tmp_path / "two" / "IMG_1.heic")
     main(["inspect", str(tmp_path / "two")])
     assert "Left out: IMG_1.heic is not a photo" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "args, where", [(["--classifier", "clip"], "phone2sim.assets.classify._fetch"), (["--segmenter", "sam"], "phone2sim.assets.pipeline.fetch")]
+)
+def test_weights_that_cannot_be_fetched_are_told_before_anything_is_made(
+    args: list[str], where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def offline(name: str) -> Path:
+        raise MissingDependencyError(f"The weights of {name} could not be fetched.")
+
+    for packages in ("classify", "segmenters.weights"):
+        monkeypatch.setattr(f"phone2sim.assets.{packages}.need_packages", lambda *_: None)
+    monkeypatch.setattr(where, offline)
+    source = two_photos(tmp_path)
+    assert main(["build", str(source), "-o", str(tmp_path / "scene"), *args]) == 3
+    assert "could not be fetched" in capfd.readouterr().err and not (tmp_path / "scene").exists()
