@@ -206,7 +206,7 @@ class Maker:
         cpu = cpu or _Stopwatch()
         spec = episode.spec
         videos = {
-            c.name: VideoWriter(folder / f"{c.name}.mp4", width=c.width, height=c.height, fps=spec.fps)
+            c.name: VideoWriter(folder / f"{c.name}.mp4", width=c.width, height=c.height, fps=spec.fps, moving=bool(c.mount))
             for c in spec.cameras
         }
         frames = self.simulator.frames(episode, folder)

@@ -61,16 +61,17 @@ def test_equal_arrays_give_equal_bytes():
         np.testing.assert_array_equal(z["y"], np.eye(3))
 
 
-def test_equal_pictures_give_equal_video_bytes_and_close_pictures(tmp_path):
+@pytest.mark.parametrize("moving", [False, True])
+def test_equal_pictures_give_equal_video_bytes_and_close_pictures(tmp_path, moving):
     frames = pictures(20, 1)
     for name in ("a", "b"):
-        v = VideoWriter(tmp_path / f"{name}.mp4", width=64, height=48, fps=20)
+        v = VideoWriter(tmp_path / f"{name}.mp4", width=64, height=48, fps=20, moving=moving)
         for f in frames:
             v.add(f)
         v.close()
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
     flat = [np.full((48, 64, 3), 10 * i + 20, np.uint8) for i in range(20)]
-    v = VideoWriter(tmp_path / "c.mp4", width=64, height=48, fps=20)
+    v = VideoWriter(tmp_path / "c.mp4", width=64, height=48, fps=20, moving=moving)
     for f in flat:
         v.add(f)
     v.close()

@@ -223,7 +223,7 @@ class _Chunk:
         partial = folder.with_name(f".{folder.name}.partial")
         partial.mkdir(parents=True)
         videos = {
-            c.name: VideoWriter(partial / f"{c.name}.mp4", width=c.width, height=c.height, fps=spec.fps)
+            c.name: VideoWriter(partial / f"{c.name}.mp4", width=c.width, height=c.height, fps=spec.fps, moving=bool(c.mount))
             for c in spec.cameras
         }
         pictures = SpecPictures(world.scene, spec, world.bodies, cache=world.backgrounds)
