@@ -46,7 +46,7 @@ from phone2sim.sim_export.workers import (
 )
 from phone2sim.stage import fingerprint, publish
 
-VERSION = 6
+VERSION = 7
 """Raise when the same inputs give other episodes."""
 
 
