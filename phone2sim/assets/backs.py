@@ -99,7 +99,7 @@ def emptiness(grid: Grid, views: list[View], slants: list[np.ndarray], masks: li
     """(shape) float32 [m] on the grid: positive where two views look through or three past the object, as negative as can be where
     nobody knows."""
     nodes, far = grid.points(), 4 * grid.voxel
-    fused, count, doubted = seen_distance(nodes, views, slants, voxel=grid.voxel)
+    fused, count, doubted, _ = seen_distance(nodes, views, slants, voxel=grid.voxel)
     beside = silhouette_distance(nodes, views, masks, truncation=far)
     return np.maximum(np.where((count >= 2) & ~doubted, fused, -far), beside).astype(np.float32).reshape(grid.shape)
 

@@ -29,9 +29,9 @@ def slant(view: View) -> np.ndarray:
 
 def seen_distance(
     points: np.ndarray, views: list[View], slants: list[np.ndarray], *, voxel: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Distance [m] to the surface, positive in seen free space, the number of views that vouch for it, and whether that was
-    doubted out of being free, at points (n, 3).
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Distance [m] to the surface, positive in seen free space, the number of views that vouch for it, whether that was
+    doubted out of being free, and the sum of these views weighted by how squarely they see it, at points (n, 3).
 
     Distances along the ray are shortened by the surface's slant and cut at one voxel to either side, so that a view has a
     vote rather than an amount: cut on one side only, the scatter of slanted views moves flat faces outwards. What lies
@@ -53,7 +53,7 @@ def seen_distance(
     mean = total / np.maximum(weight, 1e-3)
     doubt = np.minimum(DOUBT * hidden / np.maximum(count, 1), 2)
     doubted = (mean > 0) & (doubt >= 1)
-    return (mean - doubt * np.maximum(mean, 0)) * np.float32(voxel), np.where(weight > 0.3, count, 0), doubted
+    return (mean - doubt * np.maximum(mean, 0)) * np.float32(voxel), np.where(weight > 0.3, count, 0), doubted, weight
 
 
 def silhouette_distance(points: np.ndarray, views: list[View], masks: list[np.ndarray], *, truncation: float, votes: int = 3) -> np.ndarray:

@@ -300,7 +300,7 @@ def finish(
     the material it stands on, `looks` what a classifier makes of it.
     """
     mesh, foot = stand(solid, faces=faces), 4 * voxel
-    if not closed_as:
+    if len(views) > 1:
         mesh = moved_to_photos(mesh, views, masks, level=solid.level, foot_m=foot, voxel=voxel)
     baked = bake(
         mesh, views, masks, size=texture_px, tolerance_m=5 * voxel, plain_m=4 * voxel if closed_as else None,

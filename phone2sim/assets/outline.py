@@ -1,4 +1,8 @@
-"""A closed surface moved to where the photos see it: its outline, which voxels and smoothing wear down, and its pattern."""
+"""A closed surface moved to where the photos see it: its outline, which voxels and smoothing wear down, and its pattern.
+
+Edges that voxels round off fit their outline only where the sides that meet there stand too far out; so a flat side is moved as one,
+by its own pattern rather than by what its edges would have it do, and its edges stay behind it.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from phone2sim._native.mesh import MeshWorld
 from phone2sim.assets.drawn import depth_of, world_of
 from phone2sim.assets.mesh import TexturedMesh
 from phone2sim.assets.parallax import Slide, slide
+from phone2sim.assets.sides import Side, flat_sides
 from phone2sim.assets.views import View, spread
 
 REACH_PX = 4.0
@@ -23,6 +28,10 @@ ALIKE, STAY = 6.0, 2.0
 """How strongly neighbours one voxel apart move alike and all vertices stay, relative to one point of one outline."""
 SLIDE, SURE = 30.0, 1e8
 """How much a pattern counts at most, relative to one point of one outline, and from which `Slide.weight` half as much."""
+RIGID = 30.0
+"""How strongly a flat side's vertices move alike,"""
+FIRM = 4.0
+"""and how much more its pattern counts."""
 ROUNDS = 2
 VIEWS = 24
 """Outlines that are looked at."""
@@ -56,7 +65,8 @@ def moved_to_photos(mesh: Any, views: list[View], masks: list[np.ndarray], *, le
     direction = _even(np.array(mesh.vertex_normals, float), vertices, np.asarray(mesh.edges_unique), voxel)
     direction[vertices[:, 2] < level + foot_m, 2] = 0
     direction /= np.maximum(np.linalg.norm(direction, axis=1, keepdims=True), 1e-6)
-    slid = slide(mesh, views, masks, voxel=voxel, tolerance_m=5 * voxel)
+    sides = flat_sides(mesh, voxel=voxel)
+    slid = slide(mesh, views, masks, voxel=voxel, tolerance_m=5 * voxel, together=[s.own for s in sides])
     every = [(view, mask, *signed) for view, mask in zip(views, masks, strict=True) if (signed := _signed(mask)) is not None]
     some = [every[i] for i in spread(len(every), VIEWS)] if every else []
     move = np.zeros(len(vertices))
@@ -68,7 +78,8 @@ def moved_to_photos(mesh: Any, views: list[View], masks: list[np.ndarray], *, le
         if not rims:
             return mesh
         rim = _Rim(**{key: np.concatenate([getattr(r, key) for r in rims]) for key in ("ends", "gain", "off", "pixel")})
-        move = np.clip(_solved(vertices, np.asarray(mesh.edges_unique), rim, move, slid, voxel), -MOST * voxel, MOST * voxel)
+        move, shifts = _solved(vertices, direction, np.asarray(mesh.edges_unique), rim, move, slid, sides, voxel)
+        move = np.clip(_behind(vertices, direction, move, sides, shifts), -MOST * voxel, MOST * voxel)
     out = trimesh.Trimesh(vertices + move[:, None] * direction, faces, process=False)
     return out if TexturedMesh(vertices=out.vertices, faces=faces).welded().is_volume else mesh
 
@@ -141,23 +152,45 @@ def _rim(
     return _Rim(ends=ends[ok], gain=gain[ok], off=(d * pixel)[ok], pixel=pixel[ok])
 
 
-def _solved(vertices: np.ndarray, edges: np.ndarray, rim: _Rim, moved: np.ndarray, slid: Slide, voxel: float) -> np.ndarray:
-    """(n,) [m] how far each vertex moves in all, `moved` of it already: robust least squares, neighbours moving alike."""
+def _solved(
+    vertices: np.ndarray, direction: np.ndarray, edges: np.ndarray, rim: _Rim, moved: np.ndarray, slid: Slide, sides: list[Side], voxel: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """(n,) [m] how far each vertex moves in all, `moved` of it already, and (k,) each side: robust least squares, neighbours moving alike."""
     from scipy import sparse
     from scipy.sparse.linalg import spsolve
 
-    n, k = len(vertices), len(rim.off)
-    J = sparse.csr_matrix((rim.gain.ravel(), (np.repeat(np.arange(k), 2), rim.ends.ravel())), shape=(k, n))
-    off = rim.off + J @ moved
+    n, k, size = len(vertices), len(rim.off), len(vertices) + len(sides)
+    J = sparse.csr_matrix((rim.gain.ravel(), (np.repeat(np.arange(k), 2), rim.ends.ravel())), shape=(k, size))
+    out = np.concatenate([moved, np.zeros(len(sides))])
+    off = rim.off + J @ out
     length = np.linalg.norm(vertices[edges[:, 0]] - vertices[edges[:, 1]], axis=1)
     pull = np.sqrt(ALIKE * voxel / np.maximum(length, 0.3 * voxel))
     m = len(edges)
-    D = sparse.csr_matrix((np.stack([pull, -pull], axis=1).ravel(), (np.repeat(np.arange(m), 2), edges.ravel())), shape=(m, n))
-    pattern = SLIDE * slid.weight / (slid.weight + SURE)
-    steady = D.T @ D + sparse.diags(STAY + pattern)
+    D = sparse.csr_matrix((np.stack([pull, -pull], axis=1).ravel(), (np.repeat(np.arange(m), 2), edges.ravel())), shape=(m, size))
+    steady = D.T @ D
+    pattern = np.concatenate([SLIDE * slid.weight / (slid.weight + SURE), np.zeros(len(sides))])
+    for i, side in enumerate(sides, start=n):
+        own = np.flatnonzero(side.own)
+        rows, ones = np.arange(len(own)), np.ones(len(own))
+        G = sparse.csr_matrix(
+            (np.concatenate([direction[own] @ side.normal, -ones]), (np.tile(rows, 2), np.concatenate([own, i * ones]))), shape=(len(own), size)
+        )
+        steady = steady + RIGID * G.T @ G
+        pattern[own] *= FIRM
+    steady = steady + sparse.diags(np.where(np.arange(size) < n, STAY, 1e-3) + pattern)
+    wanted = pattern * np.concatenate([slid.move, np.zeros(len(sides))])
     sigma = DOUBT_PX * float(np.median(rim.pixel))
-    out = moved
     for _ in range(4):
         w = 1 / (1 + ((J @ out - off) / sigma) ** 2)
-        out = spsolve((J.T @ sparse.diags(w) @ J + steady).tocsc(), J.T @ (w * off) + pattern * slid.move)
-    return out
+        out = spsolve((J.T @ sparse.diags(w) @ J + steady).tocsc(), J.T @ (w * off) + wanted)
+    return out[:n], out[n:]
+
+
+def _behind(vertices: np.ndarray, direction: np.ndarray, move: np.ndarray, sides: list[Side], shifts: np.ndarray) -> np.ndarray:
+    """(n,) [m] moves no longer than to the planes of the sides around, moved by their `shifts` (k,)."""
+    move = move.copy()
+    for side, shift in zip(sides, shifts, strict=True):
+        along = direction @ side.normal
+        rows = side.around & (along > 0.1)
+        move[rows] = np.minimum(move[rows], (shift - side.beyond(vertices[rows])) / along[rows])
+    return move

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,9 +30,11 @@ class Slide:
     """(n,) 1/m²: how surely; 0 where there is no pattern to tell."""
 
 
-def slide(mesh: Any, views: list[View], masks: list[np.ndarray], *, voxel: float, tolerance_m: float) -> Slide:
+def slide(
+    mesh: Any, views: list[View], masks: list[np.ndarray], *, voxel: float, tolerance_m: float, together: Sequence[np.ndarray] = ()
+) -> Slide:
     """Where the vertices of a `trimesh.Trimesh` (world frame) would have to be for the photos to agree. `masks` ((h, w) bool per
-    view) show the object."""
+    view) show the object; the vertices of each of `together` ((n,) bool) move as one."""
     import cv2
     import trimesh
 
@@ -68,7 +71,10 @@ def slide(mesh: Any, views: list[View], masks: list[np.ndarray], *, voxel: float
     cost = np.zeros((len(mesh.vertices), len(steps)))
     for k in range(3):
         np.add.at(cost, corners[seen, k], bary[seen, k, None] * spread)
-    return _lowest(_shared(cost, mesh), steps)
+    shared = _shared(cost, mesh)
+    for group in together:
+        shared[group] = cost[group].sum(axis=0)
+    return _lowest(shared, steps)
 
 
 def _shared(cost: np.ndarray, mesh: Any, rounds: int = 3) -> np.ndarray:

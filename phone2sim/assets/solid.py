@@ -12,6 +12,7 @@ import numpy as np
 from phone2sim.assets.carving import seen_distance, silhouette_distance
 from phone2sim.assets.cavity import hollowed
 from phone2sim.assets.low import low_field
+from phone2sim.assets.odd import odd_parts
 from phone2sim.assets.pits import filled
 from phone2sim.assets.symmetry import Field, Symmetry
 from phone2sim.assets.views import View
@@ -25,8 +26,9 @@ FINE = 4
 """Points between nodes at which a section's outline is measured."""
 LEAST_FOOT = 0.12
 """Least area of a foot relative to the lowest section that was seen."""
-SURE = 0.1
-"""Share of the views that must vouch for matter where the rest of the body says that there is none."""
+SURE, SURELY = 0.1, 0.12
+"""Share of the views that must vouch for matter where the rest of the body says that there is none: in a part that stands out of it, and
+elsewhere, counted less the more slanted they see it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +85,7 @@ def build_solid(
     tsdf = np.full(len(points), truncation, np.float32)
     seen_points = points.T[:, above].T
     hull = silhouette_distance(seen_points, views, masks, truncation=truncation)
-    fused, count, doubted = seen_distance(seen_points, views, slants, voxel=grid.voxel)
+    fused, count, doubted, weight = seen_distance(seen_points, views, slants, voxel=grid.voxel)
     hidden: Any = -truncation
     if others is not None and len(others):
         own = seed if low_parts is None else np.concatenate([seed, low_parts])
@@ -93,7 +95,11 @@ def build_solid(
     if behind is not None:
         beyond = np.clip(behind(seen_points.astype(float)), -truncation, truncation)
         hidden = np.maximum(hidden, beyond)
-        known &= ~doubted & ~((fused < 0) & (beyond > 0) & (count < SURE * len(views)))
+        outside, matter = (np.zeros(len(points), bool) for _ in range(2))
+        outside[above] = beyond > 0
+        matter[above] = (fused < 0) & (hull < 0) & (beyond > 0) & (count >= SURE * len(views))
+        odd = odd_parts(matter.reshape(grid.shape), outside.reshape(grid.shape)).ravel()[above]
+        known &= ~doubted & ((fused >= 0) | (beyond <= 0) | odd | (weight >= SURELY * len(views)))
     tsdf[above] = np.maximum(np.where(known, fused, hidden), hull)
     if others is not None and len(others):
         tsdf[above] = np.maximum(tsdf[above], _theirs(points[above], seed, others, truncation))

@@ -102,7 +102,7 @@ def test_flat_faces_stay_where_they_are(truth):
     normal = np.unique(out.round(3), axis=0)
     steps = np.linspace(-1.5, 1.5, 31) * voxel
     points = (middle[:, None] + steps[:, None] * normal[:, None]).reshape(-1, 3)
-    value, count, _ = seen_distance(points, truth.views, [slant(v) for v in truth.views], voxel=voxel)
+    value, count, *_ = seen_distance(points, truth.views, [slant(v) for v in truth.views], voxel=voxel)
     assert (count.reshape(-1, 31)[:, 10:] >= 2).all()
     for v in value.reshape(-1, 31):
         assert np.interp(0, v, steps) == pytest.approx(INSET * voxel, abs=0.4 * voxel)
