@@ -12,6 +12,8 @@ from phone2sim.reconstruct.mesh.fusion import Grid
 
 DEEP = 0.3, 0.4
 """Least depth seen into the opening, relative to the body's height and to the opening's width."""
+LID = 0.1
+"""An opening of which more than this is covered from above is closed; a ragged rim covers less."""
 VOUCHED = 3
 """So many views with a surface there make a floor or a content of what lies in the opening."""
 FLOOR, SURELY = 0.15, 0.4
@@ -50,7 +52,7 @@ def hollowed(field: np.ndarray, grid: Grid, views: list[View], *, level: float, 
     rim = max(rims)
     parts, _ = ndimage.label(enclosed[:, :, rim])
     mouth = parts == 1 + int(np.argmax(np.bincount(parts.ravel())[1:]))
-    if solid[:, :, rim + 1 :][mouth].any():
+    if solid[:, :, rim + 1 :].any(axis=2)[mouth].mean() > LID:
         return field
     empty = enclosed & mouth[:, :, None]
     for k in range(rim - 1, layers[0] - 1, -1):  # an opening may widen below its mouth

@@ -11,11 +11,11 @@ POINTS, TRIES = 6000, 150
 """Points of the surface that are looked at, and planes tried for each side (RANSAC, Fischler and Bolles 1981)."""
 SHARE = 0.04
 """Least share of the body's surface that is a side."""
-FLAT = 0.75
+FLAT = 0.7
 """Least share of what faces as a side does, and lies near it, that lies in its plane: of a can's wall about half does."""
 IN_VOXELS, AROUND_VOXELS = 0.4, 3.0
 """How far from its plane a side may lie, and how far around it voxels round its edges off."""
-ALONG, ABOUT = float(np.cos(np.radians(12.0))), float(np.cos(np.radians(25.0)))
+ALONG, ABOUT = float(np.cos(np.radians(12.0))), float(np.cos(np.radians(30.0)))
 """Of the normals of a side's points, and of those about it."""
 UNDER = -0.5
 """What faces further down than this lies on the support, or was never seen."""
@@ -47,10 +47,9 @@ def flat_sides(mesh: Any, *, voxel: float) -> list[Side]:
     vertices, directions = np.asarray(mesh.vertices), np.asarray(mesh.vertex_normals)
     taken = np.zeros(len(vertices), bool)
     sides: list[Side] = []
-    for normal, middle in _planes(points, normals, IN_VOXELS * voxel):
+    for normal, offset in _planes(points, normals, IN_VOXELS * voxel):
         if normal[2] < UNDER:
             continue
-        offset = float(normal @ middle)
         beyond = vertices @ normal - offset
         own = ~taken & (np.abs(beyond) < IN_VOXELS * voxel) & (directions @ normal > ABOUT)
         if not own.any():
@@ -62,8 +61,8 @@ def flat_sides(mesh: Any, *, voxel: float) -> list[Side]:
     return sides
 
 
-def _planes(points: np.ndarray, normals: np.ndarray, near: float) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Normal and middle of the planes that surface points (n, 3) with unit normals lie in, within `near` [m]."""
+def _planes(points: np.ndarray, normals: np.ndarray, near: float) -> list[tuple[np.ndarray, float]]:
+    """Normal and offset [m] of the planes that surface points (n, 3) with unit normals lie in, within `near` [m]."""
     rng = np.random.default_rng(0)
     left = np.ones(len(points), bool)
     found = []
@@ -78,10 +77,11 @@ def _planes(points: np.ndarray, normals: np.ndarray, near: float) -> list[tuple[
         middle = points[best].mean(axis=0)
         normal = np.linalg.svd(points[best] - middle, full_matrices=False)[2][2]
         normal *= np.sign(normal @ normals[best].sum(axis=0))
-        off = np.abs((points - middle) @ normal)
+        offset = float(np.median(points[best] @ normal))  # round edges lie lower
+        off = np.abs(points @ normal - offset)
         about = (normals @ normal > ABOUT) & (off < 8 * near)
         on = about & (off < near)
         if on.sum() >= FLAT * about.sum():
-            found.append((normal, middle))
+            found.append((normal, offset))
         left &= ~(best | on)
     return found

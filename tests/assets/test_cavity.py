@@ -125,3 +125,20 @@ def test_a_pit_in_the_wall_of_a_mug_is_no_hole_and_a_wide_dent_stays():
     assert at(-RADIUS + 0.0015) > 0 > at(-RADIUS + 0.006)
     clear = (r > RADIUS + 2 * VOXEL) & (p[:, 2] < HEIGHT)
     np.testing.assert_array_equal(out[clear], np.clip(field, -4 * VOXEL, 4 * VOXEL)[clear])
+
+
+def test_a_ragged_rim_is_no_lid_and_a_lid_is():
+    """A wall with a step of one node into the mouth, above the last closed ring, and half of the mouth covered there."""
+    grid = Grid(origin=np.zeros(3), voxel=0.0025, shape=(40, 40, 36))
+    i, j, k = np.indices(grid.shape)
+    r = np.hypot(i - 19.5, j - 19.5)
+    ring = (r < 15) & (r > 11.5)
+    cup = (k >= 2) & (k < 30) & (ring | ((r < 15) & ((k < 6) | ((k < 20) & (i > 20)))))
+
+    def emptied(rim):
+        field = np.where(cup | rim, -0.01, 0.01).astype(np.float32)
+        return hollowed(field, grid, [], level=0.0, base_m=0.005) is not field
+
+    above = (k == 30) & (i < 20)
+    assert emptied(above & (r > 10.5) & (r < 15) & (j > 20))
+    assert not emptied(above & (r < 15))
