@@ -11,7 +11,7 @@ POINTS, TRIES = 6000, 150
 """Points of the surface that are looked at, and planes tried for each side (RANSAC, Fischler and Bolles 1981)."""
 SHARE = 0.04
 """Least share of the body's surface that is a side."""
-FLAT = 0.7
+FLAT = 0.75
 """Least share of what faces as a side does, and lies near it, that lies in its plane: of a can's wall about half does."""
 IN_VOXELS, AROUND_VOXELS = 0.4, 3.0
 """How far from its plane a side may lie, and how far around it voxels round its edges off."""
