@@ -52,7 +52,7 @@ def hollowed(field: np.ndarray, grid: Grid, views: list[View], *, level: float, 
     rim = max(rims)
     parts, _ = ndimage.label(enclosed[:, :, rim])
     mouth = parts == 1 + int(np.argmax(np.bincount(parts.ravel())[1:]))
-    if solid[:, :, rim + 1 :].any(axis=2)[mouth].mean() > LID:
+    if np.mean(solid[:, :, rim + 1 :].any(axis=2), where=mouth) > LID:
         return field
     empty = enclosed & mouth[:, :, None]
     for k in range(rim - 1, layers[0] - 1, -1):  # an opening may widen below its mouth
