@@ -24,7 +24,7 @@ from phone2sim.reconstruct.splat.cloud import SH_C0, SplatCloud
 
 SHADED = 0.02
 """Depth of a shadow from which the ground is painted anew."""
-SPACING = 1.5
+SPACING = 2.0
 """Spacing of the painted ground, in pixels of the photos on it: finer Gaussians overlap so much that they blur it (-1.5 dB at 1.0)."""
 FINEST_M = 0.0008
 """The same, at least [m]."""

@@ -26,7 +26,7 @@ from tests.sim_export.scenes import cube_scene
 ARGUMENTS = {
     "AssetBaseCfg": {"prim_path", "spawn", "init_state"}, "RigidObjectCfg": {"prim_path", "spawn", "init_state"},
     "InitialStateCfg": {"pos", "rot"}, "UsdFileCfg": {"usd_path"}, "DomeLightCfg": {"color", "intensity"},
-    "DistantLightCfg": {"color", "intensity"}, "OffsetCfg": {"pos", "rot", "convention"}, "SceneEntityCfg": {"name"},
+    "DistantLightCfg": {"color", "intensity", "angle"}, "OffsetCfg": {"pos", "rot", "convention"}, "SceneEntityCfg": {"name"},
     "CameraCfg": {"prim_path", "offset", "spawn", "data_types", "width", "height"},
     "EventTermCfg": {"func", "mode", "params"}, "from_intrinsic_matrix": {"intrinsic_matrix", "width", "height"},
 }  # fmt: skip
