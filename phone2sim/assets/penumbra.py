@@ -1,4 +1,4 @@
-"""Edges of the captured shadows: they say to a fraction of a degree where the light came from, and how wide the lamp was."""
+"""Edges of the captured shadows: they say more closely where the light came from, and how wide the lamp was."""
 
 from __future__ import annotations
 
