@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -30,10 +30,11 @@ class Edited:
     """Ids of objects that leave the scene."""
 
 
-def edited(bodies: Bodies, overrides: Mapping[str, Override], names: list[str]) -> Edited:
-    """Apply `merge` and `drop`; `names` are those of `bodies.solids`, in order.
+def edited(bodies: Bodies, overrides: Mapping[str, Override], names: list[str], *, gone: Collection[str] = ()) -> Edited:
+    """Apply `merge` and `drop`; `names` are those of `bodies.solids`, in order. Objects that are `gone` were there in an earlier build:
+    there is nothing to merge of them.
 
-    Raises `InputError` when an object to merge does not exist, or is not beside what it should become a part of.
+    Raises `InputError` when an object to merge never existed, or is not beside what it should become a part of.
     """
     solids, labels, masks = list(bodies.solids), bodies.labels.copy(), bodies.masks.copy()
     merged: set[int] = set()
@@ -42,9 +43,11 @@ def edited(bodies: Bodies, overrides: Mapping[str, Override], names: list[str]) 
             continue
         k = names.index(name)
         for other in row.merge:
-            if other not in names:
+            if other not in names and other not in gone:
                 raise InputError(f"assets.toml [{name}]: no object {other!r} to merge;", hint=did_you_mean(other, names))
-        parts = [names.index(other) for other in row.merge]
+        parts = [names.index(other) for other in row.merge if other in names]
+        if not parts:
+            continue
         try:
             solids[k] = union([solids[k], *(solids[j] for j in parts)])
         except AssetError:

@@ -7,7 +7,7 @@
     friction = [0.4, 0.6]
     restitution = 0.2
     label = "mug"           # class name for semantics and language
-    movable = true          # false leaves it in the background
+    movable = true          # false leaves it in the background, solid
     build = "vessel"        # fill, vessel or container: how it is made
     center_of_mass_m = [0.0, 0.0, 0.041]       # in its own frame
     inertia_kg_m2 = [4e-4, 4e-4, 2e-4]         # about its centre of mass: xx, yy, zz, or also xy, xz, yz
@@ -50,7 +50,7 @@ class Override(Config):
     restitution: Number | None = None
     """0–1, a number or [low, high]."""
     movable: bool = True
-    """False leaves the object in the background."""
+    """False leaves the object in the background, where things bump into it."""
     build: Build | None = None
     """How it is made: `fill`, `vessel` or `container`."""
     center_of_mass_m: tuple[float, float, float] | None = None

@@ -19,6 +19,7 @@ from phone2sim.assets.everywhere import Everywhere, find_everywhere, joined
 from phone2sim.assets.fewer import PHYSX_FACES
 from phone2sim.assets.halfseen import close_half_seen
 from phone2sim.assets.hidden import write_hidden
+from phone2sim.assets.lasting import Known, last_known, named
 from phone2sim.assets.lift import close_bodies, finish
 from phone2sim.assets.light import CapturedLight
 from phone2sim.assets.lit import lit
@@ -26,7 +27,7 @@ from phone2sim.assets.masks import write_masks
 from phone2sim.assets.once import find_objects_once, with_depth
 from phone2sim.assets.overrides import Override, read_overrides
 from phone2sim.assets.preview import asset_picture, splat_picture
-from phone2sim.assets.scene import Asset, Light, Scene, asset_json
+from phone2sim.assets.scene import Asset, Light, Scene, Upright, asset_json
 from phone2sim.assets.segmenters import (
     Placed,
     Prompt,
@@ -41,6 +42,7 @@ from phone2sim.assets.segmenters import (
 )
 from phone2sim.assets.segmenters.geometric import nearness
 from phone2sim.assets.segmenters.weights import fetch
+from phone2sim.assets.uprights import staying
 from phone2sim.assets.validity import looked_at, scene_validity
 from phone2sim.assets.views import View, render_views, spread
 from phone2sim.config import Config, read_json
@@ -53,7 +55,7 @@ from phone2sim.reconstruct.points import read_points_ply
 from phone2sim.reconstruct.splat.cloud import SplatCloud
 from phone2sim.stage import StageResult, fingerprint_files, read_manifest, run_stage
 
-VERSION = 34
+VERSION = 35
 FEW_VIEWS = 24
 """With fewer pictures than this the held-out ones also give their colours."""
 
@@ -202,14 +204,16 @@ def _compute(
         scene.save(folder)
         _preview_background(folder, cloud, cameras, config)
         return _result(scene, clock, {})
-    assets, background, light = _objects(
-        cloud, there, views, config, overrides, metric, notes, clock, folder, cameras, segmenter, placed, classifier
+    known = last_known(scene_dir / "scene", cameras, overrides)
+    assets, background, light, solid, known = _objects(
+        cloud, there, views, config, overrides, metric, notes, clock, folder, cameras, segmenter, placed, classifier, known
     )
     found = there.founds[0]
     middle = found.support.surface.T_world_surface.translation
+    uprights = (*there.uprights, *solid)
     scene = Scene(
-        cameras=cameras, metric=metric, supports=there.supports, walls=there.walls, uprights=there.uprights, assets=tuple(assets), background=background,
-        background_mesh=slabs([*there.supports, *there.walls, *there.uprights]), light=light.light, validity=_validity(scene_dir, cloud, cameras, middle),
+        cameras=cameras, metric=metric, supports=there.supports, walls=there.walls, uprights=uprights, assets=tuple(assets), background=background,
+        background_mesh=slabs([*there.supports, *there.walls, *uprights]), light=light.light, validity=_validity(scene_dir, cloud, cameras, middle),
         notes=tuple(notes),
     )  # fmt: skip
     scene.save(folder)
@@ -219,14 +223,16 @@ def _compute(
         write_rgb(folder / "preview" / f"{asset.name}.png", asset_picture(asset))
     clock.lap("save and preview")
     refused = [{"reason": r.reason, "centre": r.centre.tolist(), "extents": r.extents.tolist()} for f in there.founds for r in f.refused]
-    return _result(scene, clock, hidden | {"refused": refused, "light": light.to_json(), "support_noise_m": found.support.noise_m, "tilt_rad": found.support.tilt_rad})
+    more = {"refused": refused, "objects": [k.to_json() for k in known], "light": light.to_json()}
+    return _result(scene, clock, hidden | more | {"support_noise_m": found.support.noise_m, "tilt_rad": found.support.tilt_rad})
 
 
 def _objects(
     cloud: SplatCloud, there: Everywhere, views: list[View], config: AssetsConfig, overrides: dict[str, Override],
     metric: dict[str, Any], notes: list[str], clock: _Clock, folder: Path, cameras: Cameras, segmenter: Segmenter,
-    placed: list[Placed], classifier: ClipClassifier | None,
-) -> tuple[list[Asset], SplatCloud, CapturedLight]:  # fmt: skip
+    placed: list[Placed], classifier: ClipClassifier | None, known: list[Known],
+) -> tuple[list[Asset], SplatCloud, CapturedLight, list[Upright], list[Known]]:  # fmt: skip
+    """The movable ones, the background without them, its light, what of it is solid, and all objects as the next build will know them."""
     found = there.founds[0]
     if found.once is not None:
         standing, parts = [found], [close_half_seen(cloud, found, views[0])]
@@ -237,18 +243,22 @@ def _objects(
     bodies = joined(parts)
     grounds = [f for f, part in zip(standing, parts) for _ in part.solids]
     clock.lap("close bodies and masks")
-    names = [f"object_{k}" for k in range(1, len(bodies.solids) + 1)]
-    edit = edited(bodies, overrides, names)
+    names, known = named([s.mesh for s in bodies.solids], known)
+    gone = {k.name for k in known} - set(names)
+    edit = edited(bodies, overrides, names, gone=gone)
     bodies = edit.bodies
     wanted = (choose(placed, bodies.masks, names) if placed else set(range(1, len(names) + 1))) - edit.merged - edit.dropped
     unknown = sorted(set(overrides) - set(names) - {s.name for s in there.supports})
     if unknown:
-        note = f"assets.toml names {unknown[0]!r}, which is not among the objects; {did_you_mean(unknown[0], names)}"
+        lost = "was found by an earlier build and not this time" if unknown[0] in gone else "is not among the objects"
+        note = f"assets.toml names {unknown[0]!r}, which {lost}; {did_you_mean(unknown[0], names)}"
         notes.append(note)
         message(note)
     some = _trained(views, folder.parent, config.max_views)
     chosen = [views[i] for i in some]
     ids = [k for k in sorted(wanted) if overrides.get(names[k - 1], Override()).movable]
+    stays = sorted(set(range(1, len(names) + 1)) - set(ids) - edit.merged - edit.dropped)
+    solid = [staying(bodies.solids[k - 1].mesh, name=overrides.get(names[k - 1], Override()).name or names[k - 1]) for k in stays]
 
     def finished(k: int) -> Asset:
         name, ground, override = names[k - 1], grounds[k - 1], overrides.get(names[k - 1], Override())
@@ -264,7 +274,7 @@ def _objects(
         return replace(asset, support=ground.support.surface.name)
 
     assets = list(abreast(finished, ids, "Finishing objects"))
-    twice = [name for name, n in Counter(a.name for a in assets).items() if n > 1]
+    twice = [name for name, n in Counter([a.name for a in assets] + [u.name for u in solid]).items() if n > 1]
     if twice:
         raise InputError(f"assets.toml gives two objects the name {twice[0]!r}.", hint="Make names unique.")
     clock.lap("texture, hulls, physics")
@@ -282,7 +292,7 @@ def _objects(
     clock.lap("background")
     write_masks(folder / "masks", bodies.masks, ids, views, cameras)
     clock.lap("write masks")
-    return assets, background, light
+    return assets, background, light, solid, known
 
 
 def _trained(views: list[View], scene_dir: Path, limit: int) -> np.ndarray:

@@ -150,7 +150,13 @@ class Wall(PlanarSurface):
 
 @dataclass(frozen=True, kw_only=True)
 class Upright(PlanarSurface):
-    """The front of a shelf's side, a leg or a post: a box of known thickness that things bump into. y of its frame points up."""
+    """Something solid that stays: the front of a shelf's side, a leg or a post (y of its frame up), or the top of an object that is not to
+    move (z up). A prism of known thickness that things bump into."""
+
+    def corners(self) -> np.ndarray:
+        """(2k, 3) corners of the prism in the world [m]."""
+        front = np.c_[self.outline, np.zeros(len(self.outline))]
+        return self.T_world_surface.apply(np.concatenate([front, front - [0, 0, self.thickness_m or 0.0]]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,12 +201,12 @@ class Scene:
     direction and distance (`assets.validity.validity_of` reads it); empty when unknown."""
     walls: tuple[Wall, ...] = ()
     uprights: tuple[Upright, ...] = ()
-    """What carries the supports."""
+    """What carries the supports, and objects that are not to move."""
     notes: tuple[str, ...] = ()
 
     @property
     def surfaces(self) -> tuple[PlanarSurface, ...]:
-        """Everything static that physics knows of: supports, walls, then what carries the supports."""
+        """Everything static that physics knows of: supports, walls, then what stands there for good."""
         return (*self.supports, *self.walls, *self.uprights)
 
     def support_of(self, asset: Asset) -> SupportSurface:

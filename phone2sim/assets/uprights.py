@@ -1,11 +1,13 @@
-"""What carries a shelf: the sides, legs and posts that stand on one support under another, as boxes a robot bumps into."""
+"""What stands somewhere for good, as boxes and prisms that things bump into: what carries a shelf, and objects that are not to move."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from phone2sim.assets.planes import signed_area
 from phone2sim.assets.scene import SupportSurface, Upright
 from phone2sim.assets.segment import CARRIES, Rejected
 from phone2sim.assets.views import View
@@ -51,6 +53,18 @@ def upright_of(
     outline = np.array([[-half, -height / 2], [half, -height / 2], [half, height / 2], [-half, height / 2]])
     pose = Pose(at, matrix_to_quat(np.stack([across, up, normal], axis=1)))
     return Upright(name=name, T_world_surface=pose, outline=outline, thickness_m=thickness)
+
+
+def staying(mesh: Any, *, name: str) -> Upright:
+    """The prism over the convex outline of a closed `trimesh.Trimesh` in the world, as high as that: an object that is left in the background."""
+    import cv2
+
+    low, high = np.asarray(mesh.bounds)
+    outline = cv2.convexHull(np.asarray(mesh.vertices)[:, :2].astype(np.float32))[:, 0].astype(float)
+    middle = (outline.min(axis=0) + outline.max(axis=0)) / 2
+    outline = outline if signed_area(outline) > 0 else outline[::-1]
+    top = Pose(np.array([*middle, high[2]]), np.array([1.0, 0, 0, 0]))
+    return Upright(name=name, T_world_surface=top, outline=outline - middle, thickness_m=float(high[2] - low[2]))
 
 
 def _looked_through(

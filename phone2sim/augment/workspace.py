@@ -13,6 +13,8 @@ from phone2sim.poses import Pose
 
 ROOF_M = 0.8
 """An arm needs this much height over what it grasps."""
+LOW_M = 0.002
+"""What rises less than this over a support is not in the way."""
 
 
 class PlacementError(AssetError):
@@ -59,7 +61,7 @@ class Workspace:
     middle: np.ndarray
     """(2,) centre of the part in reach, surface frame [m]."""
     roofs: tuple[np.ndarray, ...] = ()
-    """(k, 2) convex outlines of boards over the support, surface frame [m]: nothing is placed under them."""
+    """(k, 2) convex outlines of boards over the support and of what stands on it for good, surface frame [m]: nothing is placed there."""
 
     def in_reach(self, xy: np.ndarray) -> np.ndarray:
         """(n,) bool for points (n, 2) of the surface."""
@@ -105,11 +107,17 @@ def choose_support(scene: Scene) -> SupportSurface:
 
 
 def roofs_over(scene: Scene, support: SupportSurface) -> tuple[np.ndarray, ...]:
-    """(k, 2) outlines, in its frame [m], of what lies less than `ROOF_M` over a support: a shelf's boards."""
+    """(k, 2) outlines, in its frame [m], of what lies less than `ROOF_M` over a support, a shelf's boards, and of what stands on it for good."""
     T_surface_world = support.T_world_surface.inverse()
-    others = [s for s in scene.supports if 0 < s.height_m - support.height_m < ROOF_M]
-    outlines = [(T_surface_world @ s.T_world_surface).apply(np.c_[s.outline, np.zeros(len(s.outline))]) for s in others]
-    return tuple(convex_hull_2d(o[:, :2]) for o in outlines)
+    low, high = support.height_m + LOW_M, support.height_m + ROOF_M
+    boards = [s.T_world_surface.apply(np.c_[s.outline, np.zeros(len(s.outline))]) for s in scene.supports if 0 < s.height_m - support.height_m < ROOF_M]
+    solid = [c for u in scene.uprights if (c := u.corners())[:, 2].max() > low and c[:, 2].min() < high]
+    roofs = [convex_hull_2d(T_surface_world.apply(b)[:, :2]) for b in boards]
+    for corners in solid:
+        outline = convex_hull_2d(T_surface_world.apply(corners)[:, :2])
+        if not any(inset(r, outline).min() > -1e-6 for r in roofs):  # a shelf's own side
+            roofs.append(outline)
+    return tuple(roofs)
 
 
 def choose_workspace(scene: Scene, reach: RobotReach, *, keep_captured: bool = False) -> Workspace:

@@ -1,5 +1,7 @@
 """The whole assets stage on the synthetic table: what is found, how it stands, what survives a rebuild."""
 
+import shutil
+
 import numpy as np
 import pytest
 import trimesh
@@ -171,6 +173,32 @@ def test_user_overrides_win(truth, tmp_path):
     assert (other.mass_kg.low, other.mass_kg.high) == (0.4, 0.4) and other.friction.low == 0.5
     w, _ = other.inertia.principal()
     assert w[2] < 0.4 * 0.12**2
+
+
+def test_edits_follow_their_object_when_a_rebuild_counts_anew_and_what_is_fixed_is_solid(built, truth, tmp_path):
+    import synthetic
+
+    whole = Scene.load(built[0])
+    folder = synthetic.write_scene_dir(truth, tmp_path)
+    shutil.copytree(built[0] / "scene", folder / "scene")
+    path = folder / "scene" / "manifest.json"
+    manifest = read_json(path)
+    order = {"object_1": "object_2", "object_2": "object_3", "object_3": "object_1"}  # an earlier build had counted so
+    manifest["result"]["objects"] = [r | {"name": order[r["name"]]} for r in manifest["result"]["objects"]]
+    write_json(path, manifest)
+    (folder / "assets.toml").write_text('[object_2]\nname = "mine"\n[object_1]\nmovable = false\n')
+    again = build_assets(folder, CONFIG)
+    scene = Scene.load(folder)
+    assert [a.name for a in scene.assets] == ["mine", "object_3"]
+    for name, before in (("mine", "object_1"), ("object_3", "object_2")):
+        assert np.allclose(scene.asset(name).T_world_asset.matrix, whole.asset(before).T_world_asset.matrix)
+    assert {r["name"] for r in again.manifest["result"]["objects"]} == {"object_1", "object_2", "object_3"}
+    fixed = whole.asset("object_3")
+    v = fixed.T_world_asset.apply(fixed.visual.vertices)
+    (solid,) = scene.uprights
+    assert solid.name == "object_1" and np.abs(solid.corners().max(0) - v.max(0)).max() < 0.004
+    inside = (scene.background.means > v.min(0)).all(1) & (scene.background.means < v.max(0)).all(1)
+    assert inside.sum() > 0.5 * len(fixed.splat)  # it is still seen
 
 
 def test_no_support_gives_a_background_only_scene(truth, tmp_path):
