@@ -1,15 +1,16 @@
-"""Convex parts for collision: a primitive or one hull when that is as good, else the fewest parts CoACD needs (Wei et al. 2022), or
-a vessel's wall in sectors where that overfills it less."""
+"""Convex parts for collision: a primitive or one hull when that is as good, else few parts within a bound, of CoACD's
+(Wei et al. 2022), or a vessel's wall in sectors where that overfills it less."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any
 
 import numpy as np
 
 from phone2sim.assets.fewer import PHYSX_FACES, with_few_faces
+from phone2sim.assets.joined import Outside, joined
 from phone2sim.assets.mesh import TexturedMesh
 from phone2sim.assets.primitives import fit_primitive
 from phone2sim.assets.vessel import Hollow, hollow_of, vessel_parts
@@ -23,12 +24,33 @@ class Hulls:
     excess: float
     """Volume of the parts' union over the mesh's, minus 1: how much the collision shape overfills."""
     concavity: float | None
-    """The concavity aimed at (more parts than the limit are merged again), None for a single hull."""
+    """The concavity aimed at, relative to half the body's longest side (more parts than the limit are joined all the same); None for a
+    single hull."""
     holds: float | None = None
     """Share of a vessel's hollow that the parts leave free; None for what is not cut up as one."""
+    bound_m: float = 0.0
+    """What `concavity` is of this body [m]."""
+    stray_m: float = 0.0
+    """How far the parts are from the body where they are outside of it, at most [m]: measured on them as they are; 0 for a single hull."""
 
+    @property
+    def said(self) -> str:
+        """How many they are and how good, in a sentence; empty for a single hull."""
+        if len(self.parts) < 2:
+            return ""
+        free = "" if self.holds is None else f"; of its hollow they leave {min(self.holds, 1):.0%} free"
+        return (
+            f"{len(self.parts)} {OVERFILL} {self.excess:.0%} and stray from it by {1000 * self.stray_m:.1f} mm at most, "
+            f"where {1000 * self.bound_m:.1f} mm were aimed at{free}"
+        )
+
+
+FINER, FINEST = 0.9, 4
+"""CoACD is asked for parts of so much of the bound on concavity, and so many times more of them, before they are joined again."""
 KEPT = 0.8
 """Parts around a hollow that leave so much of it free are not compared with CoACD's."""
+OVERFILL = "hulls overfill the body by"
+"""Part of what is said of several hulls."""
 _ONE = Lock()
 """CoACD draws from one random sequence for the whole process."""
 
@@ -44,7 +66,7 @@ def decompose(
     """
     floor = float(mesh.vertices[:, 2].min())
     whole = with_few_faces(mesh.convex_hull, hull_faces)
-    excess = float(whole.volume / mesh.volume - 1)
+    excess, bound = float(whole.volume / mesh.volume - 1), 0.5 * concavity * float(np.max(mesh.extents))
     if excess <= single_excess:
         primitive = fit_primitive(mesh)
         if primitive is not None and (rolling or not primitive.rolls):
@@ -56,11 +78,11 @@ def decompose(
         return Hulls(parts=(_part(whole, floor),), excess=excess, concavity=None)
     body = _solid(mesh)
     hollow = hollow_of(body)
-    vessel = None if hollow is None else _vessel(body, hollow, floor, concavity, max_parts, hull_faces=hull_faces, faces=faces)
-    if vessel is not None and (vessel.holds or 0) >= KEPT:
-        return vessel
-    found = _hulls(body, _concave(mesh, concavity, max_parts, hull_faces=hull_faces, faces=faces) or [whole], floor, concavity)
-    return found if vessel is None or found.excess <= vessel.excess else vessel
+    best = None if hollow is None else _vessel(body, hollow, floor, concavity, max_parts, hull_faces=hull_faces, faces=faces)
+    if best is None or (best.holds or 0) < KEPT:
+        found = _hulls(body, _concave(mesh, concavity, max_parts, hull_faces=hull_faces, faces=faces) or [whole], floor, concavity)
+        best = found if best is None or found.excess <= best.excess else best
+    return replace(best, bound_m=bound, stray_m=Outside.of(mesh).most(best.parts))
 
 
 def _vessel(body: Any, hollow: Hollow, floor: float, concavity: float, most: int, *, hull_faces: int, faces: int) -> Hulls | None:
@@ -82,7 +104,8 @@ def _vessel(body: Any, hollow: Hollow, floor: float, concavity: float, most: int
 
 
 def _concave(mesh: Any, concavity: float, most: int, *, hull_faces: int, faces: int) -> list[Any]:
-    """Convex `trimesh.Trimesh` by CoACD, whose bound on `concavity` is relative to half the longest side; without crumbs."""
+    """Convex `trimesh.Trimesh`, at most `most`: CoACD cuts finer than asked, whose bound on `concavity` is relative to half the longest
+    side, and what can be one hull within the bound is joined again. Without crumbs."""
     import trimesh
 
     from phone2sim.assets.solid import simplify
@@ -93,11 +116,12 @@ def _concave(mesh: Any, concavity: float, most: int, *, hull_faces: int, faces: 
     with _ONE:
         parts = coacd.run_coacd(
             coacd.Mesh(np.asarray(small.vertices, np.float64), np.asarray(small.faces, np.int32)),
-            threshold=concavity, max_convex_hull=most, preprocess_mode="off", resolution=500, mcts_nodes=12,
+            threshold=max(FINER * concavity, 0.01), max_convex_hull=FINEST * most, preprocess_mode="off", resolution=500, mcts_nodes=12,
             mcts_iterations=30, mcts_max_depth=2, pca=False, merge=True, decimate=True, max_ch_vertex=48, extrude=False, seed=0,
         )  # fmt: skip
-    bodies = [with_few_faces(trimesh.Trimesh(v, f, process=False).convex_hull, hull_faces) for v, f in parts]
-    return [b for b in bodies if b.volume > 1e-3 * mesh.volume]
+    bodies = [b for v, f in parts if (b := trimesh.Trimesh(v, f, process=False).convex_hull).volume > 1e-3 * mesh.volume]
+    bound = 0.5 * concavity * float(np.max(mesh.extents))
+    return [with_few_faces(b, hull_faces) for b in joined(bodies, Outside.of(mesh), bound_m=bound, most=most)]
 
 
 def _hulls(body: Any, bodies: list[Any], floor: float, concavity: float, hollow: Hollow | None = None) -> Hulls:

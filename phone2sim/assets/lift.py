@@ -12,7 +12,7 @@ from phone2sim.assets.backs import Closing, close_back
 from phone2sim.assets.carving import slant
 from phone2sim.assets.evidence import Looks, Physics, physics
 from phone2sim.assets.flips import flipped
-from phone2sim.assets.hulls import Hulls, decompose, footed
+from phone2sim.assets.hulls import decompose, footed
 from phone2sim.assets.labels import label_by_clusters, label_by_solids, label_low
 from phone2sim.assets.low import least_height, with_low_parts
 from phone2sim.assets.mesh import TexturedMesh
@@ -282,12 +282,6 @@ def stand(solid: Solid, *, faces: int) -> Any:
     raise AssetError("An object's surface could not be closed.", hint="Film it from more sides.")
 
 
-def _said(hulls: Hulls, most: int) -> str:
-    kept = f"at most {hulls.concavity:g} concave" if len(hulls.parts) < most else "as many as allowed, so the bound on concavity may be missed"
-    free = "" if hulls.holds is None else f"; of its hollow they leave {min(hulls.holds, 1):.0%} free"
-    return f"{len(hulls.parts)} hulls overfill the body by {hulls.excess:.0%}, {kept}{free}"
-
-
 def finish(
     name: str, solid: Solid, cloud: SplatCloud, views: list[View], masks: list[np.ndarray], *, level: float, voxel: float,
     override: Override, faces: int, texture_px: int, concavity: float, hull_faces: int, hull_parts: int,
@@ -320,7 +314,7 @@ def finish(
         support=support, looks=looks,
     )  # fmt: skip
     parts, widened = footed(hulls.parts, weighed.inertia.center_of_mass, hull_faces=hull_faces)
-    notes = (_said(hulls, hull_parts),) if len(hulls.parts) > 1 else ()
+    notes = (hulls.said,) if hulls.said else ()
     if widened:
         notes = ("it stood still while it was filmed: a foot under its centre of mass was added to its hull", *notes)
     if closed_as:

@@ -55,7 +55,7 @@ from phone2sim.reconstruct.points import read_points_ply
 from phone2sim.reconstruct.splat.cloud import SplatCloud
 from phone2sim.stage import StageResult, fingerprint_files, read_manifest, run_stage
 
-VERSION = 35
+VERSION = 36
 FEW_VIEWS = 24
 """With fewer pictures than this the held-out ones also give their colours."""
 
@@ -258,7 +258,6 @@ def _objects(
     chosen = [views[i] for i in some]
     ids = [k for k in sorted(wanted) if overrides.get(names[k - 1], Override()).movable]
     stays = sorted(set(range(1, len(names) + 1)) - set(ids) - edit.merged - edit.dropped)
-    solid = [staying(bodies.solids[k - 1].mesh, name=overrides.get(names[k - 1], Override()).name or names[k - 1]) for k in stays]
 
     def finished(k: int) -> Asset:
         name, ground, override = names[k - 1], grounds[k - 1], overrides.get(names[k - 1], Override())
@@ -274,6 +273,14 @@ def _objects(
         return replace(asset, support=ground.support.surface.name)
 
     assets = list(abreast(finished, ids, "Finishing objects"))
+    solid = []
+    hulls = [a.T_world_asset.apply(np.concatenate([h.vertices for h in a.hulls]).astype(float)) for a in assets]
+    for k in stays:
+        name = overrides.get(names[k - 1], Override()).name or names[k - 1]
+        if (upright := staying(bodies.solids[k - 1].mesh, hulls, name=name)) is not None:
+            solid.append(upright)
+        else:
+            notes.append(f"{name} stays in the background and is not solid: something stands within its outline")
     twice = [name for name, n in Counter([a.name for a in assets] + [u.name for u in solid]).items() if n > 1]
     if twice:
         raise InputError(f"assets.toml gives two objects the name {twice[0]!r}.", hint="Make names unique.")

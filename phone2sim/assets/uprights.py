@@ -17,6 +17,8 @@ THROUGH = 0.2
 """Largest share of the middle of a box that cameras may look through: more, and its points are no box."""
 EDGES = 8, 92
 """Percentiles of the points across a box between which it lies."""
+TOUCHING_M = 0.001
+"""Outlines that overlap by no more only touch."""
 INTO_M = 0.002
 """How far below the front of the surface that it carries a box ends."""
 
@@ -55,16 +57,38 @@ def upright_of(
     return Upright(name=name, T_world_surface=pose, outline=outline, thickness_m=thickness)
 
 
-def staying(mesh: Any, *, name: str) -> Upright:
-    """The prism over the convex outline of a closed `trimesh.Trimesh` in the world, as high as that: an object that is left in the background."""
+def staying(mesh: Any, bodies: Sequence[np.ndarray], *, name: str) -> Upright | None:
+    """The prism over the convex outline of a closed `trimesh.Trimesh` in the world: an object that is left in the background.
+
+    It is as high as that, or as what stands on it or in it: `bodies` are the world points (n, 3) of everything else's hulls. None where
+    something stands within its outline on the same ground.
+    """
     import cv2
 
-    low, high = np.asarray(mesh.bounds)
-    outline = cv2.convexHull(np.asarray(mesh.vertices)[:, :2].astype(np.float32))[:, 0].astype(float)
-    middle = (outline.min(axis=0) + outline.max(axis=0)) / 2
-    outline = outline if signed_area(outline) > 0 else outline[::-1]
-    top = Pose(np.array([*middle, high[2]]), np.array([1.0, 0, 0, 0]))
-    return Upright(name=name, T_world_surface=top, outline=outline - middle, thickness_m=float(high[2] - low[2]))
+    def outline(points: np.ndarray) -> np.ndarray:
+        o = cv2.convexHull(points[:, :2].astype(np.float32))[:, 0].astype(float)
+        return o if signed_area(o) > 0 else o[::-1]
+
+    own = outline(np.asarray(mesh.vertices))
+    low, top = float(mesh.bounds[0, 2]), float(mesh.bounds[1, 2])
+    within = [b[:, 2] for b in bodies if _apart(own, outline(b)) < -TOUCHING_M]
+    top = min([top, *(float(z.min()) for z in within if z.max() > low + TOUCHING_M)])
+    if top - low < TOUCHING_M:
+        return None
+    middle = (own.min(axis=0) + own.max(axis=0)) / 2
+    pose = Pose(np.array([*middle, top]), np.array([1.0, 0, 0, 0]))
+    return Upright(name=name, T_world_surface=pose, outline=own - middle, thickness_m=top - low)
+
+
+def _apart(a: np.ndarray, b: np.ndarray) -> float:
+    """Widest strip along an edge that separates two convex counter-clockwise outlines (k, 2) [m]; negative when they overlap."""
+
+    def best(p: np.ndarray, q: np.ndarray) -> float:
+        e = np.roll(p, -1, axis=0) - p
+        n = np.stack([e[:, 1], -e[:, 0]], axis=1) / np.maximum(np.linalg.norm(e, axis=1, keepdims=True), 1e-12)
+        return float(((q @ n.T).min(axis=0) - (p * n).sum(axis=1)).max())
+
+    return max(best(a, b), best(b, a))
 
 
 def _looked_through(

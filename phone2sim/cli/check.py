@@ -50,6 +50,7 @@ def check(
         passed = sum(c.passed for c in certificate.checks)
         o.show(
             *[f"repaired  {text}" for text in repairs],
+            *(["note      nothing that failed can be repaired safely"] if fix and not repairs and not certificate.passed else []),
             *[f"FAILED    {c.subject}: {c.name}: {_short(c.why)}" for c in certificate.failures],
             *[f"note      {text}" for text in certificate.notes],
             f"{passed} of {len(certificate.checks)} gates passed; {_path(scene)}",

@@ -84,7 +84,9 @@ def test_without_edits_or_common_pictures_names_are_those_of_this_build_alone(ca
 def test_what_is_not_to_move_is_solid_and_nothing_is_placed_in_it() -> None:
     can = trimesh.creation.cylinder(0.04, 0.1, sections=24)
     can.apply_translation([0.1, 0.0, 0.05])
-    stays = staying(can, name="can")
+    beside, below = can.vertices + [0.08, 0, 0], can.vertices - [0.02, 0, 0.3]
+    stays = staying(can, [beside, below], name="can")
+    assert stays is not None
     corners = stays.corners()
     assert np.allclose([corners.min(axis=0), corners.max(axis=0)], can.bounds, atol=1e-6)
     on_top = box_asset("box", xy=(0.1, 0.0))
@@ -94,6 +96,10 @@ def test_what_is_not_to_move_is_solid_and_nothing_is_placed_in_it() -> None:
     assert np.ptp(roof, axis=0) == pytest.approx([0.08, 0.08], abs=1e-3)
     high = replace(scene.supports[0], T_world_surface=Pose(np.array([0, 0, 0.1]), np.array([1.0, 0, 0, 0])))
     assert isinstance(high, SupportSurface) and roofs_over(scene, high) == ()
+    on_a_tray = can.vertices + [0.01, 0, 0.02]  # its rim is higher than what stands on it
+    tray = staying(can, [on_a_tray], name="tray")
+    assert tray is not None and tray.corners()[:, 2].max() == pytest.approx(0.02)
+    assert staying(can, [can.vertices + [0.05, 0, 0]], name="can") is None
 
     import mujoco
 

@@ -10,6 +10,7 @@ from reconstructed import True3D
 from phone2sim.assets.evidence import physics
 from phone2sim.assets.fewer import PHYSX_FACES, with_few_corners
 from phone2sim.assets.hulls import STOOD_RAD, decompose, footed
+from phone2sim.assets.joined import Outside
 from phone2sim.assets.materials import friction, kind_of, kinds, material, materials
 from phone2sim.assets.mesh import TexturedMesh
 from phone2sim.assets.overrides import Override, read_overrides
@@ -229,6 +230,29 @@ def test_concave_body_stays_concave():
     assert not any(trimesh.Trimesh(p.vertices, p.faces).contains(middle)[0] for p in hulls.parts)
     assert all(p.welded().is_convex for p in hulls.parts)
     assert min(p.bounds[0, 2] for p in hulls.parts) == pytest.approx(0, abs=2e-4)
+
+
+def corner(long=0.1, thick=0.02):
+    """An L, three parts of which are two."""
+    parts = [trimesh.creation.box((long, thick, 0.03)), trimesh.creation.box((thick, long, 0.03))]
+    for p, at in zip(parts, ([long / 2, thick / 2, 0.015], [thick / 2, long / 2, 0.015])):
+        p.apply_translation(at)
+    return trimesh.boolean.union(parts, engine="manifold")
+
+
+@pytest.mark.parametrize(("shape", "least"), [(corner(), 2), (trimesh.creation.annulus(0.03, 0.045, 0.06, sections=32), 4)])
+def test_hulls_keep_the_bound_that_they_state_and_no_two_of_them_can_be_one(shape, least):
+    shape.apply_translation([0, 0, -shape.bounds[0, 2]])
+    hulls = decompose(shape)
+    assert len(hulls.parts) >= least
+    assert hulls.bound_m == pytest.approx(0.03 * shape.extents.max())  # 0.06 of half the longest side
+    outside = Outside.of(shape)
+    assert hulls.stray_m == outside.most(hulls.parts) <= 1.05 * hulls.bound_m
+    for i, a in enumerate(hulls.parts):
+        for b in hulls.parts[:i]:
+            both = trimesh.convex.convex_hull(np.concatenate([a.vertices, b.vertices]))
+            assert outside.most([both]) > hulls.bound_m
+    assert f"stray from it by {1000 * hulls.stray_m:.1f} mm at most" in hulls.said
 
 
 def test_overrides_round_trip(tmp_path):

@@ -9,16 +9,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import trimesh
 
-from phone2sim.assets.scene import Inertia, Scene
+from phone2sim.assets.fewer import PHYSX_FACES
+from phone2sim.assets.mesh import TexturedMesh
+from phone2sim.assets.physics import inertia
+from phone2sim.assets.scene import Asset, Inertia, Scene
 from phone2sim.cli.app import main
 from phone2sim.config import write_json
 from phone2sim.errors import InputError
 from phone2sim.images import write_rgb
 from phone2sim.poses import Pose
 from phone2sim.sim_export.certificate import CertificateConfig, certify, trials
+from phone2sim.sim_export.certificate.certify import judge_asset
 from phone2sim.sim_export.certificate.looks import compare
 from phone2sim.sim_export.certificate.repair import repair
+from phone2sim.sim_export.pipeline import ExportConfig, export_scene
 from phone2sim.stage import identity, read_manifest
 from tests.sim_export.scenes import box_asset, can_asset, cube_scene, scene_of
 
@@ -162,3 +168,76 @@ def test_the_command_ends_with_1_when_a_gate_fails(built: Path, capfd: pytest.Ca
     assert "FAILED    cube: settles" in capfd.readouterr().out
     assert main(["check", str(built), "--fix", "--json"]) == 0
     assert json.loads(capfd.readouterr().out)["repairs"][0].startswith("cube: stood where it rests")
+
+
+def test_a_failure_says_what_was_allowed(built: Path) -> None:
+    broken(Scene.load(built), "settles").save(built / "scene")
+    (failure,) = (c for c in certify(built).failures if c.name == "settles")
+    assert failure.why.endswith("from where it was captured in 2 s, at most 4 mm is allowed")
+    assert not any("is allowed" in c.why for c in certify(built).checks if c.passed)
+
+
+def test_a_centre_of_mass_outside_of_the_body_is_impossible(built: Path) -> None:
+    """Within its box, but beyond the slope of a wedge."""
+    scene = Scene.load(built)
+    cube = scene.asset("cube")
+    v = cube.visual.vertices.copy()
+    top = v[:, 2] > v[:, 2].mean()
+    v[top, 0] = v[:, 0].min()
+    wedge = replace(cube, visual=replace(cube.visual, vertices=v))
+    high = replace(cube.inertia, center_of_mass=v.max(axis=0) - [0.005, 0.025, 0.005])
+    assert judged(replace(wedge, inertia=replace(high, center_of_mass=v.mean(axis=0)))) == []
+    assert judged(replace(wedge, inertia=high)) == ["inertia is possible"]
+
+
+def judged(asset: Asset) -> list[str]:
+    return [c.name for c in judge_asset(asset, CertificateConfig(), []) if c.name == "inertia is possible" and not c.passed]
+
+
+def test_the_usd_that_is_judged_is_that_of_the_scene_and_its_hulls_are_mended(built: Path) -> None:
+    export_scene(built, ExportConfig(to=("usd",), cameras=2))
+    scene = Scene.load(built)
+    can = scene.asset("can_0")
+    ball = trimesh.creation.icosphere(subdivisions=2, radius=0.03)
+    ball.vertices[:, 2] = np.maximum(ball.vertices[:, 2], -0.015) + 0.015
+    round_hull = TexturedMesh(vertices=ball.convex_hull.vertices, faces=ball.convex_hull.faces)
+    assert len(round_hull.faces) > PHYSX_FACES
+    replace(scene, assets=tuple(replace(a, hulls=(round_hull,)) if a is can else a for a in scene.assets)).save(built / "scene")
+    write_json(built / "scene" / "manifest.json", {"fingerprint": "def", "result": {}})  # built anew, and not exported since
+    (failure,) = (c for c in certify(built).failures if c.name == "sound USD")
+    assert failure.subject == "can_0" and "PhysX keeps 64" in failure.why
+    assert repair(built, [failure], CertificateConfig()) == ["can_0: 1 of 1 hulls cut down to 64 triangles, as PhysX keeps"]
+    assert not [c for c in certify(built).failures if c.name == "sound USD"]
+
+
+def test_hulls_that_do_not_fit_are_refitted_and_described_anew(tmp_path: Path) -> None:
+    """A hull that stands on the tip of a flat cone leans before it should."""
+    body = corner_body()
+    mass = inertia(body, 0.1)
+    points = np.concatenate([body.vertices + [0, 0, 0.0019], [[*mass.center_of_mass[:2], 0]]])
+    top = trimesh.convex.convex_hull(points)
+    asset = replace(
+        box_asset("corner"), visual=TexturedMesh(vertices=body.vertices, faces=body.faces), inertia=mass,
+        hulls=(TexturedMesh(vertices=top.vertices, faces=top.faces),), notes=("7 hulls overfill the body by 90%", "kept"),
+    )  # fmt: skip
+    folder = saved(scene_of(asset), tmp_path / "scene")
+    wrong = [c for c in certify(folder).failures if c.subject == "corner"]
+    assert {"tips as it should", "slides as it should", "survives a drop"} & {c.name for c in wrong}
+    done = repair(folder, wrong, CertificateConfig())
+    assert any("hulls instead of 1" in text for text in done)
+    again = Scene.load(folder).asset("corner")
+    assert len(again.hulls) >= 2 and "kept" in again.notes and "7 hulls overfill the body by 90%" not in again.notes
+    assert any(n.startswith(f"{len(again.hulls)} hulls overfill the body by") for n in again.notes)
+
+
+def corner_body() -> trimesh.Trimesh:
+    parts = [trimesh.creation.box((0.1, 0.02, 0.03)), trimesh.creation.box((0.02, 0.1, 0.03))]
+    for p, at in zip(parts, ([0.05, 0.01, 0.015], [0.01, 0.05, 0.015])):
+        p.apply_translation(np.array(at) - [0.03, 0.03, 0])
+    return trimesh.boolean.union(parts, engine="manifold")
+
+
+def test_a_fix_that_cannot_be_made_is_said(built: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    broken(Scene.load(built), "looks like the photos").save(built / "scene")
+    assert main(["check", str(built), "--fix"]) == 1
+    assert "nothing that failed can be repaired safely" in capfd.readouterr().out

@@ -122,7 +122,7 @@ def certify(scene_dir: Path, config: CertificateConfig | None = None, *, engines
         notes += parity.notes
         if engines is None and (absent := [e for e in others.JUDGES if e not in asked]):
             notes.append(f"not asked, for they are not installed: {', '.join(absent)} (phone2sim doctor says how to get them)")
-        checks += _exported(scene, scene_dir / "export" / "scene.usda")
+        checks += _exported(scene, scene_dir)
         bar.advance(1, note="engines")
         looks: list[Look] = []
         if (scene_dir / "capture" / "frames").is_dir():
@@ -139,13 +139,13 @@ def certify(scene_dir: Path, config: CertificateConfig | None = None, *, engines
     return certificate
 
 
-def _exported(scene: Scene, usd: Path) -> list[Check]:
-    """Whether the USD, where there is one, has anything that validators let pass and engines take amiss."""
-    if not usd.exists():
+def _exported(scene: Scene, scene_dir: Path) -> list[Check]:
+    """Whether the USD, where there is one, has anything that validators let pass and engines take amiss; brought up to date first."""
+    if not (scene_dir / "export" / "scene.usda").exists():
         return []
     from phone2sim.sim_export.usd.lint import lint_usd
 
-    found = lint_usd(usd)
+    found = lint_usd(others.exported(scene_dir) / "scene.usda")
     subjects = dict.fromkeys([*(a.name for a in scene.assets), *(f.subject for f in found)])
     checks = []
     for subject in subjects:
@@ -212,10 +212,12 @@ def judge_asset(
 
 def _inertia(asset: Asset) -> Check:
     """a + b ≥ c of the principal moments, and the centre of mass inside the convex hull of the body."""
+    from scipy.spatial import ConvexHull
+
     moments = np.sort(np.linalg.eigvalsh(asset.inertia.moments))
     slack = float((moments[0] + moments[1] - moments[2]) / max(moments[2], 1e-15))
-    b = asset.visual.bounds
-    inside = bool(((asset.inertia.center_of_mass > b[0]) & (asset.inertia.center_of_mass < b[1])).all())
+    planes = ConvexHull(asset.visual.vertices.astype(float)).equations
+    inside = bool((planes[:, :3] @ asset.inertia.center_of_mass + planes[:, 3] < 0).all())
     good = moments[0] > 0 and slack >= -1e-6 and inside
     said = f"moments {', '.join(f'{m:.3g}' for m in moments)} kg m²" + ("" if inside else ", centre of mass outside the body")
     return Check(

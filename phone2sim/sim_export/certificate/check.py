@@ -30,11 +30,20 @@ class Check:
 def at_most(subject: str, name: str, measured: float, limit: float, unit: str, why: str) -> Check:
     """Passed when the measure is finite and not beyond its limit."""
     passed = bool(np.isfinite(measured) and measured <= limit)
-    return Check(subject=subject, name=name, passed=passed, measured=measured, limit=limit, unit=unit, why=why)
+    return _check(subject, name, passed, measured, limit, unit, why, "at most")
 
 
 def at_least(subject: str, name: str, measured: float, limit: float, unit: str, why: str) -> Check:
-    """Passed when the measure reaches its limit."""
-    return Check(
-        subject=subject, name=name, passed=measured >= limit, measured=measured, limit=limit, unit=unit, why=why
-    )
+    """Passed when the measure is finite and reaches its limit."""
+    passed = bool(np.isfinite(measured) and measured >= limit)
+    return _check(subject, name, passed, measured, limit, unit, why, "at least")
+
+
+def _check(subject: str, name: str, passed: bool, measured: float, limit: float, unit: str, why: str, allowed: str) -> Check:
+    """A failure says its limit as well, where that has a unit."""
+    said = why if passed or not unit else f"{why}, {allowed} {_quantity(limit, unit)} is allowed"
+    return Check(subject=subject, name=name, passed=passed, measured=measured, limit=limit, unit=unit, why=said)
+
+
+def _quantity(value: float, unit: str) -> str:
+    return {"m": f"{1000 * value:.3g} mm", "deg": f"{value:.3g}°"}.get(unit, f"{value:.3g} {unit}")

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from phone2sim.assets.hulls import decompose
+from phone2sim.assets.fewer import PHYSX_FACES, with_few_faces
+from phone2sim.assets.hulls import OVERFILL, decompose
+from phone2sim.assets.mesh import TexturedMesh
 from phone2sim.assets.scene import Asset, Inertia, Scene
 from phone2sim.poses import Pose
 from phone2sim.sim_export.certificate.certify import CertificateConfig, Check, judge_asset
@@ -44,6 +46,8 @@ def repair(scene_dir: Path, failures: Iterable[Check], config: CertificateConfig
             done.append(f"{a.name}: inertia computed again from its mesh")
         if wrong & _SHAPE:
             a = _with_hulls(a, config, done)
+        if "sound USD" in wrong:
+            a = _with_few_faces(a, done)
         assets.append(a)
     scene = replace(scene, assets=tuple(assets))
     scene = _stood(scene, {n for n, wrong in failed.items() if wrong & (_STANDING | _SHAPE)}, done)
@@ -63,12 +67,30 @@ def _with_hulls(asset: Asset, config: CertificateConfig, done: list[str]) -> Ass
     before = [c for c in judge_asset(asset, config, []) if not c.passed]
     for concavity in (0.04, 0.02):
         hulls = decompose(asset.visual.welded(), concavity=concavity, max_parts=24, faces=800, single_excess=0.02)
-        other = replace(asset, hulls=hulls.parts)
+        notes = (*(n for n in asset.notes if OVERFILL not in n), *([hulls.said] if hulls.said else []))
+        other = replace(asset, hulls=hulls.parts, notes=notes)
         after = [c for c in judge_asset(other, config, []) if not c.passed]
         if len(after) < len(before):
             done.append(f"{asset.name}: {len(hulls.parts)} hulls instead of {len(asset.hulls)}, overfilling {hulls.excess:.0%}")
             return other
     return asset
+
+
+def _with_few_faces(asset: Asset, done: list[str]) -> Asset:
+    """Hulls of no more triangles than PhysX keeps."""
+    import trimesh
+
+    many = [h for h in asset.hulls if len(h.faces) > PHYSX_FACES and h.primitive is None]
+    if not many:
+        return asset
+    parts = []
+    for h in asset.hulls:
+        if any(h is m for m in many):
+            few = with_few_faces(trimesh.Trimesh(h.vertices, h.faces, process=False).convex_hull)
+            h = TexturedMesh(vertices=few.vertices, faces=few.faces)
+        parts.append(h)
+    done.append(f"{asset.name}: {len(many)} of {len(parts)} hulls cut down to {PHYSX_FACES} triangles, as PhysX keeps")
+    return replace(asset, hulls=tuple(parts))
 
 
 def _stood(scene: Scene, names: set[str], done: list[str]) -> Scene:
