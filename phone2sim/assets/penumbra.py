@@ -13,6 +13,8 @@ FINE_M = 0.0015
 """Cells that edges of shadows are looked at with."""
 EDGE = 0.7
 """Blur of an edge by photos that lie on each other [cells of `FINE_M`]."""
+REACH = 4
+"""So many of these cells a blurred edge may lie from where it is looked at."""
 BESIDE_M = 0.03
 """So far to both sides of a shadow's edge the ground is looked at."""
 FEET_M = 0.004
@@ -39,7 +41,7 @@ def shade(parts: list[np.ndarray], direction: np.ndarray, softness: float, raste
     """(nx, ny) float32 share of the key, 0–1, that convex parts (k, 3) [m] keep off the ground at height `level` [m]."""
     import cv2
 
-    out = np.zeros(raster.shape, np.float32)
+    out = np.zeros(raster.shape, np.uint8)
     for d in lamp(direction, softness, n):
         out += shadow_mask(parts, d, raster, level)
     return cv2.GaussianBlur(out / np.float32(n), (0, 0), EDGE * FINE_M / raster.cell)
@@ -66,10 +68,11 @@ def sharpened(
     if counts.sum() < LEAST:
         return found
     luma = np.log(np.maximum(fine.linear[counts] @ LUMA, 1e-3))
+    raster, counts = _around(fine.raster, counts)
     share = float(LUMA @ found.shadow)
 
     def off(d: np.ndarray, softness: float, n: int) -> float:
-        rest = luma - np.log(1 - share * shade(parts, d, softness, fine.raster, level, n=n)[counts])
+        rest = luma - np.log(1 - share * shade(parts, d, softness, raster, level, n=n)[counts])
         return float(np.abs(rest - np.median(rest)).mean())
 
     best, softness = first, found.light.softness
@@ -80,6 +83,14 @@ def sharpened(
         softness = _least(SOFTNESS, np.array([off(best, s, 16) for s in SOFTNESS]))
     new = measured(best, found.score, ground, parts, level)
     return replace(new, light=replace(new.light, softness=round(softness, 4))) if new.shadow.any() else found
+
+
+def _around(raster: Raster, cells: np.ndarray) -> tuple[Raster, np.ndarray]:
+    """The least part of `raster` that holds `cells` (nx, ny) bool and what blurs into them, and the cells there."""
+    at = np.argwhere(cells)
+    low, high = np.maximum(at.min(axis=0) - REACH, 0), np.minimum(at.max(axis=0) + REACH + 1, cells.shape)
+    part = replace(raster, low=raster.low + raster.cell * low, shape=(int(high[0] - low[0]), int(high[1] - low[1])))
+    return part, cells[low[0] : high[0], low[1] : high[1]]
 
 
 def _least(x: np.ndarray, y: np.ndarray) -> float:
