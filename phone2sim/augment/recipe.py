@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError
 
 from phone2sim.augment.joint import check_joint
+from phone2sim.augment.named import first_missing
 from phone2sim.augment.sections import (
     AXES,
     CameraRecipe,
@@ -182,8 +183,17 @@ def _parse(text: str, *, label: str, stem: str, folder: Path, chain: tuple[str, 
         raise RecipeError(f"{label}{_blame(data, lines)}: {e.message}", hint=e.hint) from None
     except ValidationError as e:
         raise _explain(e, label, lines) from None
+    _check_names(recipe, label, lines)
     _check_ood(recipe, data.get("ood") or {}, label, lines)
     return recipe
+
+
+def _check_names(recipe: Recipe, label: str, lines: dict[tuple[Any, ...], int]) -> None:
+    """Raises `RecipeError` at the line of a task or a source of objects that does not exist."""
+    if missing := first_missing(recipe):
+        section, key, e = missing
+        line = lines.get((section, key))
+        raise RecipeError(f"{label}{f':{line}' if line else ''}: {section}.{key}: {e.message}", hint=e.hint) from None
 
 
 def _check_ood(recipe: Recipe, own: dict[str, Any], label: str, lines: dict[tuple[Any, ...], int]) -> None:
@@ -196,11 +206,12 @@ def _check_ood(recipe: Recipe, own: dict[str, Any], label: str, lines: dict[tupl
             at = lines.get(("ood", section), "?")
             raise RecipeError(f"{label}:{at}: unknown key 'ood.{section}';", hint=did_you_mean(section, AXES))
     try:
-        recipe.for_split("ood")
+        other = recipe.for_split("ood")
     except RecipeError as e:
         raise RecipeError(f"{label}{_blame(own, below)}: ood: {e.message}", hint=e.hint) from None
     except ValidationError as e:
         raise _explain(e, label, below) from None
+    _check_names(other, label, below)
 
 
 def _explain(e: ValidationError, label: str, lines: dict[tuple[Any, ...], int]) -> RecipeError:

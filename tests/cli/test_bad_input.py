@@ -124,3 +124,19 @@ def test_weights_that_cannot_be_fetched_are_told_before_anything_is_made(
     source = two_photos(tmp_path)
     assert main(["build", str(source), "-o", str(tmp_path / "scene"), *args]) == 3
     assert "could not be fetched" in capfd.readouterr().err and not (tmp_path / "scene").exists()
+
+
+@pytest.mark.parametrize(
+    "text, told",
+    [
+        ("task:\n  kind: plcae\n", ":2: task.kind: No task 'plcae'; have clear, pick, place, push, stack. Did you mean place?"),
+        ("clutter: {sources: [shaps]}\n", ":1: clutter.sources: No source 'shaps'; have folder:PATH, scene, scene:PATH, shapes. Did you mean shapes?"),
+    ],
+)
+def test_what_a_recipe_names_is_looked_for_when_it_is_checked(
+    text: str, told: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.yaml").write_text(text)
+    assert main(["recipe", str(tmp_path / "mine.yaml")]) == 2
+    out, err = capfd.readouterr()
+    assert out == "" and err.replace("\n", " ").strip() == f"error: {tmp_path / 'mine.yaml'}{told}"
