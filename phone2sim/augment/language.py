@@ -24,7 +24,7 @@ def sample_sentence(templates: Sequence[str], key: Key, words: Mapping[str, str]
     text = templates[int(key.child("template").rng().integers(len(templates)))]
     try:
         sentence = text.format(**words)
-    except (KeyError, IndexError, ValueError):
+    except (KeyError, IndexError, ValueError, AttributeError):
         raise RecipeError(
             f"task.templates: {text!r} asks for a word that is not there;",
             hint="have " + ", ".join(f"{{{w}}}" for w in sorted(words)) + ".",

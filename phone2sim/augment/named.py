@@ -1,4 +1,4 @@
-"""What a recipe names outside of itself: a task, and where objects come from."""
+"""What a recipe names outside of itself: a task, a direction, and where objects come from."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from phone2sim.errors import InputError
+from phone2sim.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from phone2sim.augment.recipe import Recipe
@@ -15,13 +15,18 @@ if TYPE_CHECKING:
 def first_missing(recipe: Recipe) -> tuple[str, str, InputError] | None:
     """Section, parameter and error of the first name that stands for nothing; a task's Python file is looked for, not run."""
     from phone2sim.assets.library import references
+    from phone2sim.augment.language import WHERE
     from phone2sim.augment.tasks import get_task
 
     def task(kind: str) -> None:
         if not (kind.endswith(".py") and Path(kind).is_file()):
             get_task(kind)
 
-    asked: list[tuple[str, str, str, Callable[[str], object]]] = [("task", "kind", recipe.task.kind, task)]
+    def direction(words: str) -> None:
+        if words and words not in WHERE and not recipe.task.kind.endswith(".py"):
+            raise InputError(f"No direction {words!r};", hint=did_you_mean(words, WHERE))
+
+    asked: list[tuple[str, str, str, Callable[[str], object]]] = [("task", "kind", recipe.task.kind, task), ("task", "where", recipe.task.where, direction)]
     asked += [(s, "sources", x, references) for s in ("objects", "clutter") for x in getattr(recipe, s).sources]
     for section, key, name, look_for in asked:
         try:

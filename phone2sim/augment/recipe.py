@@ -98,6 +98,9 @@ class Recipe(Config):
 
 
 SECTIONS = (*AXES, "pairs", "joint")
+INT_TAG = "tag:yaml.org,2002:int"
+DIGITS = 300
+"""Whole numbers of more are no floating-point numbers."""
 
 
 def recipe_names() -> list[str]:
@@ -142,15 +145,16 @@ def parse_recipe(text: str, *, label: str = "recipe") -> Recipe:
 
 
 def _parse(text: str, *, label: str, stem: str, folder: Path, chain: tuple[str, ...]) -> Recipe:
+    lines: dict[tuple[Any, ...], int] = {}
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
         data = yaml.safe_load(text) or {}
+        _lines(yaml.compose(text, Loader=yaml.SafeLoader), (), lines, label)
     except yaml.YAMLError as e:
         mark = getattr(e, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         raise RecipeError(f"{label}{line}: not valid YAML: {getattr(e, 'problem', e)}.") from None
-    lines: dict[tuple[Any, ...], int] = {}
-    _lines(node, (), lines, label)
+    except RecursionError:
+        raise RecipeError(f"{label}: not valid YAML: nested too deeply, or inside of itself.") from None
     if not isinstance(data, dict):
         raise RecipeError(f"{label}: expected sections such as 'lighting:', got {type(data).__name__}.")
     parent: dict[str, Any] = {}
@@ -246,9 +250,15 @@ def _lines(node: Any, path: tuple[Any, ...], into: dict[tuple[Any, ...], int], l
         for k, v in node.value:
             line = into[(*path, k.value)] = k.start_mark.line + 1
             if k.value in seen:  # YAML would keep the last one in silence
-                raise RecipeError(f"{label}:{line}: {'.'.join([*path, k.value])} is there twice; first in line {seen[k.value]}.")
+                raise RecipeError(f"{label}:{line}: {'.'.join(map(str, [*path, k.value]))} is there twice; first in line {seen[k.value]}.")
             seen[k.value] = line
             _lines(v, (*path, k.value), into, label)
+    elif isinstance(node, yaml.SequenceNode):
+        for i, v in enumerate(node.value):
+            into[(*path, i)] = v.start_mark.line + 1
+            _lines(v, (*path, i), into, label)
+    elif isinstance(node, yaml.ScalarNode) and node.tag == INT_TAG and len(node.value) > DIGITS:
+        raise RecipeError(f"{label}:{node.start_mark.line + 1}: {'.'.join(map(str, path))}: a number of {len(node.value)} digits.")
 
 
 def recipe_schema() -> dict[str, Any]:

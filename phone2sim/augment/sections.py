@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import core_schema
 
 from phone2sim.augment.textures import KINDS
@@ -80,6 +80,11 @@ def _c(value: Any) -> Any:
     return Constant(value)
 
 
+def _read_on(text: Any) -> Any:
+    """YAML 1.1 reads the word `on` as true."""
+    return "on" if text is True else text
+
+
 class LightingRecipe(Config):
     """The key lamp, the ambient light and their colour; the background is relit by the same change."""
 
@@ -111,7 +116,7 @@ class ClutterRecipe(Config):
     """`captured` leaves the other objects where the phone saw them, unless the task's object is there now."""
     clearance_m: Annotated[Variation, Drawn(0, 0.5)] = _c(0.02)
     """Least gap between footprints."""
-    sources: tuple[str, ...] = ("scene",)
+    sources: tuple[str, ...] = Field(default=("scene",), min_length=1)
     """Where objects come from: `scene` (this one), `shapes` (made up), `scene:PATH` (another scene's assets), `folder:PATH`
     (its GLB and OBJ files, in metres, y up and z up). Relative paths start where the command is run."""
     distance_m: Annotated[Variation, Drawn(0, 0.5)] = _c(0.0)
@@ -137,7 +142,7 @@ class ObjectsRecipe(Config):
     """`own`, or a drawn picture instead: `plain`, `checker`, `stripes`, `speckle`, `grain`, or `any` of these."""
     gloss: Annotated[Variation, Drawn(0, 1)] = _c(0.0)
     """Strength of highlights: 0 matte as reconstructed, 0.3 satin plastic, 0.8 glazed."""
-    sources: tuple[str, ...] = ("scene",)
+    sources: tuple[str, ...] = Field(default=("scene",), min_length=1)
     """What the task may be about, as `clutter.sources`; another object then takes the place of a captured one."""
 
 
@@ -259,7 +264,9 @@ class TaskRecipe(Config):
     """Who solves it: `scripted`, `planner`, or a file of demonstrations (.csv, .zarr); empty for the task's own choice."""
     target: Text = _c("any")
     """Name of an asset, or `any` that fits the gripper."""
-    relation: Literal["", "on", "in", "left of", "right of", "in front of", "behind", "next to"] = ""
+    relation: Annotated[
+        Literal["", "on", "in", "left of", "right of", "in front of", "behind", "next to"], BeforeValidator(_read_on)
+    ] = ""
     """Where to put it with respect to `reference`, as the robot sees it; empty for a free place on the table."""
     reference: Text = _c("any")
     """Name of the other asset, or `any` that fits."""

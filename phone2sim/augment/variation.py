@@ -349,6 +349,8 @@ def _weights(kind: str, options: tuple[Any, ...], weights: Any) -> tuple[float, 
         raise RecipeError(f"{kind}: needs at least one option.")
     if weights is None:
         return None
+    if not isinstance(weights, (list, tuple)):
+        raise RecipeError(f"{kind}: expected {len(options)} weights, got {weights!r}.")
     if len(weights) != len(options) or not all(_is_number(w) and w >= 0 for w in weights) or not sum(weights) > 0:
         raise RecipeError(f"{kind}: expected {len(options)} weights, none negative, got {list(weights)}.")
     return tuple(float(w) for w in weights)

@@ -125,7 +125,15 @@ def test_without():
         ("ood:\n  lighting: 5\n", "r.yaml:2: ood.lighting: Input should be a valid dictionary."),
         ("\nextends: 5\n", "r.yaml:2: extends: expected the name or file of a recipe, got 5."),
         ("extends: defalt\n", "r.yaml:1: extends: No recipe 'defalt'; have default,"),
+        ("clutter:\n  sources: []\n", "r.yaml:2: clutter.sources: Tuple should have at least 1 item"),
+        ("task:\n  where: leftwards\n", "r.yaml:2: task.where: No direction 'leftwards'; have closer on the left,"),
+        ("camera: {[a]: 2}\n", "r.yaml:1: not valid YAML: found unhashable key."),
         ("camera: [\n", "not valid YAML"),
+        ("camera: &x {radius: *x}\n", "r.yaml: not valid YAML: nested too deeply, or inside of itself."),
+        ("[" * 2000, "r.yaml: not valid YAML: nested too deeply, or inside of itself."),
+        (f"camera:\n  radius: {10**400}\n", "r.yaml:2: camera.radius: a number of 401 digits."),
+        ("camera:\n  names:\n  - front\n  - a/b\n", "r.yaml:4: camera.names.1: String should match pattern"),
+        ("lighting: {key_gain: {choice: [1, 2], weights: 3}}\n", "r.yaml:1: lighting.key_gain: choice: expected 2 weights, got 3."),
         ("- 1\n", "expected sections such as 'lighting:'"),
         ("extends: defalt\n", "No recipe 'defalt'; have default,"),
     ],
@@ -136,6 +144,10 @@ def test_errors(tmp_path, text, expected):
     with pytest.raises(RecipeError) as e:
         load_recipe(path)
     assert expected in str(e.value)
+
+
+def test_the_word_on_needs_no_quotes():
+    assert parse_recipe("task: {relation: on}").task.relation == parse_recipe("task: {relation: 'on'}").task.relation == "on"
 
 
 def test_a_missing_file_and_a_wrong_name():

@@ -179,8 +179,9 @@ def test_what_does_not_fit_is_said():
         draw("kind: place, target: cube, relation: 'on', reference: bx")
     with pytest.raises(InputError, match="No task 'pusch'; have clear, pick, place, push, stack. Did you mean push?"):
         draw("kind: pusch")
-    with pytest.raises(RecipeError, match=r"asks for a word that is not there; have \{target\}, \{where\}"):
-        draw("kind: push, templates: ['Push {it} away.']")
+    for odd in ("it", "target.colour", "", "0"):
+        with pytest.raises(RecipeError, match=r"asks for a word that is not there; have \{target\}, \{where\}"):
+            draw(f"kind: push, templates: ['Push {{{odd}}} away.']")
 
 
 def test_a_task_of_ones_own_is_a_file(tmp_path):
