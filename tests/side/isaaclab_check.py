@@ -1,7 +1,7 @@
 """Load an exported Isaac Lab package in Isaac Lab 3 on its Newton backend on the CPU: masses, rest, randomisation.
 
 usage: isaaclab_check.py PACKAGE_FOLDER SCENE_FOLDER/scene      exit 1 when a mass is off by 1e-4, an object does not rest within
-5 mm of where it stands, or a randomised value lies outside of its interval
+5 mm of where it stands, a randomised value lies outside of its interval, or the key light is not as wide and strong as told
 """
 
 import importlib
@@ -55,6 +55,7 @@ def main(package, scene):
             setattr(cfg.events, f"{name}_{kind}", None)
     env = ManagerBasedEnv(cfg)
     env.reset()
+    wrong += light(env, cfg.scene.key)
     start = {n: data(env.scene[n].data.root_pos_w) for n in lab.OBJECTS}
     for n in lab.OBJECTS:
         mass = data(env.scene[n].data.body_mass).reshape(-1)
@@ -94,6 +95,17 @@ def randomised(env, lab):
         near = float(shift) <= ranges["x"][1] + 1e-5
         print(f"{n}: randomised to {[round(float(m), 4) for m in mass]} kg of ({low:.4g}, {high:.4g}), moved {1000 * float(shift):.1f} mm")
         wrong += not (inside and near)
+    return wrong
+
+
+def light(env, key):
+    """The key light on the stage that Isaac Lab made of its configuration."""
+    prim = env.sim.stage.GetPrimAtPath(key.prim_path)
+    wrong = 0
+    for name in ("angle", "intensity"):
+        want, got = getattr(key.spawn, name), prim.GetAttribute(f"inputs:{name}").Get()
+        print(f"key light: {name} {got}")
+        wrong += got is None or abs(got - want) > 1e-4 * want
     return wrong
 
 
