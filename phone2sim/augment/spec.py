@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field, model_validator
+
 from phone2sim.config import Config
 
 
@@ -197,8 +199,8 @@ class EpisodeSpec(Config):
     surfaces: SurfaceSpec = SurfaceSpec()
     robot: RobotSpec
     task: TaskSpec
-    fps: int = 20
-    duration_s: float = 10.0
+    fps: int = Field(default=20, ge=1)
+    duration_s: float = Field(default=10.0, gt=0)
     pair_id: str | None = None
     """Shared by all renderings of one trajectory."""
     variant: str = ""
@@ -208,6 +210,13 @@ class EpisodeSpec(Config):
     """Which of the recipe's ranges it was drawn from."""
     asset_hashes: dict[str, str] = {}
     """Content of what is used of the scene, by asset name, `background` and `support`: `assets.fingerprint`."""
+
+    @model_validator(mode="after")
+    def _about_its_own_objects(self) -> EpisodeSpec:
+        have = [o.name for o in self.objects]
+        if missing := [n for n in (self.task.target, *(g.object for g in self.task.goals)) if n not in have]:
+            raise ValueError(f"the task is about {missing[0]}, which is none of objects: {', '.join(have) or 'there are none'}")
+        return self
 
     def physical(self) -> EpisodeSpec:
         """What the simulator sees: without the objects that are only drawn."""

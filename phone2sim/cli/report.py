@@ -42,8 +42,18 @@ def report(
                 f"{folder} is neither a scene nor a dataset.", hint="Give a folder made by `build` or `generate`."
             )
     with output(json=json, quiet=quiet) as o:
+        from phone2sim.assets.scene import Scene
+        from phone2sim.augment.spec import EpisodeSpec
+        from phone2sim.config import parse_config, read_json
         from phone2sim.sim_export.report import write_report
 
-        path = write_report(scene, dataset, out or folders[-1] / "report.html")
+        try:
+            path = write_report(scene, dataset, out or folders[-1] / "report.html")
+        except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError):
+            if scene is not None and (scene / "scene" / "scene.json").exists():
+                Scene.load(scene)  # says what is wrong with what somebody edited
+            for spec in sorted(dataset.glob("episodes/*/spec.json")) if dataset is not None else ():
+                parse_config(EpisodeSpec, read_json(spec), where=str(spec))
+            raise
         o.result({"report": str(path), "scene": scene and str(scene), "dataset": dataset and str(dataset)})
         o.show(f"Wrote {path} ({path.stat().st_size / 1e6:.1f} MB)")

@@ -41,14 +41,13 @@ def view(
         check_scene(folder)
     with output(json=json, quiet=quiet) as o:
         from phone2sim.assets.scene import Scene
-        from phone2sim.config import read_json
-        from phone2sim.sim_export.origin import scene_of
+        from phone2sim.sim_export.origin import manifest_of, scene_of
         from phone2sim.sim_export.viewer import show_dataset, show_scene
         from phone2sim.sim_export.viewer.dataset import play
 
         if dataset:
             at = scene_of(folder, scene)
-            names = read_json(folder / "manifest.json")["episodes"]
+            names = manifest_of(folder)["episodes"]
             if not names:
                 raise InputError(f"{folder} holds no successful episode.", hint="phone2sim report says why each failed.")
             loaded, folders = Scene.load(at), [folder / n for n in names]

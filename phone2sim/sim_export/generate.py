@@ -32,6 +32,7 @@ from phone2sim.sim_export.datasets.lerobot import write_lerobot
 from phone2sim.sim_export.engines import ENGINES, find_python
 from phone2sim.sim_export.episode import Episode, StoredEpisodes, pair_folders
 from phone2sim.sim_export.experts import make_expert
+from phone2sim.sim_export.origin import identity_of
 from phone2sim.sim_export.robots import ROBOTS, get_robot
 from phone2sim.sim_export.simulators import SIMULATORS
 from phone2sim.sim_export.workers import (
@@ -245,7 +246,7 @@ def _claim(dataset_dir: Path, identity: dict[str, Any]) -> None:
     """Mark the folder as this dataset's, or check that it already is."""
     path = dataset_dir / "dataset.json"
     if path.exists():
-        if read_json(path).get("fingerprint") != identity["fingerprint"]:
+        if identity_of(dataset_dir, "fingerprint")["fingerprint"] != identity["fingerprint"]:
             raise InputError(
                 f"{dataset_dir} already holds episodes of another scene, recipe or seed.",
                 hint="Choose another folder, or delete this one.",

@@ -18,7 +18,7 @@ from phone2sim.config import parse_config, read_json
 from phone2sim.errors import InputError
 from phone2sim.sim_export.episode import Episode, commit
 from phone2sim.sim_export.generate import scene_fingerprint
-from phone2sim.sim_export.origin import scene_of
+from phone2sim.sim_export.origin import identity_of, manifest_of, scene_of
 from phone2sim.sim_export.workers import Job, Maker
 
 
@@ -29,8 +29,8 @@ def replay(dataset_dir: Path, index: int, *, scene_dir: Path | None = None, vari
     equal. `scene_dir` says where the scene is now, if it moved. Raises `InputError` for an unknown episode or a scene
     that has changed.
     """
-    identity = read_json(dataset_dir / "dataset.json")
-    folders = read_json(dataset_dir / "manifest.json")["episodes"]
+    identity = identity_of(dataset_dir, "simulator")
+    folders = manifest_of(dataset_dir)["episodes"]
     if not 0 <= index < len(folders):
         raise InputError(f"No episode {index} in {dataset_dir}; it has 0 to {len(folders) - 1}.")
     folder = dataset_dir / folders[index]

@@ -23,7 +23,7 @@ from phone2sim.progress import progress
 from phone2sim.sim_export.branches.chunks import draw_futures
 from phone2sim.sim_export.branches.value import FEATURES, ValueModel, features, rank_table
 from phone2sim.sim_export.episode import Episode, VideoWriter, commit
-from phone2sim.sim_export.origin import scene_of
+from phone2sim.sim_export.origin import identity_of, manifest_of, scene_of
 from phone2sim.sim_export.world import World
 from phone2sim.stage import fingerprint
 
@@ -63,8 +63,8 @@ def branch(
     label), `features`. Raises `InputError` when `out` holds something else.
     """
     config = config or BranchConfig()
-    identity = read_json(dataset_dir / "dataset.json")
-    manifest = read_json(dataset_dir / "manifest.json")
+    identity = identity_of(dataset_dir, "simulator")
+    manifest = manifest_of(dataset_dir, "digest")
     scene_dir = scene_of(dataset_dir, scene_dir)
     known = {"fingerprint": fingerprint(VERSION, manifest["digest"], config.model_dump_json())}
     if (out / "manifest.json").exists() and read_json(out / "manifest.json").get("fingerprint") == known["fingerprint"]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from phone2sim.errors import Phone2SimError
+from phone2sim.errors import InputError, Phone2SimError
 from phone2sim.reconstruct.cameras import Cameras
 from phone2sim.stage import read_manifest
 
@@ -106,10 +106,20 @@ def read_dataset(folder: Path) -> DatasetFacts:
                 episodes.append(Episode(folder=d, spec=spec, meta=_json(d / "meta.json")))
     specs = []
     if (folder / "specs.jsonl").exists():
-        specs = [json.loads(line) for line in (folder / "specs.jsonl").read_text().splitlines() if line.strip()]
+        specs = [_row(folder / "specs.jsonl", n, s) for n, s in enumerate((folder / "specs.jsonl").read_text().splitlines(), 1) if s.strip()]
     return DatasetFacts(
         folder=folder, manifest=_json(folder / "manifest.json"), specs=tuple(specs), episodes=tuple(episodes)
     )
+
+
+def _row(path: Path, number: int, text: str) -> dict[str, Any]:
+    try:
+        data = json.loads(text)
+    except ValueError:
+        data = None
+    if not isinstance(data, dict):
+        raise InputError(f"{path}:{number} is no spec.", hint="Undo the edit, or run `phone2sim generate` again: it goes on.")
+    return data
 
 
 def _json(path: Path) -> dict[str, Any]:

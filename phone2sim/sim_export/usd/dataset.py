@@ -17,11 +17,10 @@ from urllib.parse import urlparse
 
 from phone2sim.assets.scene import Scene
 from phone2sim.augment.spec import EpisodeSpec
-from phone2sim.config import read_json
 from phone2sim.errors import InputError
 from phone2sim.progress import progress
 from phone2sim.sim_export.episode import Episode
-from phone2sim.sim_export.origin import scene_of
+from phone2sim.sim_export.origin import identity_of, manifest_of, scene_of
 from phone2sim.sim_export.robots import ROBOTS, get_robot
 from phone2sim.sim_export.usd.articulation import write_articulation
 from phone2sim.sim_export.usd.config import UsdConfig
@@ -54,8 +53,8 @@ def export_episodes(
     """
     from phone2sim.sim_export.generate import scene_fingerprint
 
-    identity = read_json(dataset_dir / "dataset.json")
-    folders = read_json(dataset_dir / "manifest.json")["episodes"]
+    identity = identity_of(dataset_dir, "scene_fingerprint")
+    folders = manifest_of(dataset_dir)["episodes"]
     chosen = parse_range(episodes, len(folders))
     scene_dir = scene_of(dataset_dir, scene_dir)
     found = scene_fingerprint(scene_dir)
