@@ -65,12 +65,12 @@ def likelihood(picture: np.ndarray, thing: np.ndarray, ground: np.ndarray) -> np
     """(nx, ny) log of how much better a cell's colour suits the cells `thing` than the cells `ground`, from smoothed histograms."""
     from scipy import ndimage
 
-    i, j, k = np.moveaxis(picture // (256 // BINS), 2, 0)
+    at = np.moveaxis((picture + 0.5) * (BINS / 256) - 0.5, 2, 0)
     said = []
     for cells, new in zip((thing, ground), NEW_COLOUR, strict=True):
         h = np.histogramdd(picture[cells], bins=BINS, range=[(0, 256)] * 3)[0] / cells.sum()
-        smooth = ndimage.gaussian_filter(h, 0.8)
-        said.append(np.log((1 - new) * smooth[i, j, k] + new / BINS**3))
+        smooth = ndimage.map_coordinates(ndimage.gaussian_filter(h, 0.8), at, order=1, mode="nearest")
+        said.append(np.log((1 - new) * smooth + new / BINS**3))
     return np.asarray(np.clip(said[0] - said[1], -MOST_SAID, MOST_SAID))
 
 
