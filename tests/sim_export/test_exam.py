@@ -214,6 +214,16 @@ def test_policies_that_are_not_there(tmp_path, monkeypatch):
     assert load_policy("mine:act").act({}).shape == (1, 8)
     with pytest.raises(InputError, match="mine has no 'akt'; have act. Did you mean act\\?"):
         load_policy("mine:akt")
+    (tmp_path / "broken.py").write_text("five = 5\nclass Act:\n    def __init__(self):\n        raise ValueError('no weights')\n")
+    (tmp_path / "torn.py").write_text("def act(:\n")
+    for text, told in [
+        ("broken:five", "'broken:five' is no function but of type int"), ("broken:Act", "'broken:Act' failed: ValueError: no weights"),
+        ("torn:act", "'torn:act' failed: SyntaxError"), (":act", "':act' is neither"), (".mine:act", "'.mine:act' is neither"),
+    ]:  # fmt: skip
+        with pytest.raises(InputError, match=told):
+            load_policy(text)
+    with pytest.raises(InputError, match="No observation layout 'x'; have droid, libero, plain"):
+        load_policy("mine:act", layout="x")
     with pytest.raises(InputError, match="no module 'nowhere'"):
         load_policy("nowhere:act")
     with pytest.raises(InputError, match="neither host:port nor module:function; have random, scripted"):

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from phone2sim.augment.spec import EpisodeSpec
-from phone2sim.errors import InputError, did_you_mean
+from phone2sim.errors import InputError, Phone2SimError, did_you_mean
 from phone2sim.sim_export.world import World
 
 
@@ -90,23 +90,32 @@ def load_policy(text: str, *, layout: str = "libero") -> Policy:
     from phone2sim.sim_export.policies import references, server
 
     known: dict[str, Callable[[], Policy]] = {"scripted": references.ScriptedPolicy, "random": references.RandomPolicy}
+    if layout not in server.LAYOUTS:
+        raise InputError(f"No observation layout {layout!r};", hint=did_you_mean(layout, server.LAYOUTS))
     if text in known:
         return known[text]()
     if text.startswith(("ws://", "wss://")) or re.fullmatch(r"[^:]*:\d+", text):
         return server.ServerPolicy(text, layout=layout)
     module, _, name = text.partition(":")
-    if not name:
+    if not name or not module or module.startswith("."):
         raise InputError(f"Policy {text!r} is neither host:port nor module:function;", hint=did_you_mean(text, known))
     sys.path.insert(0, os.getcwd())
     try:
-        function = getattr(importlib.import_module(module), name)
+        there = importlib.import_module(module)
+        if not hasattr(there, name):
+            raise InputError(f"{module} has no {name!r};", hint=did_you_mean(name, [n for n in vars(there) if not n.startswith("_")]))
+        function = getattr(there, name)
+        function = function() if isinstance(function, type) else function
+    except Phone2SimError:
+        raise
     except ModuleNotFoundError as e:
         raise InputError(
             f"Policy {text!r}: no module {e.name!r}.", hint="It is looked for here and among what is installed."
         ) from None
-    except AttributeError:
-        have = [n for n in vars(sys.modules[module]) if not n.startswith("_")]
-        raise InputError(f"{module} has no {name!r};", hint=did_you_mean(name, have)) from None
+    except Exception as e:
+        raise InputError(f"Policy {text!r} failed: {type(e).__name__}: {e}.", hint="Run it alone to see where.") from None
     finally:
         sys.path.remove(os.getcwd())
-    return CallablePolicy(name=text, function=function() if isinstance(function, type) else function)
+    if not callable(function):
+        raise InputError(f"Policy {text!r} is no function but of type {type(function).__name__}.")
+    return CallablePolicy(name=text, function=function)
