@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from phone2sim.assets.materials import Build
+from phone2sim.assets.materials import Build, material
 from phone2sim.config import Config, parse_config
 from phone2sim.errors import InputError, MissingDependencyError
 from phone2sim.intervals import Interval
@@ -110,13 +110,28 @@ def read_overrides(path: Path) -> dict[str, Override]:
 
 def _check(row: Override, where: str) -> None:
     """Numbers that no body can have."""
-    for key in ("mass_kg", "friction", "restitution"):
+    for key, most in (("mass_kg", np.inf), ("friction", np.inf), ("restitution", 1.0)):
         value = getattr(row, key)
-        low = min(value) if isinstance(value, tuple) else value
-        if low is not None and (low < 0 or (key == "mass_kg" and low == 0)):
-            raise InputError(f"{where}: {key} = {low:g} must be positive.")
+        ends = [] if value is None else list(value) if isinstance(value, tuple) else [value, value]
+        if not np.isfinite(ends).all():
+            raise InputError(f"{where}: {key} = {value} must be finite.")
+        if ends and (min(ends) < 0 or (key == "mass_kg" and min(ends) == 0)):
+            raise InputError(f"{where}: {key} = {min(ends):g} must be positive.")
+        if ends and max(ends) > most:
+            raise InputError(f"{where}: {key} = {max(ends):g} must be at most {most:g}.")
+        if ends != sorted(ends):
+            raise InputError(f"{where}: {key} = {ends} must be [low, high].")
+    if row.material is not None:
+        try:
+            material(row.material)
+        except InputError as e:
+            raise InputError(f"{where}: {e.message}", hint=e.hint) from None
+    if row.center_of_mass_m is not None and not np.isfinite(row.center_of_mass_m).all():
+        raise InputError(f"{where}: center_of_mass_m = {list(row.center_of_mass_m)} must be finite.")
     moments = row.moments()
     if moments is not None:
+        if not np.isfinite(moments).all():
+            raise InputError(f"{where}: inertia_kg_m2 = {list(row.inertia_kg_m2 or ())} must be finite.")
         m = np.sort(np.linalg.eigvalsh(moments))
         if m[0] <= 0 or m[0] + m[1] < m[2] * (1 - 1e-6):
             raise InputError(
@@ -145,6 +160,6 @@ def _check_merges(rows: dict[str, Override], path: Path) -> None:
 def given(value: Number, *, why: str = "given in assets.toml") -> Interval:
     """What the user wrote as an interval."""
     if isinstance(value, tuple):
-        low, high = sorted(value)
+        low, high = value
         return Interval(value=(low + high) / 2, low=low, high=high, why=why)
     return Interval.exact(value, why=why)
