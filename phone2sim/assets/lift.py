@@ -26,6 +26,7 @@ from phone2sim.assets.solid import Solid, build_solid, close_on_plane, separated
 from phone2sim.assets.support import Support, find_support, region
 from phone2sim.assets.texture import bake
 from phone2sim.assets.views import View, spread
+from phone2sim.assets.walls import walled
 from phone2sim.errors import AssetError
 from phone2sim.poses import Pose
 from phone2sim.progress import abreast, message
@@ -296,6 +297,7 @@ def finish(
     mesh, foot = stand(solid, faces=faces), 4 * voxel
     if len(views) > 1:
         mesh = moved_to_photos(mesh, views, masks, level=solid.level, foot_m=foot, voxel=voxel)
+        mesh = walled(mesh, solid, views, masks, voxel=voxel)
     baked = bake(
         mesh, views, masks, size=texture_px, tolerance_m=5 * voxel, plain_m=4 * voxel if closed_as else None,
         foot_z=solid.level + foot,
