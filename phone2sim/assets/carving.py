@@ -87,3 +87,13 @@ def silhouette_distance(points: np.ndarray, views: list[View], masks: list[np.nd
             higher = value > top[k]
             top[k], value = np.where(higher, value, top[k]), np.where(higher, top[k], value)
     return top[votes - 1]
+
+
+def seen_at(points: np.ndarray, views: list[View], voxel: float) -> np.ndarray:
+    """(n,) int: how many views have their visible surface at points (n, 3)."""
+    count = np.zeros(len(points), int)
+    for view in views:
+        index, depth, inside = view.pixels(points)
+        d = view.depth.ravel()[index]
+        count += inside & (d > 0) & (np.abs(d - depth) < BEHIND[0] * voxel)
+    return count

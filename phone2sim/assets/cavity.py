@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from phone2sim.assets.carving import BEHIND
+from phone2sim.assets.carving import seen_at
 from phone2sim.assets.views import View
 from phone2sim.reconstruct.mesh.fusion import Grid
 
@@ -74,7 +74,7 @@ def hollowed(field: np.ndarray, grid: Grid, views: list[View], *, level: float, 
     below = np.cumsum(empty[:, :, ::-1], axis=2)[:, :, ::-1] > 0  # under something seen empty
     asked = below & solid & (away >= wall) & (z >= level + FOOT * (wall - voxel) + 0.5 * voxel)
     count = np.zeros(field.shape, int)
-    count[asked] = _surfaces_at(grid.points(np.flatnonzero(asked)), views, voxel)
+    count[asked] = seen_at(grid.points(np.flatnonzero(asked)), views, voxel)
     if _floor_seen(empty, count >= max(VOUCHED, FLOOR * len(views)), floor, rim):
         hollow = empty.copy()
         asked &= z >= level + base_m
@@ -118,13 +118,3 @@ def _floor_seen(empty: np.ndarray, surface: np.ndarray, floor: int, rim: int) ->
     i, j = np.nonzero(columns & (lowest <= floor + max(1, (rim - floor) // 4)))
     under = [surface[i, j, np.maximum(lowest[i, j] - k, 0)] for k in range(1, 4)]
     return bool(np.any(under, axis=0).mean() > 0.5)
-
-
-def _surfaces_at(points: np.ndarray, views: list[View], voxel: float) -> np.ndarray:
-    """(n,) int: how many views have their visible surface at points (n, 3)."""
-    count = np.zeros(len(points), int)
-    for view in views:
-        index, depth, inside = view.pixels(points)
-        d = view.depth.ravel()[index]
-        count += inside & (d > 0) & (np.abs(d - depth) < BEHIND[0] * voxel)
-    return count

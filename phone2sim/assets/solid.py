@@ -11,6 +11,7 @@ import numpy as np
 
 from phone2sim.assets.carving import seen_distance, silhouette_distance
 from phone2sim.assets.cavity import hollowed
+from phone2sim.assets.dish import undercut
 from phone2sim.assets.low import low_field
 from phone2sim.assets.odd import odd_parts
 from phone2sim.assets.pits import filled
@@ -119,7 +120,7 @@ def build_solid(
         )
     hollow = np.where(tsdf > full, tsdf, -truncation)
     solid = closed_body(np.minimum(full, tsdf), grid, level=level, skirt_m=skirt_m, seed=seed, truncation=truncation, floor=floor, hollow=hollow)
-    field = filled(solid.distance, grid, views, masks)
+    field = undercut(filled(solid.distance, grid, views, masks), grid, views, level=level)
     if field is not solid.distance:
         solid = replace(solid, distance=field)
         solid = replace(solid, mesh=close_on_plane(*solid.surface(), level))
