@@ -37,10 +37,11 @@ def undercut(field: np.ndarray, grid: Grid, views: list[View], *, level: float) 
     z = grid.origin[2] + voxel * np.arange(grid.shape[2])
     matter = field < 0
     matter[:, :, z < level] = False
-    column = ndimage.binary_fill_holes(matter.any(axis=2))
-    inwards = ndimage.distance_transform_edt(column)
-    middle, near = inwards > MIDDLE * inwards.max(), column & (inwards <= EDGE[0])
-    if not column.any() or not matter.any(axis=2)[column].all():
+    some = np.any(matter, axis=2)
+    column = np.asarray(ndimage.binary_fill_holes(some))
+    inwards = np.asarray(ndimage.distance_transform_edt(column))
+    middle, near = inwards > MIDDLE * float(inwards.max()), column & (inwards <= EDGE[0])
+    if not column.any() or (column & ~some).any():
         return field
     top, low = _heights(field, matter, z)
     rim = column & (inwards > EDGE[0]) & (inwards <= EDGE[1])
@@ -58,7 +59,7 @@ def undercut(field: np.ndarray, grid: Grid, views: list[View], *, level: float) 
     hidden[i, j] = (seen_at(bottom, views, voxel) < VOUCHED) | (low[i, j] < level + 2 * BEHIND[0] * voxel)  # lower it may be the support that they see
     share = ndimage.gaussian_filter(hidden.astype(float), 1.0)
     under = share * under + (1 - share) * np.minimum(low, under)
-    under = np.where(under > level + STANDS * voxel, under, level - voxel)
+    under = np.where(under > level + STANDS * voxel, under, z[0] - 4 * voxel)
     air = np.clip(under[..., None] - z, -4 * voxel, 4 * voxel)
     return np.where(column[..., None], np.maximum(field, air), field).astype(np.float32)
 

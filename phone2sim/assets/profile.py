@@ -96,7 +96,8 @@ def profile_of(mesh: Any) -> Profile | None:
     if np.isnan(inner).mean() > MISSED:
         return None
     thick = _filled(outer - inner)
-    outer = _filled(np.where(thick < HANDLE * np.median(thick, axis=1, keepdims=True), outer, np.nan))
+    handle = thick > HANDLE * np.median(thick, axis=1, keepdims=True)
+    outer = _filled(np.where(handle | np.roll(handle, 1, axis=1) | np.roll(handle, -1, axis=1), np.nan, outer))
     inner = np.minimum(_filled(inner), outer - 1e-4)
     even = ndimage.gaussian_filter(outer, EVEN, mode=("nearest", "wrap"))
     climb = np.gradient(even, z, axis=0)

@@ -143,10 +143,11 @@ def _look(
 
 
 def _laid(profile: Profile, wall: float, voxel: float) -> np.ndarray:
-    """(HEIGHTS, AROUND) [m] where the inside of a wall so thick begins; at its rim no thicker than now, at its foot rounded as now."""
+    """(HEIGHTS, AROUND) [m] where the inside of a wall so thick begins; its rim and its foot are rounded as now."""
     inside = profile.even - wall * profile.slant
     rim = profile.z > profile.z[-1] - wall - voxel
-    inside[rim] = np.maximum(inside, profile.inner)[rim]
+    now = (profile.outer - profile.inner) * max(1.0, wall / float(np.median(((profile.outer - profile.inner) / profile.slant)[~rim])))
+    inside[rim] = np.maximum(inside, profile.outer - now)[rim]
     foot = int(np.searchsorted(profile.z, profile.floor + FILLET * profile.depth))
     grown = inside[foot] / profile.inner[foot]
     inside[:foot] = np.minimum(profile.inner[:foot] * grown, inside[:foot])
