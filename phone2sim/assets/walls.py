@@ -13,7 +13,7 @@ import numpy as np
 
 from phone2sim.assets.cavity import FOOT
 from phone2sim.assets.mesh import TexturedMesh
-from phone2sim.assets.profile import AROUND, HEIGHTS, Profile, profile_of
+from phone2sim.assets.profile import AROUND, Profile, profile_of
 from phone2sim.assets.solid import Solid
 from phone2sim.assets.views import View
 
@@ -116,9 +116,9 @@ def _look(
 
     n, tried = at.shape[:2]
     total, first, second = np.zeros(n), np.zeros((n, tried)), np.zeros((n, tried))
-    core_of, top = np.ones((3, 3), np.uint8), float(profile.z[-1])
+    three, top = np.ones((3, 3), np.uint8), float(profile.z[-1])
     for view, mask in zip(views, masks, strict=True):
-        core = cv2.erode(mask.astype(np.uint8), core_of).ravel() > 0
+        core = cv2.erode(mask.astype(np.uint8), three).ravel() > 0
         way = view.centre - at[:, deepest]
         cosine = (way * normals).sum(axis=1) / np.linalg.norm(way, axis=1)
         rows = np.flatnonzero((cosine > FACING) & (view.centre[2] > top))
@@ -170,14 +170,20 @@ def _warped(vertices: np.ndarray, profile: Profile, inside: np.ndarray) -> np.nd
 def _floor(profile: Profile, views: list[View], masks: list[np.ndarray], *, level: float, voxel: float) -> float | None:
     """Height [m] at which the photos agree best on the floor; None where they do not tell."""
     tried = np.arange(level + 0.5 * voxel, profile.floor + 3 * voxel, STEP * voxel)
-    angle, share = np.meshgrid(2 * np.pi * np.arange(0, AROUND, 4) / AROUND, MIDDLE * np.sqrt((np.arange(8) + 0.5) / 8))
-    foot = int(np.searchsorted(profile.z, profile.floor + FILLET * profile.depth))
-    radius = share * profile.at(profile.inner, np.full(angle.shape, profile.z[foot]), angle)
-    xy = profile.middle + np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1).reshape(-1, 2)
-    at = np.concatenate([np.broadcast_to(xy[:, None], (len(xy), len(tried), 2)), np.broadcast_to(tried[None, :, None], (len(xy), len(tried), 1))], axis=2)
+    xy = _disc(profile)
+    shape = (len(xy), len(tried))
+    at = np.concatenate([np.broadcast_to(xy[:, None], (*shape, 2)), np.broadcast_to(tried[:, None], (*shape, 1))], axis=2)
     seen = _look(at, np.broadcast_to([0.0, 0, 1], (len(xy), 3)), 0, profile.inner, profile, views, masks)
     best = _lowest(seen.spread.sum(axis=0), float(seen.pairs.sum()))
     return None if best is None else float(tried[0] + STEP * voxel * best)
+
+
+def _disc(profile: Profile) -> np.ndarray:
+    """(n, 2) [m] places spread evenly over the middle of the floor."""
+    angle, share = np.meshgrid(2 * np.pi * np.arange(0, AROUND, 4) / AROUND, MIDDLE * np.sqrt((np.arange(8) + 0.5) / 8))
+    foot = int(np.searchsorted(profile.z, profile.floor + FILLET * profile.depth))
+    radius = share * profile.at(profile.inner, np.full(angle.shape, profile.z[foot]), angle)
+    return np.asarray(profile.middle + np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1).reshape(-1, 2))
 
 
 def _floor_inferred(solid: Solid, profile: Profile) -> bool:
@@ -185,9 +191,7 @@ def _floor_inferred(solid: Solid, profile: Profile) -> bool:
     if solid.emptied is None:
         return False
     above = [profile.floor + k * solid.grid.voxel for k in (1, 2)]
-    angle, share = np.meshgrid(2 * np.pi * np.arange(0, AROUND, 4) / AROUND, MIDDLE * np.sqrt((np.arange(8) + 0.5) / 8))
-    radius = share * float(np.median(profile.inner[: HEIGHTS // 4]))
-    xy = profile.middle + np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1).reshape(-1, 2)
+    xy = _disc(profile)
     flat, ok = solid.grid.index(np.concatenate([np.column_stack([xy, np.full(len(xy), z)]) for z in above]))
     return bool((ok & solid.emptied.ravel()[flat]).mean() > 0.5)
 
