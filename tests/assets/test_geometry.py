@@ -5,8 +5,9 @@ import pytest
 import trimesh
 
 from phone2sim.assets.carving import INSET, seen_distance, slant
+from phone2sim.assets.lift import stand
 from phone2sim.assets.segment import clearance, find_clusters
-from phone2sim.assets.solid import build_solid, close_on_plane, continue_down, simplify
+from phone2sim.assets.solid import Solid, build_solid, close_on_plane, continue_down, simplify
 from phone2sim.assets.support import find_support, region
 from phone2sim.assets.views import View
 from phone2sim.reconstruct.mesh.fusion import Grid, dilate, fuse, integrate
@@ -49,6 +50,16 @@ def test_simplify_stays_watertight_and_close_on_plane_is_flat():
     small = simplify(body, faces=500, tolerance=0.05)
     assert len(small.faces) <= 500 and small.is_watertight
     assert small.volume == pytest.approx(body.volume, rel=0.05)
+
+
+@pytest.mark.parametrize(("most", "flatter"), [(120, 0.25), (400, 0.12), (4000, 0.02)])
+def test_a_body_has_no_more_faces_than_asked(most, flatter):
+    centre, radius, voxel = np.array([0, 0, 0.049]), 0.05, 0.0015
+    grid = Grid.around(centre - radius - 4 * voxel, centre + radius + 4 * voxel, voxel)
+    distance = np.clip(np.linalg.norm(grid.points() - centre, axis=1) - radius, -4 * voxel, 4 * voxel)
+    body = stand(Solid(grid=grid, distance=distance.reshape(grid.shape).astype(np.float32), mesh=None, level=0.0), faces=most)
+    assert 0.4 * min(most, 2500) < len(body.faces) <= most and body.is_watertight
+    assert body.volume == pytest.approx(4 / 3 * np.pi * radius**3, rel=flatter)
 
 
 def test_grid_index_inverts_points():

@@ -168,6 +168,12 @@ def _load(file: Path) -> Any:
         state = state["model"]
     need_modules("sam2" if second else "segment_anything")
     try:
+        import torchvision  # noqa: F401
+    except (RuntimeError, ImportError, OSError, AttributeError) as e:  # its operators are compiled for one torch
+        raise MissingDependencyError(
+            f"torchvision does not fit torch {torch.__version__} ({e}).", hint="Install both anew: pip install -U torch torchvision"
+        ) from None
+    try:
         sam = build_second(state) if second else build(state)
         sam.load_state_dict(state)
     except (KeyError, IndexError, AttributeError, TypeError, RuntimeError) as e:

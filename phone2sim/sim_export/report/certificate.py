@@ -98,4 +98,10 @@ def _looks(scene: SceneFacts) -> str:
                 f'<figure><div class="pair"><img src="{embed(photo, max_side=480)}" alt="photo">'
                 f'<img src="{embed(twin, max_side=480)}" alt="twin"></div><figcaption>{text}</figcaption></figure>'
             )
-    return f'<h3>The same cameras, photo and twin</h3><div class="pairs">{"".join(figures)}</div>' if figures else ""
+    if not figures:
+        return ""
+    every = " · ".join(f"{escape(n)} {x['psnr']:.1f} dB, {x['ssim']:.2f}" for n, x in sorted(looks.items()))
+    return (
+        f'<h3>The same cameras, photo and twin</h3><div class="pairs">{"".join(figures)}</div>'
+        f'<p class="soft">PSNR and SSIM of every camera compared: {every}.</p>'
+    )

@@ -1,11 +1,12 @@
 """Weights are fetched once, checked, and refused in one line when they cannot be had."""
 
 import hashlib
+import sys
 
 import pytest
 
 from phone2sim.assets.segmenters import open_segmenter, weights
-from phone2sim.assets.segmenters.weights import WEIGHTS, Weights, check_file, fetch
+from phone2sim.assets.segmenters.weights import WEIGHTS, Weights, check_file, fetch, load_sam
 from phone2sim.errors import InputError, MissingDependencyError
 
 
@@ -95,3 +96,16 @@ def test_sam_2_says_how_its_package_is_installed(monkeypatch, tmp_path):
     torch.save({"model": {"no_obj_embed_spatial": torch.zeros(1)}}, tmp_path / "mine.pt")
     with pytest.raises(MissingDependencyError, match="needs sam2"):  # the file itself says whose it is
         weights.load_sam(checkpoint=tmp_path / "mine.pt")
+
+
+def test_a_torchvision_for_another_torch_is_not_the_files_fault(tmp_path, monkeypatch):
+    torch = pytest.importorskip("torch")
+    for name, body in (("torchvision", "raise RuntimeError('operator torchvision::nms does not exist')"), ("segment_anything", "")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(body)
+        for loaded in [m for m in sys.modules if m.partition(".")[0] == name]:
+            monkeypatch.delitem(sys.modules, loaded)
+    monkeypatch.syspath_prepend(tmp_path)
+    torch.save({"image_encoder.pos_embed": torch.zeros(1)}, tmp_path / "some.pth")
+    with pytest.raises(MissingDependencyError, match="torchvision does not fit torch .*nms does not exist"):
+        load_sam(checkpoint=tmp_path / "some.pth")
