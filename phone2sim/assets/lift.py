@@ -11,6 +11,7 @@ import numpy as np
 from phone2sim.assets.backs import Closing, close_back
 from phone2sim.assets.carving import slant
 from phone2sim.assets.evidence import Looks, Physics, physics
+from phone2sim.assets.fairing import faired
 from phone2sim.assets.flips import flipped
 from phone2sim.assets.hulls import decompose, footed
 from phone2sim.assets.labels import label_by_clusters, label_by_solids, label_low
@@ -35,6 +36,10 @@ from phone2sim.reconstruct.splat.cloud import SplatCloud
 
 SURFACE = 0.3
 """Voxels that a closed surface is off (1 sigma), the same everywhere."""
+BUMP, BUMP_ROUNDS = 1.5, 10
+"""Depth errs alike over about so many voxels: what is taken off as a bump, before triangles are simplified, no more than one voxel,"""
+CRINKLE, CRINKLE_ROUNDS = 2.0, 2
+"""and what simplifying and outlines add, no more than the surface is off."""
 MIN_SEEN = 0.5
 """Least share of a body's surface that two views must have seen: less is a bump grown from badly seen ground."""
 
@@ -274,11 +279,12 @@ def stand(solid: Solid, *, faces: int) -> Any:
 
     spare = None
     for coarser in (1.0, 1.5, 2.2, 3.2):
-        raw = trimesh.Trimesh(*solid.surface(coarser), process=False)
+        voxel = coarser * solid.grid.voxel
+        raw = faired(trimesh.Trimesh(*solid.surface(coarser), process=False), radius_m=BUMP * voxel, most_m=voxel, rounds=BUMP_ROUNDS)
         for share in (0.2, 0.3, 0.12):
             most = faces  # closing on the plane adds a few again
             for _ in range(3):
-                small = simplify(raw, faces=most, tolerance=share * coarser * solid.grid.voxel)
+                small = simplify(raw, faces=most, tolerance=share * voxel)
                 mesh = flipped(separated(close_on_plane(small.vertices, small.faces, solid.level)), off_m=SURFACE * solid.grid.voxel)
                 if not TexturedMesh(vertices=mesh.vertices, faces=mesh.faces).welded().is_watertight or len(mesh.faces) > 1.5 * faces:
                     break
@@ -305,6 +311,9 @@ def finish(
     mesh, foot = stand(solid, faces=faces), 4 * voxel
     if len(views) > 1:
         mesh = moved_to_photos(mesh, views, masks, level=solid.level, foot_m=foot, voxel=voxel)
+    smooth = faired(mesh, radius_m=CRINKLE * voxel, most_m=SURFACE * voxel, rounds=CRINKLE_ROUNDS, level=solid.level)
+    mesh = smooth if TexturedMesh(vertices=smooth.vertices, faces=smooth.faces).welded().is_volume else mesh
+    if len(views) > 1:
         mesh = walled(mesh, solid, views, masks, voxel=voxel)
     baked = bake(
         mesh, views, masks, size=texture_px, tolerance_m=5 * voxel, plain_m=4 * voxel if closed_as else None,

@@ -65,7 +65,7 @@ class AssetsConfig(Config):
 
     view_side: int = 640
     """Longer side of the pictures that depth and masks are rendered at [px]."""
-    photo_side: int = 960
+    photo_side: int = 1280
     """Longer side of the photos that textures come from [px]."""
     max_views: int = 40
     """Pictures used to close bodies and bake textures, spread evenly over the capture."""

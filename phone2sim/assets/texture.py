@@ -65,7 +65,7 @@ def bake(
     uv = np.clip(uv, 0, 1)
     uv = uv * (np.array([atlas.width, atlas.height]) / max(atlas.width, atlas.height))
     vertices = np.asarray(mesh.vertices)[mapping]
-    normals = np.asarray(mesh.vertex_normals)[mapping]
+    normals = TexturedMesh(vertices=vertices, faces=faces).vertex_normals  # not bent where the sides meet the bottom
 
     flat, face, bary = texels(uv, faces, size)
     position = np.einsum("nk,nkc->nc", bary, vertices[faces[face]]).astype(np.float32)
