@@ -317,7 +317,7 @@ def finish(
         mesh = walled(mesh, solid, views, masks, voxel=voxel)
     baked = bake(
         mesh, views, masks, size=texture_px, tolerance_m=5 * voxel, plain_m=4 * voxel if closed_as else None,
-        foot_z=solid.level + foot,
+        foot_z=solid.level + foot, level=solid.level,
     )  # fmt: skip
     T_world_asset = contact_frame(mesh, solid.level)
     inverse = T_world_asset.inverse()

@@ -28,7 +28,8 @@ BEHIND_M = 0.004
 FOOT_PX = 4
 """How many pixels a mask may end before the body's foot does."""
 FOOT_SHARE = 0.2
-"""Share of the tolerance that the foot has: farther behind it is the ground that shows where the foot is only inferred."""
+"""Share of the tolerance that the foot has: farther behind it is the ground that shows where the foot is only inferred. Where the ground is
+not twice as far behind, depth cannot tell."""
 _DOWN = np.concatenate([np.ones((FOOT_PX + 1, 1), np.uint8), np.zeros((FOOT_PX, 1), np.uint8)])
 
 
@@ -41,14 +42,14 @@ class Baked:
 
 def bake(
     mesh: Any, views: list[View], masks: list[np.ndarray], *, size: int, tolerance_m: float, best: int = 4,
-    plain_m: float | None = None, foot_z: float = -np.inf,
+    plain_m: float | None = None, foot_z: float = -np.inf, level: float = -np.inf,
 ) -> Baked:  # fmt: skip
     """Unwrap a `trimesh.Trimesh` (world frame) and colour it from the photos.
 
     `masks` are (h, w) bool per view: where the object is seen. A texel takes the robust weighted mean of its `best`
     views; texels no camera saw are inpainted. With `plain_m` they fade, over that distance [m] from what was seen, to
-    the plain median colour of what was seen at their height. Masks end early at the support: below `foot_z` [m] the body's own
-    outline counts as well.
+    the plain median colour of what was seen at their height. Masks end early at the support z = `level` [m]: below
+    `foot_z` [m] the body's own outline counts as well.
     """
     import xatlas
 
@@ -74,7 +75,7 @@ def bake(
     world = world_of(mesh)
     own = [depth_of(world, view, mask) for view, mask in zip(views, masks, strict=True)]
     color, weight = blend(
-        position, normal.astype(np.float32), views, masks, tolerance_m=tolerance_m, best=best, own=own, foot_z=foot_z
+        position, normal.astype(np.float32), views, masks, tolerance_m=tolerance_m, best=best, own=own, foot_z=foot_z, level=level
     )
 
     picture = np.zeros((size * size, 3), np.float32)
@@ -147,12 +148,12 @@ def _nearest(points: np.ndarray, corners: np.ndarray) -> tuple[np.ndarray, np.nd
 
 def blend(
     position: np.ndarray, normal: np.ndarray, views: list[View], masks: list[np.ndarray], *, tolerance_m: float, best: int,
-    own: list[np.ndarray] | None = None, foot_z: float = -np.inf,
+    own: list[np.ndarray] | None = None, foot_z: float = -np.inf, level: float = -np.inf,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Colour (n, 3) 0–255 and total weight (n,) of surface points (n, 3) with unit normals, from the `best` views each.
 
     `own` are depths (h, w) [m] of the body alone, inf beside it: points behind it do not count, and those below `foot_z` [m] do
-    just below a mask.
+    just below a mask where they are clear of the ground z = `level` [m] behind them.
     """
     import cv2
 
@@ -174,7 +175,10 @@ def blend(
         if own is not None:
             drawn = np.isfinite(own[i])
             feet = cv2.erode(drawn.astype(np.uint8), three) & cv2.dilate(mask.astype(np.uint8), _DOWN)
-            mine |= (feet.ravel()[index] > 0) & (position[:, 2] < foot_z) & (d - z < FOOT_SHARE * tolerance_m)
+            low = position[:, 2]
+            ground = z * (view.centre[2] - level) / np.maximum(view.centre[2] - low, 1e-6)
+            foot = FOOT_SHARE * tolerance_m
+            mine |= (feet.ravel()[index] > 0) & (low < foot_z) & (d - z < foot) & (ground - z > 2 * foot)
             mine &= z < cv2.dilate(np.where(drawn, own[i], 0), three).ravel()[index] + BEHIND_M
         ok = inside & mine & (facing > FACING) & (np.abs(d - z) < tolerance_m * (1 + 1 / np.maximum(facing, 0.2)) / 2)
         if not ok.any():

@@ -122,3 +122,5 @@ def test_a_foot_just_below_its_mask_is_coloured_unless_the_ground_shows_there() 
 
     behind = View(name="", photo=view.photo, depth=depth + 0.006, K=K, T_camera_world=view.T_camera_world)
     assert weight(view) == 0 and weight(view, foot_z=0.008) > 0 and weight(behind, foot_z=0.008) == 0
+    # The line of sight meets the ground 36 mm behind the point, and 1.8 mm: then depth cannot tell them apart.
+    assert weight(view, foot_z=0.008, level=0.0) > 0 and weight(view, foot_z=0.008, level=0.0019) == 0
