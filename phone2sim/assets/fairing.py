@@ -17,17 +17,21 @@ def faired(mesh: Any, *, radius_m: float, most_m: float, rounds: int, level: flo
     """The closed `trimesh.Trimesh` with the same triangles, whose normals are averaged `rounds` times over about `radius_m` [m], and
     whose vertices move no farther than `most_m` [m]. With `level` [m] those on that plane stay, and none goes below it."""
     import trimesh
+    from scipy import sparse
 
     start, faces = np.asarray(mesh.vertices, float), np.asarray(mesh.faces)
-    normals = _averaged(start, faces, radius_m, rounds)
+    n = len(faces)
+    corner = sparse.csr_matrix((np.ones(3 * n), faces.ravel(), np.arange(0, 3 * n + 1, 3)), shape=(n, len(start)))
+    normals = _averaged(start, faces, corner, radius_m, rounds)
+    gather = corner.T.tocsr()
     share = 1 / np.maximum(np.bincount(faces.ravel(), minlength=len(start)), 1)[:, None]
+    pull = (gather @ (normals[:, :, None] * normals[:, None]).reshape(n, 9)).reshape(-1, 3, 3)
     held = np.zeros(len(start), bool) if level is None else start[:, 2] < level + FLAT_M
     v = start
     for _ in range(2 * rounds):
-        off = ((v[faces].mean(axis=1)[:, None] - v[faces]) * normals[:, None]).sum(axis=2)  # (f, 3) of each corner to its plane
-        step = np.zeros_like(v)
-        np.add.at(step, faces.ravel(), (off[..., None] * normals[:, None]).reshape(-1, 3))
-        move = v + step * share - start
+        # Each vertex by the mean over its faces of n (n · (middle − v)).
+        towards = gather @ (normals * (normals * (corner @ v) / 3).sum(axis=1)[:, None])
+        move = v + share * (towards - (pull @ v[..., None])[..., 0]) - start
         move *= np.minimum(1, most_m / np.maximum(np.linalg.norm(move, axis=1, keepdims=True), 1e-12))
         move[held] = 0
         v = start + move
@@ -36,22 +40,25 @@ def faired(mesh: Any, *, radius_m: float, most_m: float, rounds: int, level: flo
     return trimesh.Trimesh(v, faces, process=False)
 
 
-def _averaged(v: np.ndarray, faces: np.ndarray, radius_m: float, rounds: int) -> np.ndarray:
-    """(f, 3) unit normals of the faces (f, 3) of vertices v, each with those of faces up to two corners away."""
+def _averaged(v: np.ndarray, faces: np.ndarray, corner: Any, radius_m: float, rounds: int) -> np.ndarray:
+    """(f, 3) unit normals of the faces (f, 3) of vertices v, each with those of faces up to two corners away; `corner` (f, v) sparse."""
     from scipy import sparse
 
-    n = len(faces)
-    corner = sparse.csr_matrix((np.ones(3 * n), (np.repeat(np.arange(n), 3), faces.ravel())), shape=(n, len(v)))
-    touch = (corner @ corner.T > 0).astype(float)
-    pair = (touch @ touch).tocoo()
-    i, j = pair.row, pair.col
-    middle = v[faces].mean(axis=1)
-    normals = np.cross(v[faces[:, 1]] - v[faces[:, 0]], v[faces[:, 2]] - v[faces[:, 0]])
+    touch = corner @ corner.T
+    pairs = touch @ touch
+    i, j = np.repeat(np.arange(len(faces), dtype=np.int32), np.diff(pairs.indptr)), pairs.indices
+    middle = v[faces].mean(axis=1).astype(np.float32)
+    normals = np.cross(v[faces[:, 1]] - v[faces[:, 0]], v[faces[:, 2]] - v[faces[:, 0]]).astype(np.float32)
     area = np.linalg.norm(normals, axis=1)
     normals /= np.maximum(area, 1e-20)[:, None]
-    near = area[j] * np.exp(-((middle[i] - middle[j]) ** 2).sum(axis=1) / (2 * radius_m**2))
+    near = area[j] * np.exp(-_squares(middle, i, j) / (2 * radius_m**2))
     for _ in range(rounds):
-        alike = np.exp(-((normals[i] - normals[j]) ** 2).sum(axis=1) / (2 * EDGE_RAD**2))
-        normals = sparse.csr_matrix((near * alike, (i, j)), shape=(n, n)) @ normals
+        alike = np.exp(-_squares(normals, i, j) / (2 * EDGE_RAD**2))
+        normals = sparse.csr_matrix((near * alike, j, pairs.indptr), shape=pairs.shape) @ normals
         normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
-    return np.asarray(normals)
+    return np.asarray(normals, float)
+
+
+def _squares(x: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+    """(k,) squared distance between rows of x (n, 3)."""
+    return np.asarray(sum((x[i, c] - x[j, c]) ** 2 for c in range(3)))

@@ -66,7 +66,9 @@ def bake(
     uv = np.clip(uv, 0, 1)
     uv = uv * (np.array([atlas.width, atlas.height]) / max(atlas.width, atlas.height))
     vertices = np.asarray(mesh.vertices)[mapping]
-    normals = TexturedMesh(vertices=vertices, faces=faces).vertex_normals  # not bent where the sides meet the bottom
+    normals = np.array(mesh.vertex_normals)[mapping]
+    foot = vertices[:, 2] < level + 1e-5  # sides do not bend towards a bottom that nobody sees
+    normals[foot] = TexturedMesh(vertices=vertices, faces=faces).vertex_normals[foot]
 
     flat, face, bary = texels(uv, faces, size)
     position = np.einsum("nk,nkc->nc", bary, vertices[faces[face]]).astype(np.float32)
