@@ -55,7 +55,7 @@ from phone2sim.reconstruct.points import read_points_ply
 from phone2sim.reconstruct.splat.cloud import SplatCloud
 from phone2sim.stage import StageResult, fingerprint_files, read_manifest, run_stage
 
-VERSION = 38
+VERSION = 39
 FEW_VIEWS = 24
 """With fewer pictures than this the held-out ones also give their colours."""
 
