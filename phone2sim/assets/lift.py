@@ -40,6 +40,8 @@ BUMP, BUMP_ROUNDS = 1.5, 10
 """Depth errs alike over about so many voxels: what is taken off as a bump, before triangles are simplified, no more than one voxel,"""
 CRINKLE, CRINKLE_ROUNDS = 2.0, 2
 """and what simplifying and outlines add, no more than the surface is off."""
+THIN = 4 * BUMP
+"""A body whose walls are thinner than this [voxels], two sigma of what is averaged over on both sides, keeps its bumps: it would be worn."""
 MIN_SEEN = 0.5
 """Least share of a body's surface that two views must have seen: less is a bump grown from badly seen ground."""
 
@@ -280,7 +282,9 @@ def stand(solid: Solid, *, faces: int) -> Any:
     spare = None
     for coarser in (1.0, 1.5, 2.2, 3.2):
         voxel = coarser * solid.grid.voxel
-        raw = faired(trimesh.Trimesh(*solid.surface(coarser), process=False), radius_m=BUMP * voxel, most_m=voxel, rounds=BUMP_ROUNDS)
+        raw = trimesh.Trimesh(*solid.surface(coarser), process=False)
+        if _thick(raw, voxel):
+            raw = faired(raw, radius_m=BUMP * voxel, most_m=voxel, rounds=BUMP_ROUNDS)
         for share in (0.2, 0.3, 0.12):
             most = faces  # closing on the plane adds a few again
             for _ in range(3):
@@ -297,6 +301,11 @@ def stand(solid: Solid, *, faces: int) -> Any:
     raise AssetError("An object's surface could not be closed.", hint="Film it from more sides.")
 
 
+def _thick(mesh: Any, voxel: float) -> bool:
+    """Twice the volume over the area is the thickness of a shell or a plate."""
+    return bool(2 * mesh.volume / mesh.area > THIN * voxel)
+
+
 def finish(
     name: str, solid: Solid, cloud: SplatCloud, views: list[View], masks: list[np.ndarray], *, level: float, voxel: float,
     override: Override, faces: int, texture_px: int, concavity: float, hull_faces: int, hull_parts: int,
@@ -311,8 +320,9 @@ def finish(
     mesh, foot = stand(solid, faces=faces), 4 * voxel
     if len(views) > 1:
         mesh = moved_to_photos(mesh, views, masks, level=solid.level, foot_m=foot, voxel=voxel)
-    smooth = faired(mesh, radius_m=CRINKLE * voxel, most_m=SURFACE * voxel, rounds=CRINKLE_ROUNDS, level=solid.level)
-    mesh = smooth if TexturedMesh(vertices=smooth.vertices, faces=smooth.faces).welded().is_volume else mesh
+    if _thick(mesh, voxel):
+        smooth = faired(mesh, radius_m=CRINKLE * voxel, most_m=SURFACE * voxel, rounds=CRINKLE_ROUNDS, level=solid.level)
+        mesh = smooth if TexturedMesh(vertices=smooth.vertices, faces=smooth.faces).welded().is_volume else mesh
     if len(views) > 1:
         mesh = walled(mesh, solid, views, masks, voxel=voxel)
     baked = bake(
