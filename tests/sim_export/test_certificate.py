@@ -69,6 +69,17 @@ def test_what_stands_on_little_tips_no_sooner_than_statics_says() -> None:
     assert 0 < late < 2
 
 
+def test_what_lies_flat_stands_up_to_the_steepest_slope_there_is() -> None:
+    """Past the vertical everything falls off, which says nothing of its footing."""
+    tile = box_asset("tile", size=(0.2, 0.2, 0.01))
+    stands = trials.footing(tile)
+    assert stands.tip_rad > trials.STEEPEST_RAD == trials.slope_at(stands, 1.0)
+    assert trials.tip(tile, stands) == trials.STEEPEST_RAD == trials.untipped(stands)
+    assert trials.said_tip(np.degrees(trials.STEEPEST_RAD)) == "stands up to 80°"
+    low = trials.footing(box_asset("low", size=(0.1, 0.1, 0.06)))
+    assert trials.untipped(low) == np.inf  # its trial ends sooner, far past where it must have tipped
+
+
 def test_the_stablest_side_of_a_box_is_its_corner() -> None:
     stands = trials.footing(box_asset("box", size=(0.05, 0.05, 0.05)))
     assert abs(stands.stablest[0]) == pytest.approx(abs(stands.stablest[1]), abs=0.15)

@@ -190,9 +190,10 @@ def judge_asset(
         notes.append(f"{asset.name} stands on so little that it rolls: no tipping or sliding test")
     else:
         expected, found = np.degrees(here.stands.tip_rad), np.degrees(here.tip_rad)
-        limit = max(config.tip_deg, 0.2 * expected)
-        said = f"tips at {found:.1f}°, its footing says {expected:.1f}°"
-        checks.append(at_most(asset.name, "tips as it should", float(abs(found - expected)), float(limit), "deg", said))
+        limit, steepest = max(config.tip_deg, 0.2 * expected), np.degrees(trials.STEEPEST_RAD)
+        said = f"{trials.said_tip(found)}, its footing says {expected:.1f}°"
+        off = abs(found - min(expected, steepest))
+        checks.append(at_most(asset.name, "tips as it should", float(off), float(limit), "deg", said))
         slid = here.slid
         off = abs(slid["slid_m"] - slid["expected_m"])
         limit = max(config.slide_m, 0.2 * slid["expected_m"])

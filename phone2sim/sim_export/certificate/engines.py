@@ -210,7 +210,8 @@ def run_lanes(
             moved = _centre(a, now[x.name]) - _centre(a, start[x.name])
             measured |= {"slid_m": float(np.linalg.norm(moved[:2])), "leaned_deg": leaned[x.name]}
         elif x.trial == "tip":
-            measured["tip_deg"] = tips[x.name]
+            tip = tips[x.name]
+            measured["tip_deg"] = tip if np.isfinite(tip) else float(np.degrees(trials.untipped(behaviours[a.name].stands)))
         else:
             end = Pose(np.array(now[x.name][:3]), np.array(now[x.name][3:7]))
             points = end.apply(np.concatenate([h.vertices for h in a.hulls]).astype(float))
@@ -258,7 +259,7 @@ class _Judge:
     def tip(self, there: dict[str, float]) -> Check:
         assert self.here.tip_rad is not None
         mine = float(np.degrees(self.here.tip_rad))
-        said = f"tips at {there['tip_deg']:.1f}°, in MuJoCo at {mine:.1f}°"
+        said = f"{trials.said_tip(there['tip_deg'])}, in MuJoCo it {trials.said_tip(mine)}"
         limit = max(self.config.engine_tip_deg, 0.1 * mine)
         off = abs(there["tip_deg"] - mine) if np.isfinite(there["tip_deg"]) or np.isfinite(mine) else 0.0
         return self._at_most("same tip", off, limit, "deg", said)

@@ -22,6 +22,8 @@ TIPPED_RAD = float(np.radians(3.0))
 TIP_S, SLIDE_S, DROP_S = 3.0, 2.0, 3.0
 ROLLS_BELOW_RAD = float(np.radians(2.0))
 """What statics says tips at less than this rolls rather than stands."""
+STEEPEST_RAD = float(np.radians(80.0))
+"""No slope of the tipping trial is steeper: a plate would slide off it at any friction there is, and past the vertical all things fall off."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,8 +115,8 @@ def _leaning(data: Any, name: str, start: np.ndarray) -> float:
 def tip(asset: Asset, stands: Footing) -> float:
     """Slope [rad] at which the simulated object tips over its weakest edge, without sliding.
 
-    Gravity is turned slowly from 0.7 to 1.3 of the expected slope; the answer is the slope at which the object has
-    turned by 3 degrees, or infinity when it never does.
+    Gravity is turned slowly from 0.7 to 1.3 of the expected slope, or to `STEEPEST_RAD`; the answer is the slope at which the
+    object has turned by 3 degrees, or `untipped` when it never does.
     """
     import mujoco
 
@@ -129,17 +131,28 @@ def tip(asset: Asset, stands: Footing) -> float:
         mujoco.mj_step(model, data)
         if _leaning(data, asset.name, axis) > TIPPED_RAD:
             return float(slope)
-    return float("inf")
+    return untipped(stands)
 
 
 def slope_at(stands: Footing, share: float) -> float:
     """Slope [rad] at a share 0–1 of the tipping trial."""
-    return stands.tip_rad * (0.7 + 0.6 * max(0.0, (share - 0.15) / 0.85))
+    first, last = (min(f * stands.tip_rad, STEEPEST_RAD) for f in (0.7, 1.3))
+    return first + (last - first) * max(0.0, (share - 0.15) / 0.85)
+
+
+def untipped(stands: Footing) -> float:
+    """What stands in for the slope [rad] of an object that stood to the end of its trial: the steepest there is, else infinity."""
+    return STEEPEST_RAD if 1.3 * stands.tip_rad >= STEEPEST_RAD else float("inf")
+
+
+def said_tip(slope_deg: float) -> str:
+    """When it tips, in words."""
+    return f"tips at {slope_deg:.1f}°" if slope_deg < np.degrees(STEEPEST_RAD) - 1e-6 or np.isinf(slope_deg) else f"stands up to {slope_deg:.0f}°"
 
 
 def tip_friction(stands: Footing) -> float:
     """Enough not to slide on the trial's steepest slope, and no more: far more pins a tipping body in PhysX."""
-    return float(max(1.0, 1.3 * np.tan(min(1.5 * stands.tip_rad, np.radians(80.0)))))
+    return float(max(1.0, 1.3 * np.tan(min(1.5 * stands.tip_rad, STEEPEST_RAD))))
 
 
 def tilted_gravity(stands: Footing, slope_rad: float) -> np.ndarray:
