@@ -30,13 +30,13 @@ class Outside:
         scene.add_triangles(o3d.core.Tensor(np.asarray(mesh.vertices, np.float32)), o3d.core.Tensor(np.asarray(mesh.faces, np.uint32)))
         return cls(scene)
 
-    def most(self, parts: Sequence[Any], *, lattice: int = 6) -> float:
+    def most(self, parts: Sequence[Any]) -> float:
         """How far the farthest point of the surfaces of `parts` (each with vertices and faces) is from the body [m], 0 where none is
-        outside; looked at in points that divide edges in `lattice`."""
+        outside."""
         from phone2sim.libraries import load_open3d
 
-        i, j = np.array([(i, j) for i in range(lattice + 1) for j in range(lattice + 1 - i)]).T
-        weights = np.stack([i, j, lattice - i - j], axis=1) / lattice
+        i, j = np.array([(i, j) for i in range(LATTICE + 1) for j in range(LATTICE + 1 - i)]).T
+        weights = np.stack([i, j, LATTICE - i - j], axis=1) / LATTICE
         triangles = np.concatenate([np.asarray(p.vertices, float)[np.asarray(p.faces)] for p in parts])
         points = np.unique((weights @ triangles).reshape(-1, 3).astype(np.float32), axis=0)
         distance = self.scene.compute_signed_distance(load_open3d().core.Tensor(points)).numpy()
@@ -48,6 +48,8 @@ def joined(parts: Sequence[Any], outside: Outside, *, bound_m: float, most: int)
     as that is no more than `bound_m` [m], or there are more than `most`."""
     import trimesh
 
+    if len(parts) < 2:
+        return list(parts)
     left = dict(enumerate(parts))
     price: dict[tuple[int, int], tuple[float, Any]] = {}
     bodies = np.array([p.bounds for p in parts])
@@ -61,7 +63,7 @@ def joined(parts: Sequence[Any], outside: Outside, *, bound_m: float, most: int)
                 price[a, b] = np.inf, None
                 continue
             both = trimesh.convex.convex_hull(np.concatenate([left[a].vertices, left[b].vertices]))
-            price[a, b] = outside.most([both], lattice=LATTICE), both
+            price[a, b] = outside.most([both]), both
         a, b = min((k for k in price if k[0] in left and k[1] in left), key=lambda k: price[k][0])
         cost, both = price[a, b]
         if both is None or (cost > bound_m and len(left) <= most):

@@ -22,6 +22,8 @@ TIPPED_RAD = float(np.radians(3.0))
 TIP_S, SLIDE_S, DROP_S = 3.0, 2.0, 3.0
 ROLLS_BELOW_RAD = float(np.radians(2.0))
 """What statics says tips at less than this rolls rather than stands."""
+FIRST, LAST = 0.7, 1.3
+"""Slopes of the tipping trial, of the one that statics says."""
 STEEPEST_RAD = float(np.radians(80.0))
 """No slope of the tipping trial is steeper: a plate would slide off it at any friction there is, and past the vertical all things fall off."""
 
@@ -115,7 +117,7 @@ def _leaning(data: Any, name: str, start: np.ndarray) -> float:
 def tip(asset: Asset, stands: Footing) -> float:
     """Slope [rad] at which the simulated object tips over its weakest edge, without sliding.
 
-    Gravity is turned slowly from 0.7 to 1.3 of the expected slope, or to `STEEPEST_RAD`; the answer is the slope at which the
+    Gravity is turned slowly from `FIRST` to `LAST` of the expected slope, or to `STEEPEST_RAD`; the answer is the slope at which the
     object has turned by 3 degrees, or `untipped` when it never does.
     """
     import mujoco
@@ -136,13 +138,14 @@ def tip(asset: Asset, stands: Footing) -> float:
 
 def slope_at(stands: Footing, share: float) -> float:
     """Slope [rad] at a share 0–1 of the tipping trial."""
-    first, last = (min(f * stands.tip_rad, STEEPEST_RAD) for f in (0.7, 1.3))
+    first, last = (min(f * stands.tip_rad, STEEPEST_RAD) for f in (FIRST, LAST))
     return first + (last - first) * max(0.0, (share - 0.15) / 0.85)
 
 
 def untipped(stands: Footing) -> float:
-    """What stands in for the slope [rad] of an object that stood to the end of its trial: the steepest there is, else infinity."""
-    return STEEPEST_RAD if 1.3 * stands.tip_rad >= STEEPEST_RAD else float("inf")
+    """What stands in for the slope [rad] of an object that stood to the end of its trial: infinity, or the steepest slope there is where it
+    may stand on that, tipping no more than a tenth late."""
+    return STEEPEST_RAD if 1.1 * stands.tip_rad >= STEEPEST_RAD else float("inf")
 
 
 def said_tip(slope_deg: float) -> str:
